@@ -1,0 +1,19 @@
+/* clock.h - the only file that reads the system's clocks.
+ *
+ * Stages take `now_us` as an argument; nodes and commands read it here. Microseconds everywhere.
+ */
+#ifndef ATTUNE_BASE_CLOCK_H
+#define ATTUNE_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic: for intervals, deadlines and latencies on one machine. */
+uint64_t clock_mono_us(void);
+
+/* Microseconds since 1970 UTC: for time stamps that leave the process. */
+uint64_t clock_wall_us(void);
+
+/* Sleeps until the monotonic clock shows at least until_us. */
+void clock_sleep_until_us(uint64_t until_us);
+
+#endif

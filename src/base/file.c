@@ -1,0 +1,133 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+static enum status io_error(struct error *err, const char *what, const char *path)
+{
+    enum status code = errno == ENOENT ? ST_NOT_FOUND : ST_IO;
+    return error_set(err, code, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+static enum status read_all(int fd, const char *path, size_t bytes_max, struct buf *out,
+                            struct error *err)
+{
+    size_t total = 0;
+    for (;;) {
+        uint8_t chunk[65536];
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return io_error(err, "read", path);
+        if (n == 0)
+            return ST_OK;
+        total += (size_t)n;
+        if (total > bytes_max)
+            return error_set(err, ST_LIMIT, "%s is larger than %zu bytes", path, bytes_max);
+        buf_put(out, chunk, (size_t)n);
+        if (out->failed)
+            return error_set(err, ST_NOMEM, "no memory to read %s", path);
+    }
+}
+
+enum status file_read(const char *path, size_t bytes_max, struct buf *out, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return io_error(err, "open", path);
+    enum status st = read_all(fd, path, bytes_max, out, err);
+    close(fd);
+    return st;
+}
+
+static enum status write_all(int fd, const char *path, const uint8_t *data, size_t n,
+                             struct error *err)
+{
+    while (n > 0) {
+        ssize_t done = write(fd, data, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return io_error(err, "write", path);
+        data += done;
+        n -= (size_t)done;
+    }
+    if (fsync(fd) != 0)
+        return io_error(err, "sync", path);
+    return ST_OK;
+}
+
+static enum status sync_folder_of(const char *path, struct error *err)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return io_error(err, "open the folder of", path);
+    int bad = fsync(fd);
+    close(fd);
+    return bad ? io_error(err, "sync the folder of", path) : ST_OK;
+}
+
+enum status file_write(const char *path, const void *data, size_t n, struct error *err)
+{
+    char tmp[PATH_MAX];
+    /* The thread's id keeps two writers of one path apart. */
+    int len = snprintf(tmp, sizeof tmp, "%s.tmp.%d", path, (int)gettid());
+    if (len < 0 || (size_t)len >= sizeof tmp)
+        return error_set(err, ST_LIMIT, "path too long: %s", path);
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return io_error(err, "create", tmp);
+    enum status st = write_all(fd, tmp, data, n, err);
+    close(fd);
+    if (st == ST_OK && rename(tmp, path) != 0)
+        st = io_error(err, "rename to", path);
+    if (st != ST_OK) {
+        unlink(tmp);
+        return st;
+    }
+    return sync_folder_of(path, err);
+}
+
+enum status file_mkdirs(const char *path, struct error *err)
+{
+    char copy[PATH_MAX];
+    int len = snprintf(copy, sizeof copy, "%s", path);
+    if (len < 0 || (size_t)len >= sizeof copy)
+        return error_set(err, ST_LIMIT, "path too long: %s", path);
+    for (char *p = copy + 1;; p++) {
+        if (*p != '/' && *p != '\0')
+            continue;
+        char keep = *p;
+        *p = '\0';
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST)
+            return io_error(err, "create folder", copy);
+        *p = keep;
+        if (!keep)
+            return ST_OK;
+    }
+}
+
+void file_sha256_hex(const void *data, size_t n, char ret_hex[65])
+{
+    uint8_t digest[32] = {0};
+    gnutls_hash_fast(GNUTLS_DIG_SHA256, data, n, digest);
+    for (int i = 0; i < 32; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+uint32_t file_crc32(const void *data, size_t n)
+{
+    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), data, n);
+}

@@ -1,0 +1,27 @@
+/* log.h - structured log lines (logfmt) on standard error.
+ *
+ * Who gives up logs, once: libraries return a status; the node or command that drops, retries or
+ * stops logs one event with ids, code and consequence.  nn, delta, video, store and task do not
+ * include this header.
+ *
+ * Threads: safe; one write(2) a line.
+ * Time:    reads the wall clock for the stamp only.
+ */
+#ifndef ATTUNE_BASE_LOG_H
+#define ATTUNE_BASE_LOG_H
+
+enum log_level { LOG_ERROR = 1, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Lines above `level` are dropped. Default: LOG_INFO. */
+void log_level_set(enum log_level level);
+
+/* "error", "warn", "info" or "debug"; 0 when the name is none of them. */
+enum log_level log_level_parse(const char *name);
+
+/* event is a short noun-verb ("chunk stored"); the format gives key=value pairs:
+ * log_write(LOG_INFO, "chunk stored", "camera=%s seq=%u", id, seq); NULL format for none.
+ * Values with spaces are the caller's to quote. */
+void log_write(enum log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

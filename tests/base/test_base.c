@@ -1,0 +1,107 @@
+/* The foundations: errors, generator, buffers, files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/rng.h"
+
+static void error_messages(void **state)
+{
+    (void)state;
+    struct error err;
+    assert_int_equal(error_set(&err, ST_FORMAT, "bad %d", 7), ST_FORMAT);
+    assert_string_equal(err.message, "bad 7");
+    assert_int_equal(error_prefix(&err, "file %s", "x"), ST_FORMAT);
+    assert_string_equal(err.message, "file x: bad 7");
+    assert_int_equal(error_set(NULL, ST_IO, "ignored"), ST_IO);
+}
+
+static void rng_is_portable(void **state)
+{
+    (void)state;
+    struct rng a, b;
+    rng_init(&a, 1, 0);
+    rng_init(&b, 1, 1);
+    assert_true(rng_u64(&a) != rng_u64(&b));
+    unsigned seen = 0;
+    for (int i = 0; i < 1000; i++) {
+        uint32_t v = rng_below(&a, 5);
+        assert_true(v < 5);
+        seen |= 1u << v;
+        float f = rng_float(&a);
+        assert_true(f >= 0 && f < 1);
+    }
+    assert_int_equal(seen, 31);
+}
+
+static void buffers_round_trip(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, 1);
+    buf_put_u16(&b, 0x0203);
+    buf_put_u32(&b, 0x04050607);
+    buf_put_u64(&b, 0x08090a0b0c0d0e0fu);
+    buf_put_f32(&b, 1.5f);
+    assert_false(b.failed);
+    assert_int_equal(b.data[1], 3); /* little-endian */
+    struct cursor c;
+    cursor_init(&c, b.data, b.size_bytes);
+    assert_int_equal(cursor_u8(&c), 1);
+    assert_int_equal(cursor_u16(&c), 0x0203);
+    assert_int_equal(cursor_u32(&c), 0x04050607);
+    assert_true(cursor_u64(&c) == 0x08090a0b0c0d0e0fu);
+    assert_true(cursor_f32(&c) == 1.5f);
+    assert_false(c.failed);
+    assert_int_equal(cursor_u32(&c), 0);
+    assert_true(c.failed);
+    buf_clear(&b);
+}
+
+static void files_are_whole(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/attune-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char path[256];
+    snprintf(path, sizeof path, "%s/a/b", folder);
+    struct error err;
+    assert_int_equal(file_mkdirs(path, &err), ST_OK);
+    snprintf(path, sizeof path, "%s/a/b/f", folder);
+    assert_int_equal(file_write(path, "hello", 5, &err), ST_OK);
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(file_read(path, 4, &b, &err), ST_LIMIT);
+    buf_clear(&b);
+    assert_int_equal(file_read(path, 5, &b, &err), ST_OK);
+    assert_memory_equal(b.data, "hello", 5);
+    buf_clear(&b);
+    assert_int_equal(file_read("/nonexistent/x", 5, &b, &err), ST_NOT_FOUND);
+    assert_int_equal(file_write("/nonexistent/x", "", 0, &err), ST_NOT_FOUND);
+    char hex[65];
+    file_sha256_hex("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_int_equal(file_crc32("123456789", 9), 0xcbf43926);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(error_messages),
+        cmocka_unit_test(rng_is_portable),
+        cmocka_unit_test(buffers_round_trip),
+        cmocka_unit_test(files_are_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
