@@ -1,0 +1,81 @@
+/* session.h - a model made ready to run: layouts, memory plan, primitives; inference or training.
+ *
+ * Everything is decided when the session opens: shapes for the batch, memory layouts, one arena
+ * (tensors whose lifetimes do not overlap share bytes), oneDNN primitives, one scratchpad. A run
+ * allocates nothing.
+ *
+ * Usage: 1 open; 2 fill nn_session_input; 3 nn_session_forward; 4 read nn_session_output;
+ * for training also 5 fill nn_session_output_grad (nn/loss.h does); 6 nn_session_backward;
+ * 7 nn_optimizer_step (nn/optimizer.h) on nn_session_params and nn_session_grads;
+ * 8 nn_session_params_changed.
+ *
+ * Owns:    every pointer it returns is borrowed and stable until nn_session_close.
+ * Threads: one thread at a time; two sessions may run at once in two threads.
+ * Time:    none read.
+ * Memory:  nn_session_bytes, all of it taken at open.
+ * Errors:  at open only (ST_UNSUPPORTED names the node, ST_NOMEM, ST_LIMIT); a run may return
+ *          ST_INTERNAL when oneDNN refuses a primitive that it made.
+ * Determinism: the same inputs, options and machine give the same bits.
+ */
+#ifndef ATTUNE_NN_SESSION_H
+#define ATTUNE_NN_SESSION_H
+
+#include "nn/model.h"
+
+enum nn_mode { NN_INFER = 1, NN_TRAIN };
+
+/* What batch-norm nodes do in a training session.
+ *  FROZEN: normalise with the running statistics, which stay as they are; scale and shift train.
+ *  BATCH:  normalise with the batch's statistics and move the running ones. */
+enum nn_bn_mode { NN_BN_FROZEN = 1, NN_BN_BATCH };
+
+struct nn_session_options {
+    enum nn_mode mode;       /* default NN_INFER */
+    int batch;               /* default 1, 1..1024 */
+    int threads;             /* OpenMP threads of a run, default 1, 1..256 */
+    enum nn_bn_mode bn_mode; /* default NN_BN_FROZEN */
+};
+
+/* Fills *o with the defaults above. */
+void nn_session_options_init(struct nn_session_options *o);
+
+/* A tensor in the session's memory: logical NCHW dims, strides in elements (an NHWC tensor of
+ * rank 4 has stride[1] == 1). dim[0] is the batch. */
+struct nn_view {
+    float *data;
+    int rank;
+    int64_t dim[NN_RANK_MAX], stride[NN_RANK_MAX];
+};
+
+struct nn_session;
+
+/* options may be NULL (defaults). The model must outlive the session. Parameters start as
+ * nn_model_values. */
+enum status nn_session_open(const struct nn_model *m, const struct nn_session_options *options,
+                            struct nn_session **ret, struct error *err);
+void nn_session_close(struct nn_session **s);
+
+/* The parameter vector, nn_model_param_count floats, in the model's order. Write freely between
+ * runs, then call nn_session_params_changed before the next forward. */
+float *nn_session_params(struct nn_session *s);
+void nn_session_params_changed(struct nn_session *s);
+
+/* Gradient of the loss by every parameter, same order (statistics: always 0). Training only. */
+float *nn_session_grads(struct nn_session *s);
+
+/* index-th graph input or output, in the model's order. Inputs are written, outputs read. */
+struct nn_view nn_session_input(struct nn_session *s, int index);
+struct nn_view nn_session_output(struct nn_session *s, int index);
+
+/* Where the caller puts d loss / d output before nn_session_backward. Training only. */
+struct nn_view nn_session_output_grad(struct nn_session *s, int index);
+
+enum status nn_session_forward(struct nn_session *s, struct error *err);
+
+/* After a forward: writes (does not add to) nn_session_grads. */
+enum status nn_session_backward(struct nn_session *s, struct error *err);
+
+/* Bytes taken: arena, parameters, gradients, primitives' weights copies, scratchpad. */
+size_t nn_session_bytes(const struct nn_session *s);
+
+#endif
