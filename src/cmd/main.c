@@ -1,7 +1,68 @@
-#include <stdio.h>
+/* main.c - finds the subcommand and runs it; knows nothing else. */
+#include "cmd/cmd.h"
 
-int main(void)
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "version_commit.h"
+
+static const struct command {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+#define CMD_ROW(name, help) {#name, help, cmd_##name},
+    CMD_LIST(CMD_ROW)
+#undef CMD_ROW
+};
+
+static void print_help(FILE *to)
 {
-    puts("attune");
-    return 0;
+    fprintf(to,
+            "attune keeps small vision models on cameras accurate.\n\n"
+            "usage: attune COMMAND [OPTIONS]        attune COMMAND --help teaches each one\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+    fprintf(to, "\nFirst time here? Run: attune demo\n");
+}
+
+int cmd_fail(const char *name, const struct error *err)
+{
+    fprintf(stderr, "attune %s: %s\n", name,
+            err->message[0] ? err->message : status_text(err->code));
+    return CMD_FAILED;
+}
+
+int cmd_usage(const char *name, const char *format, ...)
+{
+    fprintf(stderr, "attune %s: ", name);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, ". See: attune %s --help\n", name);
+    return CMD_USAGE;
+}
+
+const char *cmd_commit(void)
+{
+    return ATTUNE_COMMIT;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return argc > 1 ? CMD_OK : CMD_USAGE;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("attune %s (%s)\n", ATTUNE_VERSION, ATTUNE_COMMIT);
+        return CMD_OK;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "attune: there is no command '%s'. See: attune --help\n", name);
+    return CMD_USAGE;
 }

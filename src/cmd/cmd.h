@@ -1,0 +1,36 @@
+/* cmd.h - the subcommands of `attune`: one file each, `int cmd_NAME(int argc, char **argv)`.
+ *
+ * argv[0] is the subcommand's own name. The return value is the exit status:
+ * 0 done, 1 it ran and the answer is no (a check failed), 2 wrong usage, 3 it could not run.
+ * Only this folder prints and decides to exit.
+ */
+#ifndef ATTUNE_CMD_CMD_H
+#define ATTUNE_CMD_CMD_H
+
+#include "base/error.h"
+
+enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
+
+#define CMD_LIST(X)                                                                                \
+    X(demo, "server, two cameras and a synthetic town on this machine, three minutes")             \
+    X(server, "label, retrain and stream updates to cameras; the page")                            \
+    X(camera, "run a student on a live source and keep it learning")                               \
+    X(eval, "the whole loop over a recorded source under a virtual clock")                         \
+    X(model, "inspect, train, export and compare networks")                                        \
+    X(synth, "render the synthetic town: video, labels, boxes")                                    \
+    X(worker, "a training process, started by the server")
+
+#define CMD_DECLARE(name, help) int cmd_##name(int argc, char **argv);
+CMD_LIST(CMD_DECLARE)
+#undef CMD_DECLARE
+
+/* Prints "attune NAME: MESSAGE" on standard error and returns CMD_FAILED. */
+int cmd_fail(const char *name, const struct error *err);
+
+/* Prints "attune NAME: MESSAGE. See attune NAME --help" and returns CMD_USAGE. */
+int cmd_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The commit that this binary was built from, "unknown" outside a checkout. */
+const char *cmd_commit(void);
+
+#endif
