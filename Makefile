@@ -1,0 +1,56 @@
+# attune: what one can do here. `make help` lists it; Meson does the building.
+BUILD      ?= build
+SAN        ?= build-asan
+JOBS       ?= $(shell nproc)
+SECONDS    ?= 180
+ATTUNE     := $(BUILD)/src/cmd/attune
+
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+deps: ## install what is missing from Debian (says what; needs root or sudo only then)
+	@tools/install-deps.sh build
+
+build: deps $(BUILD)/build.ninja ## build/src/cmd/attune
+	@ninja -C $(BUILD) -j$(JOBS)
+
+$(BUILD)/build.ninja: | deps
+	@meson setup $(BUILD) --werror
+
+demo: build ## server, two cameras and the town on this machine, three minutes
+	@$(ATTUNE) demo --seconds $(SECONDS)
+
+test: build asan-build ## all tests, plain and under ASan+UBSan
+	@meson test -C $(BUILD) --print-errorlogs --num-processes $(JOBS)
+	@meson test -C $(SAN) --print-errorlogs --num-processes $(JOBS) --timeout-multiplier 4
+
+asan-build: deps
+	@test -f $(SAN)/build.ninja || meson setup $(SAN) --werror -Db_sanitize=address,undefined -Db_lundef=false
+	@ninja -C $(SAN) -j$(JOBS)
+
+tsan: deps ## the threaded tests under ThreadSanitizer
+	@test -f build-tsan/build.ninja || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
+	@ninja -C build-tsan -j$(JOBS)
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" meson test -C build-tsan --suite threads --print-errorlogs
+
+check: build ## format, headers alone, layers, static analysis
+	@tools/check.sh $(BUILD)
+
+fuzz: deps ## every parser's fuzz target, FUZZ_S seconds each (default 60), two at a time
+	@tools/fuzz.sh $${FUZZ_S:-60}
+
+bench: build ## sizes and speeds, side by side with what they are compared to
+	@bench/run.sh $(BUILD)
+
+kill-test: build ## kill -9 of server and camera, 20 times each, in a running loop
+	@tests/kill_test.sh $(BUILD) 20
+
+fmt: ## clang-format everything
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove the build folders
+	@rm -rf $(BUILD) $(SAN) build-tsan build-fuzz
+
+.PHONY: help deps build demo test asan-build tsan check fuzz bench kill-test fmt clean
