@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing, and says which. Nothing is done when all are there.
+#   tools/install-deps.sh build   what building, the demo and the tests need
+#   tools/install-deps.sh dev     also what the checks and the reference values need
+set -euo pipefail
+
+build="build-essential meson ninja-build pkg-config git
+ libdnnl-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+ libavformat-dev libavcodec-dev libavutil-dev libavdevice-dev libswscale-dev
+ libmicrohttpd-dev libcurl4-gnutls-dev libgnutls28-dev libsqlite3-dev
+ libzstd-dev zlib1g-dev libjansson-dev libyaml-dev libpng-dev libcairo2-dev libcmocka-dev"
+dev="clang clang-format clang-tidy cppcheck libclang-rt-14-dev
+ python3-torch python3-numpy python3-onnx nodejs npm chromium"
+
+want=$build
+[ "${1:-build}" = dev ] && want="$want $dev"
+missing=()
+for p in $want; do
+    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "attune needs these Debian packages, installing them: ${missing[*]}" >&2
+sudo=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "not root and no sudo: run apt-get install ${missing[*]}" >&2; exit 1; }
+    sudo=sudo
+fi
+$sudo apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
