@@ -1,0 +1,57 @@
+/* confusion.c - pixel counts by true and predicted class, and the mean intersection over union. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "task/segment.h"
+
+void confusion_init(struct confusion *c, int class_count)
+{
+    assert(class_count > 0 && class_count <= CLASSES_MAX);
+    memset(c, 0, sizeof *c);
+    c->class_count = class_count;
+}
+
+void confusion_add(struct confusion *c, const uint8_t *truth, const uint8_t *predicted, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (truth[i] < c->class_count && predicted[i] < c->class_count)
+            c->count[truth[i]][predicted[i]]++;
+}
+
+void confusion_merge(struct confusion *into, const struct confusion *from)
+{
+    assert(into->class_count == from->class_count);
+    for (int t = 0; t < into->class_count; t++)
+        for (int p = 0; p < into->class_count; p++)
+            into->count[t][p] += from->count[t][p];
+}
+
+void confusion_subtract(struct confusion *from, const struct confusion *part)
+{
+    assert(from->class_count == part->class_count);
+    for (int t = 0; t < from->class_count; t++)
+        for (int p = 0; p < from->class_count; p++) {
+            assert(from->count[t][p] >= part->count[t][p]);
+            from->count[t][p] -= part->count[t][p];
+        }
+}
+
+double confusion_miou(const struct confusion *c)
+{
+    double sum = 0;
+    int present = 0;
+    for (int k = 0; k < c->class_count; k++) {
+        uint64_t in_truth = 0, in_prediction = 0, both = c->count[k][k];
+        for (int j = 0; j < c->class_count; j++) {
+            in_truth += c->count[k][j];
+            in_prediction += c->count[j][k];
+        }
+        uint64_t either = in_truth + in_prediction - both;
+        if (either > 0) {
+            sum += (double)both / (double)either;
+            present++;
+        }
+    }
+    return present ? sum / present : NAN;
+}
