@@ -1,0 +1,37 @@
+/* labeller.h - the teacher's labels for sampled frames, and how well a student agreed with them.
+ *
+ * Source: AMS (ICCV 2021): every sampled frame gets the teacher's hard label; the student is
+ * scored against it, prequentially: with the weights that the camera had when it took the frame.
+ *
+ * Owns:    sessions for teacher and student; the models are borrowed.
+ * Threads: one at a time.
+ * Time:    none read.
+ * Memory:  two sessions of batch 1 and one frame at each size.
+ */
+#ifndef ATTUNE_LABEL_LABELLER_H
+#define ATTUNE_LABEL_LABELLER_H
+
+#include "nn/session.h"
+#include "task/segment.h"
+
+struct labeller;
+
+/* threads: of each run. ST_UNSUPPORTED when the classes of the two differ. */
+enum status labeller_open(const struct nn_model *student, const struct nn_model *teacher,
+                          int threads, struct labeller **ret, struct error *err);
+void labeller_close(struct labeller **l);
+
+const struct segment_spec *labeller_student_spec(const struct labeller *l);
+const struct segment_spec *labeller_teacher_spec(const struct labeller *l);
+
+/* Teacher's classes of a frame of any size, resized to dst's size (dst allocated). */
+enum status labeller_teach(struct labeller *l, const struct frame *f, struct label_map *dst,
+                           struct error *err);
+
+/* The student's classes under `params` (nn_model_param_count floats, NULL: the file's own),
+ * likewise. The same pointer twice in a row does not reload the weights: stamp tells values apart
+ * (a version number, say). */
+enum status labeller_predict(struct labeller *l, const struct frame *f, const float *params,
+                             uint64_t stamp, struct label_map *dst, struct error *err);
+
+#endif

@@ -1,0 +1,41 @@
+/* server.h - the node that labels, retrains and streams updates.
+ *
+ * Threads of its own: the HTTP daemon's (one a connection, bounded), one that labels (nice +5), one
+ * that runs training phases in the worker process (nice +10). The interface: docs/api.md.
+ *
+ * Owns:    the state folder while open, its threads, the worker process.
+ * Threads: open, stop and close from one thread.
+ * Time:    base/clock.h.
+ * Errors:  at open: models that do not fit, address in use, a state folder of another student.
+ */
+#ifndef ATTUNE_SERVER_SERVER_H
+#define ATTUNE_SERVER_SERVER_H
+
+#include "base/error.h"
+#include "server/settings.h"
+
+struct server_options {
+    struct settings settings;
+    /* Program and arguments of the worker, NULL-terminated; NULL: /proc/self/exe worker. */
+    char *const *worker_argv;
+    bool no_label_thread; /* tests: chunks stay unlabelled */
+    bool no_worker;       /* tests: no phases */
+};
+
+struct server;
+
+/* Returns when everything listens and runs. The options are copied. */
+enum status server_open(const struct server_options *options, struct server **ret,
+                        struct error *err);
+
+/* Ends connections, threads and the worker; what was accepted is durable already. */
+void server_close(struct server **s);
+
+/* The port of plain HTTP or HTTPS (0: off): settings may ask for port 0, any free one. */
+int server_http_port(const struct server *s);
+int server_https_port(const struct server *s);
+
+/* SHA-256 of the HTTPS certificate (64 hex digits), "" without HTTPS. */
+const char *server_certificate_hex(const struct server *s);
+
+#endif

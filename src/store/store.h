@@ -1,0 +1,203 @@
+/* store.h - what the server must not forget: one SQLite file and the files beside it.
+ *
+ *   DIR/attune.db                  cameras, chunks, frames, versions, events
+ *   DIR/chunks/CAMERA/SEQ.chunk    as uploaded
+ *   DIR/labels/CAMERA/SEQ.labels   the teacher's classes (label/label_file.h)
+ *   DIR/models/CAMERA/vN.delta     version N-1 -> N;  vN.snap: version 0 -> N
+ *   DIR/models/CAMERA/learner      the worker's state (its format is train/learner.h's)
+ *
+ * A row never names a file that is not durable: files are written first (base/file.h), then the
+ * row is committed (WAL, synchronous=FULL). A file without a row is rubbish and is written over.
+ *
+ * Owns:    the database handle; records are copied out.
+ * Threads: safe; one lock around the one connection. Row callbacks run under it: they must not
+ *          call the store and should only copy.
+ * Time:    now_us and t_us are arguments, microseconds since 1970.
+ * Memory:  small and fixed but for what SQLite caches (8 MiB at most).
+ * Errors:  ST_NOT_FOUND, ST_CONFLICT, ST_LIMIT (bounds, full disk), ST_IO (SQLite or files).
+ */
+#ifndef ATTUNE_STORE_STORE_H
+#define ATTUNE_STORE_STORE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "flow/records.h"
+
+#define STORE_TEXT_CHARS_MAX 63
+#define STORE_REASON_CHARS_MAX 255
+#define STORE_EVENT_BYTES_MAX 4096
+
+struct store_options {
+    int cameras_max;           /* default 64, 1..1024 */
+    int backlog_max;           /* stored but unlabelled chunks a camera, default 32 */
+    int events_max;            /* default 20000; older ones are deleted */
+    int frames_max;            /* frame rows a camera, default 50000 */
+    int versions_max;          /* version rows and model files a camera, default 500 */
+    uint64_t disk_free_min_mb; /* refuse chunks below, default 256 */
+};
+
+void store_options_init(struct store_options *o);
+
+struct store;
+
+/* Creates what is missing. ST_CONFLICT: the database is of a newer attune. */
+enum status store_open(const char *dir, const struct store_options *options, struct store **ret,
+                       struct error *err);
+void store_close(struct store **s);
+const char *store_dir(const struct store *s);
+
+/* True for [a-z0-9_-]{1,63}. */
+bool store_camera_id_valid(const char *id);
+
+/* Small settings that must survive ("student": identity). ST_NOT_FOUND when absent. */
+enum status store_meta_get(struct store *s, const char *key, char *ret, size_t size_bytes,
+                           struct error *err);
+enum status store_meta_put(struct store *s, const char *key, const char *value, struct error *err);
+
+/* ---- cameras ---- */
+
+struct store_camera {
+    char id[CAMERA_ID_CHARS_MAX + 1];
+    char state[STORE_TEXT_CHARS_MAX + 1]; /* as the camera says */
+    int width, height;
+    double fps, sampling_fps;
+    uint64_t version;        /* latest accepted, 0: none */
+    uint64_t camera_version; /* what it said it runs */
+    uint64_t created_us, seen_us;
+    uint64_t seq_last; /* highest sequence number ever stored */
+    uint64_t chunks, up_bytes, down_bytes, versions, rejected;
+    uint64_t trained_seq;   /* chunks up to here are in the saved learner state */
+    double miou, unadapted; /* newest frame's, NaN for none */
+    uint64_t frame_t_us;    /* its time, 0 for none */
+    uint64_t frame_seq;     /* its chunk */
+};
+
+/* Creates the camera, or updates state, size, fps, camera_version and seen_us of the one that is
+ * there. sampling_fps is used for a new camera only. ST_LIMIT: cameras_max are there. */
+enum status store_camera_hello(struct store *s, const struct store_camera *c, bool *ret_new,
+                               struct error *err);
+enum status store_camera_get(struct store *s, const char *id, struct store_camera *ret,
+                             struct error *err);
+
+typedef void store_camera_row(const struct store_camera *c, void *context);
+enum status store_cameras(struct store *s, store_camera_row *row, void *context, struct error *err);
+enum status store_camera_sampling(struct store *s, const char *id, double sampling_fps,
+                                  struct error *err);
+/* The camera asked for updates: it runs `version`. Adds down_bytes (0: nothing was sent). */
+enum status store_camera_update(struct store *s, const char *id, uint64_t version,
+                                uint64_t down_bytes, uint64_t now_us, struct error *err);
+
+/* ---- chunks ---- */
+
+enum store_chunk_state { STORE_STORED = 1, STORE_LABELLED, STORE_FAILED };
+
+struct store_chunk {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t seq, size_bytes, received_us;
+    enum store_chunk_state state;
+    char sha256_hex[65];
+};
+
+/* Stores the bytes durably, then the row. *ret_new false: the same bytes were there already.
+ * ST_CONFLICT: other bytes have this number (or it is older than what is kept). ST_AGAIN: the
+ * backlog is full. ST_LIMIT: disk full. ST_NOT_FOUND: no such camera. */
+enum status store_chunk_put(struct store *s, const char *camera, uint64_t seq, const void *data,
+                            size_t n, uint64_t now_us, bool *ret_new, struct error *err);
+
+/* The chunk that waits longest for its labels; ST_NOT_FOUND (without a message) for none. */
+enum status store_chunk_next(struct store *s, struct store_chunk *ret, struct error *err);
+enum status store_backlog(struct store *s, const char *camera /* NULL: all */, uint64_t *ret,
+                          struct error *err);
+
+typedef void store_chunk_row(const struct store_chunk *c, void *context);
+/* Labelled chunks with seq > after, lowest first, at most limit. */
+enum status store_chunks_labelled(struct store *s, const char *camera, uint64_t after, int limit,
+                                  store_chunk_row *row, void *context, struct error *err);
+
+/* DIR/chunks/... and DIR/labels/... of a chunk, models/CAMERA/NAME (its folder is there after the
+ * hello). ret_path[PATH_MAX]. */
+void store_chunk_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
+void store_label_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
+void store_model_path(const struct store *s, const char *camera, const char *name, char *ret_path);
+
+/* ---- frames: the accuracy over time ---- */
+
+struct store_frame {
+    uint64_t t_us, seq;
+    int index;        /* within the chunk */
+    uint64_t version; /* as the camera reported */
+    double miou, unadapted;
+    double sampling_fps, up_kbps, down_kbps;
+};
+
+/* One transaction: the rows, the camera's newest accuracy, the chunk's state. */
+enum status store_chunk_labelled(struct store *s, const char *camera, uint64_t seq,
+                                 const struct store_frame *frames, int count, struct error *err);
+enum status store_chunk_failed(struct store *s, const char *camera, uint64_t seq,
+                               struct error *err);
+
+typedef void store_frame_row(const struct store_frame *f, void *context);
+/* The newest `limit` frames with t_us > since_us, oldest first. */
+enum status store_frames(struct store *s, const char *camera, uint64_t since_us, int limit,
+                         store_frame_row *row, void *context, struct error *err);
+
+/* Bytes received from and sent to the camera in (now_us - window_us, now_us]. */
+enum status store_rates(struct store *s, const char *camera, uint64_t window_us, uint64_t now_us,
+                        double *ret_up_kbps, double *ret_down_kbps, struct error *err);
+
+/* ---- versions ---- */
+
+struct store_version {
+    uint64_t version, base, delta_bytes, snapshot_bytes, t_us;
+    bool accepted;
+    double score_before, score_after; /* NaN: not scored */
+    uint64_t trained_seq;             /* newest chunk that the learner had */
+    char reason[STORE_REASON_CHARS_MAX + 1];
+};
+
+/* One transaction: the row, and when accepted the camera's version. The files vN.delta, vN.snap
+ * and the learner's state are durable by then. ST_CONFLICT: version is not the camera's + 1. */
+enum status store_version_put(struct store *s, const char *camera, const struct store_version *v,
+                              struct error *err);
+typedef void store_version_row(const struct store_version *v, void *context);
+/* Newest first. */
+enum status store_versions(struct store *s, const char *camera, int limit, store_version_row *row,
+                           void *context, struct error *err);
+
+/* ---- events ---- */
+
+struct store_event {
+    uint64_t id, t_us;
+    char camera[CAMERA_ID_CHARS_MAX + 1]; /* "" for the server's own */
+    char kind[32];
+    char json[STORE_EVENT_BYTES_MAX]; /* an object with the event's own members */
+};
+
+/* *ret_id (NULL allowed): ever increasing, also across restarts. */
+enum status store_event_put(struct store *s, uint64_t t_us, const char *camera, const char *kind,
+                            const char *json, uint64_t *ret_id, struct error *err);
+typedef void store_event_row(const struct store_event *e, void *context);
+/* id > after, lowest first, at most limit. */
+enum status store_events(struct store *s, uint64_t after, int limit, store_event_row *row,
+                         void *context, struct error *err);
+/* Highest id, 0 for none. */
+uint64_t store_event_last(struct store *s);
+
+/* ---- retention ---- */
+
+struct store_retired {
+    uint64_t chunks, models, frames, events;
+};
+
+/* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
+ * failed, versions over versions_max with their files (never the latest accepted one), frame and
+ * event rows over their bounds. Chunk rows are remembered for the answer "same bytes as before"
+ * until they go. */
+enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
+                         struct store_retired *ret, struct error *err);
+
+#endif
