@@ -1,0 +1,106 @@
+/* agent.h - the camera node: runs a student on a live source and keeps it up to date.
+ *
+ *   capture+infer (the caller's thread, real time)
+ *      | every frame: decode or render, normalise, infer with the active copy, publish
+ *      +--sampled frames--> encode: a chunk of H.264 each chunk_s within the bit budget --> spool
+ *      |                                                                 upload: in order --+
+ *      +--results---------> report: calls on_result; scores once a second; overlay video
+ *      <--two-frame gap---- update: long poll, check, apply to the idle copy (edge/slot.h)
+ *
+ * The arrows are bounded queues of preallocated items that drop their oldest (edge/handoff.h), and
+ * the spool (uplink/spool.h): neither the network nor the disk can hold a frame up. Offline for
+ * ever is a normal state, and so is a server that restarts.
+ *
+ * State folder: params.ckpt (newest parameters and version, atomic, CRC; damaged or of another
+ * student: discarded, the camera starts at version 0 and the server sends a snapshot), spool/.
+ *
+ * Owns:    its threads, between agent_run's start and return.
+ * Threads: agent_run blocks its caller; agent_stop from any thread or a signal handler.
+ * Time:    reads base/clock.h: this is a node.
+ * Memory:  nothing is allocated for a frame after the first.
+ */
+#ifndef ATTUNE_EDGE_AGENT_H
+#define ATTUNE_EDGE_AGENT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "flow/records.h"
+
+#define AGENT_CONDITION_CHARS_MAX 47
+
+/* One frame's answer. */
+struct agent_result {
+    uint64_t t_us;  /* capture, microseconds since 1970 UTC */
+    uint64_t frame; /* index of the source's frame */
+    uint64_t version;
+    uint64_t latency_us; /* frame available to labels published */
+    int class_count;
+    float fraction[CLASSES_MAX]; /* of the pixels, a class */
+};
+
+/* Once a second where the source has exact labels and options.score is set. */
+struct agent_score {
+    uint64_t t_us;
+    uint64_t version;
+    double adapted, unadapted;         /* mIoU of this frame */
+    double adapted_10s, unadapted_10s; /* over the last 10 s */
+    double up_kbps, down_kbps;         /* since the start */
+    uint64_t frames, dropped;
+    char condition[AGENT_CONDITION_CHARS_MAX + 1]; /* of the town: "dusk, rain"; "" elsewhere */
+};
+
+struct agent_options {
+    const char *source_url;   /* video/source.h, or "town:..." (synth) */
+    const char *student_path; /* ONNX */
+    const char *server_url;   /* NULL: no server, the student stays as it is */
+    const char *ca_path;      /* uplink/client.h */
+    bool insecure;
+    const char *camera_id;
+    const char *state_folder; /* NULL without a server */
+    const char *overlay_path; /* MP4 of what the student sees; NULL: none */
+    double fps;               /* 0: the source's own */
+    double seconds;           /* 0: until the source ends or agent_stop */
+    int threads;              /* of an inference, default 1 */
+    bool score;
+    uint64_t seed; /* of the back-off's jitter */
+    /* From one thread; may block (then results are dropped and counted). NULL: none. */
+    void (*on_result)(void *context, const struct agent_result *r);
+    void (*on_score)(void *context, const struct agent_score *s);
+    void *context;
+};
+
+void agent_options_init(struct agent_options *o);
+
+struct agent_summary {
+    uint64_t frames;          /* inferred */
+    uint64_t dropped_late;    /* skipped because the source was ahead */
+    uint64_t dropped_by_swap; /* while a model changed: 0 by construction, measured all the same */
+    uint64_t dropped_samples; /* not encoded because the encoder was busy */
+    uint64_t dropped_results; /* not reported because on_result was slow */
+    uint64_t dropped_chunks;  /* spool full, torn or refused */
+    uint64_t source_restarts;
+    uint64_t latency_p50_us, latency_p95_us, latency_max_us;
+    uint64_t samples, chunks, chunks_acknowledged;
+    uint64_t up_bytes, down_bytes;
+    double elapsed_s, up_kbps, down_kbps;
+    uint64_t versions_applied, version;
+    uint32_t params_crc32;
+    double adapted, unadapted;         /* mIoU over all scored frames, NaN for none */
+    double adapted_60s, unadapted_60s; /* over the last minute */
+    int scored_frames;
+};
+
+struct agent;
+
+/* Opens everything that can fail: source, student, state. */
+enum status agent_open(const struct agent_options *options, struct agent **ret, struct error *err);
+void agent_close(struct agent **a);
+
+/* Runs until the end; *ret is filled also after an error. */
+enum status agent_run(struct agent *a, struct agent_summary *ret, struct error *err);
+
+/* Asks agent_run to return soon (within two seconds). Async-signal-safe. */
+void agent_stop(struct agent *a);
+
+#endif

@@ -1,0 +1,38 @@
+/* scorer.h - mIoU of the running and of the unadapted student against exact labels, over windows.
+ *
+ * Metric: AMS's mIoU (task/segment.h) over the pixels of a sliding window, prequential: a frame is
+ * scored with the answer that the camera gave for it at that time.
+ *
+ * Owns:    its ring of confusion counts.
+ * Threads: one at a time.  Time: an argument.
+ * Memory:  taken at open.
+ */
+#ifndef ATTUNE_EDGE_SCORER_H
+#define ATTUNE_EDGE_SCORER_H
+
+#include "task/segment.h"
+
+#define SCORER_WINDOW_S_MAX 600
+
+struct scorer;
+
+/* Frames of the last window_s seconds (1..SCORER_WINDOW_S_MAX), at most one a second. */
+enum status scorer_open(int class_count, int window_s, struct scorer **ret, struct error *err);
+void scorer_close(struct scorer **s);
+
+/* One frame: n pixels of truth and of both answers. */
+void scorer_add(struct scorer *s, uint64_t t_us, const uint8_t *truth, const uint8_t *adapted,
+                const uint8_t *unadapted, size_t n);
+
+struct score {
+    double adapted, unadapted; /* mIoU, NaN for no pixel */
+    int frames;
+};
+
+/* Over the frames newer than last_us before the newest one (0: all of the window). */
+void scorer_window(const struct scorer *s, uint64_t last_us, struct score *ret);
+
+/* Over every frame since open. */
+void scorer_total(const struct scorer *s, struct score *ret);
+
+#endif
