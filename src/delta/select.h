@@ -1,0 +1,80 @@
+/* select.h - which coordinates of a model may move in a training phase.
+ *
+ * Source: AMS (Khani et al., ICCV 2021), gradient-guided coordinate descent, in the two forms that
+ * the authors gave it, and the strategies that they compare it with:
+ *  SELECT_GRADIENT  authors' code: a first full Adam step from w0 to w1, the coordinates with the
+ *                   largest |w1 - w0| over the whole model stay, the others go back to w0;
+ *  SELECT_PREVIOUS  paper: the coordinates with the largest Adam update at the end of the previous
+ *                   phase; in the first phase random;
+ *  SELECT_RANDOM, SELECT_FIRST, SELECT_LAST, SELECT_FIRST_LAST (half of each), SELECT_FULL.
+ * We differ in one point: exactly ceil(fraction * count) coordinates are taken, the lower index
+ * first among equals, where the authors take those strictly above a percentile.
+ *
+ * A mask has a bit a coordinate: bit i & 7 of byte i >> 3, unused bits zero.
+ *
+ * Threads: pure functions.
+ * Memory:  none; select_largest uses 256 KiB of the stack.
+ */
+#ifndef ATTUNE_DELTA_SELECT_H
+#define ATTUNE_DELTA_SELECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rng.h"
+
+enum select_strategy {
+    SELECT_FULL = 1,
+    SELECT_GRADIENT,
+    SELECT_PREVIOUS,
+    SELECT_RANDOM,
+    SELECT_FIRST,
+    SELECT_LAST,
+    SELECT_FIRST_LAST
+};
+
+/* "full", "gradient", "previous", "random", "first", "last", "first-last". */
+const char *select_strategy_name(enum select_strategy s);
+
+/* 0 when the name is none of them. */
+enum select_strategy select_strategy_parse(const char *name);
+
+/* Bytes of a mask. */
+static inline size_t mask_bytes(size_t count)
+{
+    return (count + 7) / 8;
+}
+
+static inline bool mask_get(const uint8_t *mask, size_t i)
+{
+    return mask[i >> 3] >> (i & 7) & 1;
+}
+
+/* Bits that are set. */
+size_t mask_count(const uint8_t *mask, size_t count);
+
+/* ceil(fraction * count), fraction clamped to 0..1; products within 1e-9 of a whole number count
+ * as that number, so that 0.07 of 100 is 7. */
+size_t select_count(double fraction, size_t count);
+
+/* True when the mask can only be known after a first full step (SELECT_GRADIENT). */
+bool select_needs_step(enum select_strategy s);
+
+/* Writes the mask of `take` <= count coordinates. magnitude[count]: what SELECT_GRADIENT and
+ * SELECT_PREVIOUS rank by (NULL: random instead, the first phase of SELECT_PREVIOUS); others
+ * ignore it. rng: used where randomness is. */
+void select_mask(enum select_strategy s, size_t take, size_t count, const float *magnitude,
+                 struct rng *rng, uint8_t *mask);
+
+/* The `take` largest by absolute value, the lower index first among equals; NaN ranks as 0.
+ * A histogram of the float bits, not a sort: two counting passes and one to write. */
+void select_largest(const float *magnitude, size_t count, size_t take, uint8_t *mask);
+
+/* out[i] = |w1[i] - w0[i]|. */
+void select_difference(const float *w1, const float *w0, size_t count, float *out);
+
+/* w[i] = w0[i] where the mask has no bit. */
+void select_undo(float *w, const float *w0, const uint8_t *mask, size_t count);
+
+#endif

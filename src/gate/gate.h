@@ -1,0 +1,34 @@
+/* gate.h - never ship a worse model: candidate against current on frames neither was trained on.
+ *
+ * Both predict the same held-out frames; the one number compared is mIoU over all of them
+ * (task/segment.h). A candidate passes when it is at least `margin` better than the current model
+ * (0: at least as good).
+ *
+ * Threads: pure function.
+ */
+#ifndef ATTUNE_GATE_GATE_H
+#define ATTUNE_GATE_GATE_H
+
+#include "task/segment.h"
+
+#define GATE_REASON_CHARS 192
+
+struct gate_options {
+    double margin;  /* of mIoU, -1..1, default 0 */
+    int frames_min; /* fewer held-out frames are no evidence: rejected; default 1 */
+};
+
+struct gate_decision {
+    bool accepted;
+    double candidate, current; /* mIoU; NaN where there was nothing to score */
+    int frames;
+    char reason[GATE_REASON_CHARS]; /* one sentence */
+};
+
+void gate_options_init(struct gate_options *o);
+
+/* frames: how many held-out frames the two confusion matrices were counted over. */
+void gate_decide(const struct gate_options *o, const struct confusion *candidate,
+                 const struct confusion *current, int frames, struct gate_decision *ret);
+
+#endif
