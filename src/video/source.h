@@ -1,0 +1,66 @@
+/* source.h - frames from anywhere: files, rtsp://, http://, V4L2 devices, folders of images.
+ *
+ * A URL is whatever libavformat opens; /dev/videoN is opened as a V4L2 device. A folder gives its
+ * jpg, jpeg and png files in natural order of names (img2 before img10); names that end in
+ * _label.png are labels and are left out; frame n has t_us = n * 1e6 / fps (1 fps when not given).
+ *
+ * t_us counts from the stream's first frame and never decreases; missing stamps are made from the
+ * frame rate, and a stamp that jumps back or more than VIDEO_GAP_US_MAX ahead continues one frame
+ * after the last. With options.fps a video is resampled: the frame nearest to each multiple of
+ * 1/fps is given with that multiple as its time; a slower video than fps gives each frame once.
+ *
+ * Owns:    everything; the pixels of a frame are lent until the next call.
+ * Threads: one at a time; options.cancel may be set from any thread.
+ * Time:    reads the monotonic clock for the timeout of blocking reads only. Does not pace: a file
+ *          is read as fast as it is asked for.
+ * Memory:  one frame (two when resampling); nothing a frame is allocated here after the first.
+ * Errors:  ST_NOT_FOUND, ST_FORMAT, ST_UNSUPPORTED, ST_NETWORK (timeout, lost peer), ST_END.
+ *          A damaged frame is skipped and counted; VIDEO_DAMAGED_RUN_MAX of them in a row are
+ *          ST_FORMAT. After any status but ST_OK the source only gives that status again.
+ */
+#ifndef ATTUNE_VIDEO_SOURCE_H
+#define ATTUNE_VIDEO_SOURCE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "flow/records.h"
+
+#define VIDEO_DAMAGED_RUN_MAX 250
+#define VIDEO_GAP_US_MAX (60 * (uint64_t)1000000)
+#define VIDEO_IMAGES_MAX 1000000
+
+struct video_source_options {
+    double fps;        /* default 0: the source's own; at most 1000 */
+    int width, height; /* default 0, 0: the source's own; otherwise scaled to exactly this */
+    int timeout_ms;    /* default 10000: longest wait for a blocking read, 1..600000 */
+    const atomic_bool *cancel; /* default NULL; when it becomes true, blocking reads give up */
+};
+
+void video_source_options_init(struct video_source_options *o);
+
+struct video_source;
+
+/* options may be NULL (defaults). */
+enum status video_source_open(const char *url, const struct video_source_options *options,
+                              struct video_source **ret, struct error *err);
+void video_source_close(struct video_source **s);
+
+/* Lends the next frame in *out. ST_END (without a message) after the last. */
+enum status video_source_next(struct video_source *s, struct frame *out, struct error *err);
+
+/* Path of the image that the last frame came from; NULL for videos and before the first. */
+const char *video_source_name(const struct video_source *s);
+
+struct video_source_info {
+    int width, height;    /* of the frames given; 0 for a folder without a size, before the first */
+    double fps;           /* of the frames given, as far as known; 0: unknown */
+    uint64_t duration_us; /* 0: unknown or live */
+    uint64_t damaged;     /* frames skipped so far */
+    bool live;            /* network or device: cannot be read ahead of time */
+};
+
+void video_source_info(const struct video_source *s, struct video_source_info *ret);
+
+#endif
