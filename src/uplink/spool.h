@@ -1,10 +1,10 @@
 /* spool.h - chunks that wait on disk until the server has acknowledged them.
  *
  * One file a chunk, SEQ.chunk (format below), written atomically before any attempt to send it.
- * Sequence numbers grow by one and are never used twice, not after kill -9 either: they come from
- * the highest of the files' names and the number in the file `next`, which is made durable before
- * the file of that number may go. Bounded in bytes and count: when a new chunk does not fit, the
- * oldest are dropped and counted, so a camera can be offline for ever.
+ * Sequence numbers grow and none is ever sent with two contents, not after kill -9 either: they
+ * continue from the highest of the files' names and the number in the file `next`, which is made
+ * durable before the file of the highest number may go. Bounded in bytes and count: when a new
+ * chunk does not fit, the oldest are dropped and counted, so a camera can be offline for ever.
  *
  * File: "ATSP", u32 CRC-32 of the payload, u64 sequence number, payload (little-endian). A file
  * that does not check is deleted at open and counted; its number stays used.
@@ -33,7 +33,7 @@ void spool_options_init(struct spool_options *o);
 struct spool_stats {
     int waiting_count;
     uint64_t waiting_bytes;
-    uint64_t next_seq;      /* what spool_append will use */
+    uint64_t next_seq;      /* what spool_reserve gives next */
     uint64_t appended;      /* since open */
     uint64_t acknowledged;  /* since open */
     uint64_t dropped_full;  /* not sent for lack of room, since open */
@@ -48,8 +48,13 @@ enum status spool_open(const char *folder, const struct spool_options *options, 
                        struct error *err);
 void spool_close(struct spool **s);
 
-/* Makes a chunk durable under the next number. ST_LIMIT: it alone is over the bounds. */
-enum status spool_append(struct spool *s, const void *payload, size_t n, uint64_t *ret_seq,
+/* The number for the next chunk (the chunk's own bytes name it). Used or not, it is not given
+ * again while the spool is open; one that was never appended was never sent either. */
+uint64_t spool_reserve(struct spool *s);
+
+/* Makes a chunk durable under a number that spool_reserve gave, in that order; then drops the
+ * oldest until the bounds hold. ST_LIMIT: it alone is over them. */
+enum status spool_append(struct spool *s, uint64_t seq, const void *payload, size_t n,
                          struct error *err);
 
 /* The oldest waiting chunk: appends its payload to *out. ST_AGAIN: none waits. A file that went
