@@ -12,8 +12,8 @@
 #include "flow/records.h"
 
 struct scaler {
-    void *context; /* swscale's */
-    int src_width, src_height, dst_width, dst_height;
+    void *converter; /* struct converter of video/picture.h */
+    void *staging;   /* the source picture with padded rows */
 };
 
 void scaler_init(struct scaler *s);

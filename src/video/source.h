@@ -5,15 +5,16 @@
  * _label.png are labels and are left out; frame n has t_us = n * 1e6 / fps (1 fps when not given).
  *
  * t_us counts from the stream's first frame and never decreases; missing stamps are made from the
- * frame rate, and a stamp that jumps back or more than VIDEO_GAP_US_MAX ahead continues one frame
- * after the last. With options.fps a video is resampled: the frame nearest to each multiple of
- * 1/fps is given with that multiple as its time; a slower video than fps gives each frame once.
+ * frame rate, and a stamp that jumps back (over a second) or over VIDEO_GAP_US_MAX ahead continues
+ * one frame after the last. With options.fps a video is thinned: for each multiple of 1/fps the
+ * first frame that is not more than half a frame before it, with its own time; a slower video gives
+ * every frame. All frames have the size of the first unless options say another.
  *
  * Owns:    everything; the pixels of a frame are lent until the next call.
  * Threads: one at a time; options.cancel may be set from any thread.
  * Time:    reads the monotonic clock for the timeout of blocking reads only. Does not pace: a file
  *          is read as fast as it is asked for.
- * Memory:  one frame (two when resampling); nothing a frame is allocated here after the first.
+ * Memory:  one frame and libav's pictures; nothing a frame is allocated here after the first.
  * Errors:  ST_NOT_FOUND, ST_FORMAT, ST_UNSUPPORTED, ST_NETWORK (timeout, lost peer), ST_END.
  *          A damaged frame is skipped and counted; VIDEO_DAMAGED_RUN_MAX of them in a row are
  *          ST_FORMAT. After any status but ST_OK the source only gives that status again.

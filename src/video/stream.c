@@ -1,0 +1,336 @@
+/* libavformat and libavcodec behind one pull function. Every blocking call runs under a deadline
+ * that the interrupt callback watches; the run of packets and of damaged frames without a picture
+ * is bounded, so no input can keep a caller forever. */
+#include "video/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavdevice/avdevice.h>
+#include <libavformat/avformat.h>
+
+#include "base/clock.h"
+#include "video/picture.h"
+
+/* Packets of a badly interleaved file between two pictures. */
+#define PACKETS_WITHOUT_PICTURE_MAX 100000
+/* A stamp this little before the last is jitter, more is a new clock. */
+#define JITTER_US_MAX 1000000
+/* Reads that a non-blocking device may answer with "nothing yet" before its deadline. */
+#define READ_WAIT_US 2000
+
+struct stream {
+    AVFormatContext *format;
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *picture;
+    int index;
+    char *shown_url; /* without a password */
+
+    uint64_t deadline_us, timeout_us;
+    const atomic_bool *cancel;
+
+    bool network, device, draining, have_picture;
+    bool have_base;
+    int64_t base_us; /* stream time of t_us 0, when have_base */
+    uint64_t last_us, interval_us;
+    uint64_t damaged, damaged_run;
+};
+
+static bool cancelled(const struct stream *s)
+{
+    return s->cancel && atomic_load(s->cancel);
+}
+
+static int on_interrupt(void *context)
+{
+    const struct stream *s = context;
+    return cancelled(s) || clock_mono_us() >= s->deadline_us;
+}
+
+static void arm_deadline(struct stream *s)
+{
+    s->deadline_us = clock_mono_us() + s->timeout_us;
+}
+
+/* rtsp://user:secret@host/x becomes rtsp://host/x: URLs are shown in messages and logs. */
+static char *without_userinfo(const char *url)
+{
+    char *copy = strdup(url);
+    char *host = copy ? strstr(copy, "://") : NULL;
+    if (!host)
+        return copy;
+    host += 3;
+    size_t authority = strcspn(host, "/?#");
+    char *at = memrchr(host, '@', authority);
+    if (at)
+        memmove(host, at + 1, strlen(at + 1) + 1);
+    return copy;
+}
+
+static bool is_network(const char *url)
+{
+    return strstr(url, "://") && strncmp(url, "file:", 5) != 0;
+}
+
+static enum status fail(const struct stream *s, struct error *err, int code, const char *what)
+{
+    if (cancelled(s))
+        return error_set(err, ST_NETWORK, "%s %s: cancelled", what, s->shown_url);
+    if (code == AVERROR_EXIT)
+        return error_set(err, ST_NETWORK, "%s %s: no data for %u ms", what, s->shown_url,
+                         (unsigned)(s->timeout_us / 1000));
+    char text[384];
+    snprintf(text, sizeof text, "%s %s", what, s->shown_url);
+    enum status st = libav_error(err, code, text);
+    if (st == ST_IO && s->network)
+        st = error_set(err, ST_NETWORK, "%s: the connection failed (%s)", text, av_err2str(code));
+    return st;
+}
+
+/* The format to force and its settings: only devices need any. */
+static const AVInputFormat *device_format(const char *url, const struct video_source_options *o,
+                                          AVDictionary **settings)
+{
+    if (strncmp(url, "/dev/video", 10) != 0)
+        return NULL;
+    avdevice_register_all();
+    char text[32];
+    if (o->width > 0) {
+        snprintf(text, sizeof text, "%dx%d", o->width, o->height);
+        av_dict_set(settings, "video_size", text, 0);
+    }
+    if (o->fps > 0) {
+        snprintf(text, sizeof text, "%g", o->fps);
+        av_dict_set(settings, "framerate", text, 0);
+    }
+    return av_find_input_format("video4linux2");
+}
+
+static enum status open_format(struct stream *s, const char *url,
+                               const struct video_source_options *o, struct error *err)
+{
+    s->format = avformat_alloc_context();
+    if (!s->format)
+        return error_set(err, ST_NOMEM, "no memory to open %s", s->shown_url);
+    s->format->interrupt_callback = (AVIOInterruptCB){.callback = on_interrupt, .opaque = s};
+    AVDictionary *settings = NULL;
+    const AVInputFormat *device = device_format(url, o, &settings);
+    s->network = is_network(url);
+    s->device = device != NULL;
+    if (device) /* a blocking read of a device would not see the deadline */
+        s->format->flags |= AVFMT_FLAG_NONBLOCK;
+    if (strncmp(url, "rtsp", 4) == 0) /* lost UDP packets are damaged pictures */
+        av_dict_set(&settings, "rtsp_transport", "tcp", 0);
+    arm_deadline(s);
+    int rc = avformat_open_input(&s->format, url, device, &settings);
+    av_dict_free(&settings);
+    if (rc < 0)
+        return fail(s, err, rc, "cannot open");
+    arm_deadline(s);
+    rc = avformat_find_stream_info(s->format, NULL);
+    if (rc < 0)
+        return fail(s, err, rc, "cannot read the streams of");
+    return ST_OK;
+}
+
+static enum status open_codec(struct stream *s, struct error *err)
+{
+    const AVCodec *codec = NULL;
+    s->index = av_find_best_stream(s->format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    if (s->index < 0 || !codec)
+        return error_set(err, ST_UNSUPPORTED, "%s: no video that can be decoded", s->shown_url);
+    for (unsigned i = 0; i < s->format->nb_streams; i++)
+        if ((int)i != s->index)
+            s->format->streams[i]->discard = AVDISCARD_ALL;
+    s->codec = avcodec_alloc_context3(codec);
+    s->packet = av_packet_alloc();
+    s->picture = av_frame_alloc();
+    if (!s->codec || !s->packet || !s->picture)
+        return error_set(err, ST_NOMEM, "no memory to decode %s", s->shown_url);
+    int rc = avcodec_parameters_to_context(s->codec, s->format->streams[s->index]->codecpar);
+    s->codec->pkt_timebase = s->format->streams[s->index]->time_base;
+    s->codec->thread_count = 1;
+    s->codec->max_pixels = (int64_t)FRAME_SIDE_MAX * FRAME_SIDE_MAX;
+    if (rc >= 0)
+        rc = avcodec_open2(s->codec, codec, NULL);
+    return rc < 0 ? fail(s, err, rc, "cannot open the decoder") : ST_OK;
+}
+
+static uint64_t nominal_interval_us(const struct stream *s)
+{
+    const AVStream *v = s->format->streams[s->index];
+    double fps = v->avg_frame_rate.den ? av_q2d(v->avg_frame_rate) : 0;
+    if (!(fps >= 0.001 && fps <= 1000))
+        fps = v->r_frame_rate.den ? av_q2d(v->r_frame_rate) : 0;
+    if (!(fps >= 0.001 && fps <= 1000))
+        fps = 25;
+    return (uint64_t)(1e6 / fps + 0.5);
+}
+
+enum status stream_open(const char *url, const struct video_source_options *options,
+                        struct stream **ret, struct error *err)
+{
+    libav_quiet();
+    struct stream *s = calloc(1, sizeof *s);
+    if (s)
+        s->shown_url = without_userinfo(url);
+    if (!s || !s->shown_url) {
+        free(s);
+        return error_set(err, ST_NOMEM, "no memory to open a video");
+    }
+    s->timeout_us = (uint64_t)options->timeout_ms * 1000;
+    s->cancel = options->cancel;
+    enum status st = open_format(s, url, options, err);
+    if (st == ST_OK)
+        st = open_codec(s, err);
+    if (st != ST_OK) {
+        stream_close(&s);
+        return st;
+    }
+    s->interval_us = nominal_interval_us(s);
+    *ret = s;
+    return ST_OK;
+}
+
+void stream_close(struct stream **s)
+{
+    if (!*s)
+        return;
+    arm_deadline(*s); /* the goodbye to a server is bounded too */
+    av_frame_free(&(*s)->picture);
+    av_packet_free(&(*s)->packet);
+    avcodec_free_context(&(*s)->codec);
+    avformat_close_input(&(*s)->format);
+    free((*s)->shown_url);
+    free(*s);
+    *s = NULL;
+}
+
+static enum status count_damaged(struct stream *s, struct error *err)
+{
+    s->damaged++;
+    if (++s->damaged_run >= VIDEO_DAMAGED_RUN_MAX)
+        return error_set(err, ST_FORMAT, "%s: %d damaged frames in a row", s->shown_url,
+                         VIDEO_DAMAGED_RUN_MAX);
+    return ST_OK;
+}
+
+/* Stream time to t_us: monotone from 0, whatever the stamps are. */
+static uint64_t place(struct stream *s, int64_t pts_us, uint64_t next_us)
+{
+    int64_t t = 0, ahead = 0;
+    bool known = s->have_base && !__builtin_sub_overflow(pts_us, s->base_us, &t) &&
+                 !__builtin_sub_overflow(t, (int64_t)s->last_us, &ahead);
+    if (known && ahead >= 0 && ahead <= (int64_t)VIDEO_GAP_US_MAX)
+        return (uint64_t)t;
+    if (known && ahead < 0 && ahead >= -JITTER_US_MAX)
+        return s->last_us;
+    s->have_base = !__builtin_sub_overflow(pts_us, (int64_t)next_us, &s->base_us);
+    return next_us;
+}
+
+static uint64_t stamp(struct stream *s)
+{
+    uint64_t t_us = s->have_picture ? s->last_us + s->interval_us : 0;
+    int64_t pts = s->picture->best_effort_timestamp;
+    AVRational unit = s->format->streams[s->index]->time_base;
+    if (pts != AV_NOPTS_VALUE)
+        t_us = place(s, av_rescale_q(pts, unit, (AVRational){1, 1000000}), t_us);
+    s->have_picture = true;
+    s->last_us = t_us;
+    return t_us;
+}
+
+/* av_read_frame, waiting for devices, which do not block. */
+static int read_packet(struct stream *s)
+{
+    arm_deadline(s);
+    for (;;) {
+        int rc = av_read_frame(s->format, s->packet);
+        if (rc != AVERROR(EAGAIN))
+            return rc;
+        if (on_interrupt(s))
+            return AVERROR_EXIT;
+        clock_sleep_until_us(clock_mono_us() + READ_WAIT_US);
+    }
+}
+
+/* One packet into the decoder, or its end. */
+static enum status feed(struct stream *s, struct error *err)
+{
+    int rc = read_packet(s);
+    if (rc == AVERROR_EOF) {
+        s->draining = true;
+        rc = avcodec_send_packet(s->codec, NULL);
+        return rc < 0 && rc != AVERROR_EOF ? fail(s, err, rc, "cannot finish") : ST_OK;
+    }
+    if (rc == AVERROR_INVALIDDATA)
+        return count_damaged(s, err);
+    if (rc < 0)
+        return fail(s, err, rc, "cannot read");
+    rc = s->packet->stream_index == s->index ? avcodec_send_packet(s->codec, s->packet) : 0;
+    av_packet_unref(s->packet);
+    if (rc == AVERROR(ENOMEM))
+        return fail(s, err, rc, "cannot decode");
+    return rc < 0 ? count_damaged(s, err) : ST_OK;
+}
+
+/* ST_AGAIN: the decoder wants more. */
+static enum status take_picture(struct stream *s, struct error *err)
+{
+    int rc = avcodec_receive_frame(s->codec, s->picture);
+    if (rc == AVERROR(EAGAIN))
+        return s->draining ? ST_END : ST_AGAIN;
+    if (rc == AVERROR_EOF)
+        return ST_END;
+    if (rc == AVERROR(ENOMEM))
+        return fail(s, err, rc, "cannot decode");
+    bool damaged = rc < 0 || s->picture->flags & AV_FRAME_FLAG_CORRUPT ||
+                   s->picture->decode_error_flags || s->picture->width > FRAME_SIDE_MAX ||
+                   s->picture->height > FRAME_SIDE_MAX;
+    if (!damaged)
+        return ST_OK;
+    enum status st = count_damaged(s, err);
+    return st == ST_OK ? ST_AGAIN : st;
+}
+
+enum status stream_next(struct stream *s, const AVFrame **ret, uint64_t *ret_t_us,
+                        struct error *err)
+{
+    for (int packets = 0; packets < PACKETS_WITHOUT_PICTURE_MAX; packets++) {
+        enum status st = take_picture(s, err);
+        if (st == ST_OK) {
+            s->damaged_run = 0;
+            *ret = s->picture;
+            *ret_t_us = stamp(s);
+            return ST_OK;
+        }
+        if (st != ST_AGAIN)
+            return st;
+        st = s->draining ? ST_OK : feed(s, err);
+        if (st != ST_OK)
+            return st;
+    }
+    return error_set(err, ST_FORMAT, "%s: no picture in %d packets", s->shown_url,
+                     PACKETS_WITHOUT_PICTURE_MAX);
+}
+
+uint64_t stream_interval_us(const struct stream *s)
+{
+    return s->interval_us;
+}
+
+void stream_info(const struct stream *s, struct video_source_info *ret)
+{
+    bool has_end = s->format->duration > 0;
+    *ret = (struct video_source_info){.width = s->codec->width,
+                                      .height = s->codec->height,
+                                      .fps = 1e6 / (double)s->interval_us,
+                                      .duration_us = has_end ? (uint64_t)s->format->duration : 0,
+                                      .damaged = s->damaged,
+                                      .live = s->device || (s->network && !has_end)};
+}
