@@ -32,14 +32,15 @@ struct nn_session *slot_take(struct slot *s, uint64_t *ret_version);
 /* Updater: newest version offered, taken by the reader or not. */
 uint64_t slot_version(const struct slot *s);
 
-/* Updater: applies one delta (delta/delta.h) that leads from base to version. base 0: relative to
- * the model file's own values. ST_CONFLICT when base is neither 0 nor slot_version; ST_FORMAT when
- * the delta is damaged or its result is not finite. After an error everything is as before. */
-enum status slot_apply(struct slot *s, uint64_t base, uint64_t version, const void *delta, size_t n,
+/* Updater: applies one delta (delta/delta.h) and offers the result. *ret_applied false: the slot
+ * is at the delta's version already. ST_CONFLICT: it needs another base or model; ST_FORMAT: it is
+ * damaged; ST_INVALID: the student answers it with something that is not finite. After an error
+ * everything is as before. */
+enum status slot_apply(struct slot *s, const void *delta, size_t n, bool *ret_applied,
                        struct error *err);
 
-/* Updater: offers the model file's own values as `version` (the server lost its state). */
-enum status slot_reset(struct slot *s, uint64_t version, struct error *err);
+/* Updater: offers the model file's own values as version 0 (the server lost its state). */
+enum status slot_reset(struct slot *s, struct error *err);
 
 /* Updater: newest parameters to and from a file (nn/checkpoint.h; the step is the version).
  * Loading a damaged or foreign file changes nothing and says so (ST_FORMAT, ST_CONFLICT,

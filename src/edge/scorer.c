@@ -1,0 +1,95 @@
+/* scorer.c - one confusion matrix a frame and answer in a ring; windows are sums over the ring. */
+#include "edge/scorer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct scored {
+    uint64_t t_us;
+    struct confusion adapted, unadapted;
+};
+
+struct scorer {
+    struct scored *ring;
+    int capacity, count, next;
+    struct confusion adapted, unadapted; /* all frames */
+    int frames;
+};
+
+enum status scorer_open(int class_count, int window_s, struct scorer **ret, struct error *err)
+{
+    assert(class_count >= 2 && class_count <= CLASSES_MAX);
+    assert(window_s >= 1 && window_s <= SCORER_WINDOW_S_MAX);
+    struct scorer *s = calloc(1, sizeof *s);
+    if (s)
+        s->ring = calloc((size_t)window_s, sizeof *s->ring);
+    if (!s || !s->ring) {
+        scorer_close(&s);
+        return error_set(err, ST_NOMEM, "no memory to score %d seconds", window_s);
+    }
+    s->capacity = window_s;
+    confusion_init(&s->adapted, class_count);
+    confusion_init(&s->unadapted, class_count);
+    *ret = s;
+    return ST_OK;
+}
+
+void scorer_close(struct scorer **s)
+{
+    if (!s || !*s)
+        return;
+    free((*s)->ring);
+    free(*s);
+    *s = NULL;
+}
+
+void scorer_add(struct scorer *s, uint64_t t_us, const uint8_t *truth, const uint8_t *adapted,
+                const uint8_t *unadapted, size_t n)
+{
+    struct scored *f = &s->ring[s->next];
+    s->next = (s->next + 1) % s->capacity;
+    if (s->count < s->capacity)
+        s->count++;
+    f->t_us = t_us;
+    confusion_init(&f->adapted, s->adapted.class_count);
+    confusion_init(&f->unadapted, s->adapted.class_count);
+    confusion_add(&f->adapted, truth, adapted, n);
+    confusion_add(&f->unadapted, truth, unadapted, n);
+    confusion_merge(&s->adapted, &f->adapted);
+    confusion_merge(&s->unadapted, &f->unadapted);
+    s->frames++;
+}
+
+/* The i-th newest frame in the ring. */
+static const struct scored *newest(const struct scorer *s, int i)
+{
+    return &s->ring[(s->next - 1 - i + 2 * s->capacity) % s->capacity];
+}
+
+void scorer_window(const struct scorer *s, uint64_t last_us, struct score *ret)
+{
+    struct confusion adapted, unadapted;
+    confusion_init(&adapted, s->adapted.class_count);
+    confusion_init(&unadapted, s->adapted.class_count);
+    int frames = 0;
+    uint64_t now_us = s->count > 0 ? newest(s, 0)->t_us : 0;
+    for (; frames < s->count; frames++) {
+        const struct scored *f = newest(s, frames);
+        if (last_us > 0 && now_us - f->t_us >= last_us)
+            break;
+        confusion_merge(&adapted, &f->adapted);
+        confusion_merge(&unadapted, &f->unadapted);
+    }
+    *ret = (struct score){.adapted = confusion_miou(&adapted),
+                          .unadapted = confusion_miou(&unadapted),
+                          .frames = frames};
+}
+
+void scorer_total(const struct scorer *s, struct score *ret)
+{
+    *ret = (struct score){.adapted = confusion_miou(&s->adapted),
+                          .unadapted = confusion_miou(&s->unadapted),
+                          .frames = s->frames};
+}
