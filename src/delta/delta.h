@@ -26,6 +26,7 @@
 
 #define DELTA_TENSORS_MAX 16384
 #define DELTA_PARAMS_MAX ((size_t)1 << 28)
+#define DELTA_ROW_MAX 65536 /* longer rows are taken as if they had this length */
 
 /* What both sides know of the model. */
 struct delta_model {
@@ -64,8 +65,9 @@ void delta_history_save(const struct delta_history *h, struct buf *out);
 enum status delta_history_load(struct delta_history *h, struct cursor *in, struct error *err);
 
 /* Rounds params to wire values of step 2^-step_log2 (24: float16, ties to even; finite values
- * beyond the range become the largest) where the mask has a bit, and the statistics to the 20 bits
- * that are sent when `statistics`. ST_INVALID for a value that is not finite. */
+ * beyond the range become the largest) where the mask has a bit, and the statistics, when
+ * `statistics`, to float32 with 8 bits behind the leading one. ST_INVALID for a value that is not
+ * finite. */
 enum status delta_round(const struct delta_model *m, const uint8_t *mask, int step_log2,
                         bool statistics, float *params, struct error *err);
 

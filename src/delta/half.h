@@ -2,7 +2,7 @@
  *
  * A wire value of step 2^-s (DELTA_STEP_MIN <= s <= 24) is float16 of x * 2^(s-24), times
  * 2^(24-s): 11 significant bits as float16 has, but never finer than 2^-s. s = 24 is float16
- * itself. Every wire value is exactly a float16 number and a float32 number.
+ * itself. Every wire value is exactly a float32 number.
  *
  * A wire code is the value's rank: 0 is 0, +1 the next larger value, -1 the next smaller one.
  * Minus zero becomes zero. Neighbouring values differ by one, which is what makes small updates

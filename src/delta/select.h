@@ -13,7 +13,7 @@
  * A mask has a bit a coordinate: bit i & 7 of byte i >> 3, unused bits zero.
  *
  * Threads: pure functions.
- * Memory:  none; select_largest uses 256 KiB of the stack.
+ * Memory:  none; select_largest uses 8 KiB of the stack.
  */
 #ifndef ATTUNE_DELTA_SELECT_H
 #define ATTUNE_DELTA_SELECT_H
@@ -68,7 +68,7 @@ void select_mask(enum select_strategy s, size_t take, size_t count, const float 
                  struct rng *rng, uint8_t *mask);
 
 /* The `take` largest by absolute value, the lower index first among equals; NaN ranks as 0.
- * A histogram of the float bits, not a sort: two counting passes and one to write. */
+ * A radix histogram of the float bits, not a sort: three counting passes and one to write. */
 void select_largest(const float *magnitude, size_t count, size_t take, uint8_t *mask);
 
 /* out[i] = |w1[i] - w0[i]|. */
