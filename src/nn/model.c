@@ -1,0 +1,76 @@
+/* The finished model: what the rest of the program asks of it. Reading is in onnx_read.c. */
+#include "nn/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "nn/draft.h"
+
+enum status nn_model_open(const char *path, const struct nn_model_options *options,
+                          struct nn_model **ret, struct error *err)
+{
+    struct buf bytes;
+    buf_init(&bytes);
+    *ret = NULL;
+    enum status st = file_read(path, NN_FILE_BYTES_MAX, &bytes, err);
+    if (!st) {
+        st = nn_model_read(bytes.data, bytes.size_bytes, options, ret, err);
+        if (st)
+            error_prefix(err, "model %s", path);
+    }
+    buf_clear(&bytes);
+    return st;
+}
+
+void nn_model_close(struct nn_model **m)
+{
+    if (!m || !*m)
+        return;
+    nn_pool_clear(&(*m)->pool);
+    free(*m);
+    *m = NULL;
+}
+
+const struct nn_graph *nn_model_graph(const struct nn_model *m)
+{
+    return &m->graph;
+}
+
+size_t nn_model_param_count(const struct nn_model *m)
+{
+    return m->param_count;
+}
+
+size_t nn_model_trainable_count(const struct nn_model *m)
+{
+    return m->trainable_count;
+}
+
+const float *nn_model_values(const struct nn_model *m)
+{
+    return m->values;
+}
+
+const char *nn_model_identity_hex(const struct nn_model *m)
+{
+    return m->identity;
+}
+
+const char *nn_model_metadata(const struct nn_model *m, const char *key)
+{
+    for (int i = 0; i < m->metadata_count; i++)
+        if (strcmp(m->metadata[i].key, key) == 0)
+            return m->metadata[i].value;
+    return NULL;
+}
+
+enum nn_bn_form nn_model_bn_form(const struct nn_model *m)
+{
+    return m->bn_form;
+}
+
+double nn_model_flops(const struct nn_model *m)
+{
+    return m->flops;
+}
