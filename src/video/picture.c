@@ -50,8 +50,13 @@ AVFrame *picture_open(enum AVPixelFormat format, int width, int height)
 void picture_pack(AVFrame *dst, const struct frame *src)
 {
     size_t row = (size_t)src->width * 3;
-    for (int y = 0; y < src->height; y++)
-        memcpy(dst->data[0] + (ptrdiff_t)y * dst->linesize[0], src->pixels + (size_t)y * row, row);
+    for (int y = 0; y < dst->height; y++) {
+        int from = y < src->height ? y : src->height - 1;
+        uint8_t *to = dst->data[0] + (ptrdiff_t)y * dst->linesize[0];
+        memcpy(to, src->pixels + (size_t)from * row, row);
+        if (dst->width > src->width)
+            memcpy(to + row, to + row - 3, 3);
+    }
 }
 
 void converter_init(struct converter *c)
@@ -157,6 +162,9 @@ enum status converter_run(struct converter *c, const AVFrame *src, enum AVPixelF
         if (st != ST_OK)
             return st;
     }
+    if (av_frame_make_writable(c->result) < 0) /* an encoder may hold the last one */
+        return error_set(err, ST_NOMEM, "no memory for a picture of %d x %d", dst_width,
+                         dst_height);
     int rows = sws_scale(c->context, (const uint8_t *const *)src->data, src->linesize, 0,
                          src->height, c->result->data, c->result->linesize);
     if (rows != dst_height)

@@ -45,7 +45,8 @@ enum status converter_rgb(struct converter *c, const AVFrame *src, struct frame 
 /* An allocated picture, NULL when there is no memory. */
 AVFrame *picture_open(enum AVPixelFormat format, int width, int height);
 
-/* Pixels of a packed frame into an RGB24 picture of its size. */
+/* Pixels of a packed frame into an RGB24 picture of its size, or of one column or row more: the
+ * last ones are repeated then. */
 void picture_pack(AVFrame *dst, const struct frame *src);
 
 /* Stops libav's own messages on standard error; every open of ours calls it. */
