@@ -1,0 +1,279 @@
+/* kernels_activation.c - activations over dense elements, and the slopes of PReLU.
+ *
+ * Every function is a loop over fixed blocks around a leaf that vectorises. Comparisons are written
+ * so that NaN stays NaN. Sigmoid uses our own exp (kernels_math.h).
+ */
+#include "nn/kernels_internal.h"
+#include "nn/kernels_math.h"
+
+/* Runs `leaf` over [0, n) in blocks; `i` and `m` name a block's start and length there. */
+#define FOR_BLOCKS(n, leaf)                                                                        \
+    do {                                                                                           \
+        int64_t count_ = (int64_t)(n);                                                             \
+        _Pragma("omp parallel for schedule(static) if (count_ > KERNEL_PARALLEL_MIN)") for (       \
+            int64_t i = 0; i < count_; i += KERNEL_BLOCK)                                          \
+        {                                                                                          \
+            int64_t m = kernel_min(KERNEL_BLOCK, count_ - i);                                      \
+            leaf;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+KERNEL_CLONES static void clip_block(const float *x, float *y, int64_t n, float lo, float hi)
+{
+    KERNEL_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        y[i] = kernel_clamp(x[i], lo, hi);
+}
+
+KERNEL_CLONES static void leaky_block(const float *x, float *y, int64_t n, float alpha)
+{
+    KERNEL_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] > 0 ? x[i] : alpha * x[i];
+}
+
+KERNEL_CLONES static void sigmoid_block(const float *x, float *y, int64_t n)
+{
+    KERNEL_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        y[i] = 1.0f / (1.0f + kernel_expf(-x[i]));
+}
+
+void kernel_relu(const float *x, float *y, size_t n)
+{
+    FOR_BLOCKS(n, clip_block(x + i, y + i, m, 0.0f, INFINITY));
+}
+
+void kernel_leaky_relu(const float *x, float *y, size_t n, float alpha)
+{
+    FOR_BLOCKS(n, leaky_block(x + i, y + i, m, alpha));
+}
+
+void kernel_clip(const float *x, float *y, size_t n, float lo, float hi)
+{
+    FOR_BLOCKS(n, clip_block(x + i, y + i, m, lo, hi));
+}
+
+void kernel_sigmoid(const float *x, float *y, size_t n)
+{
+    FOR_BLOCKS(n, sigmoid_block(x + i, y + i, m));
+}
+
+KERNEL_CLONES static void clip_backward_block(const float *v, const float *gy, float *gx, int64_t n,
+                                              float lo, float hi, bool add)
+{
+    if (add) {
+        KERNEL_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            gx[i] += v[i] <= lo || v[i] >= hi ? 0.0f : gy[i];
+    } else {
+        KERNEL_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            gx[i] = v[i] <= lo || v[i] >= hi ? 0.0f : gy[i];
+    }
+}
+
+KERNEL_CLONES static void leaky_backward_block(const float *x, const float *gy, float *gx,
+                                               int64_t n, float alpha, bool add)
+{
+    if (add) {
+        KERNEL_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            gx[i] += (x[i] > 0 ? 1.0f : alpha) * gy[i];
+    } else {
+        KERNEL_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            gx[i] = (x[i] > 0 ? 1.0f : alpha) * gy[i];
+    }
+}
+
+KERNEL_CLONES static void sigmoid_backward_block(const float *y, const float *gy, float *gx,
+                                                 int64_t n, bool add)
+{
+    if (add) {
+        KERNEL_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            gx[i] += gy[i] * y[i] * (1.0f - y[i]);
+    } else {
+        KERNEL_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            gx[i] = gy[i] * y[i] * (1.0f - y[i]);
+    }
+}
+
+void kernel_relu_backward(const float *x_or_y, const float *gy, float *gx, size_t n, bool add)
+{
+    FOR_BLOCKS(n, clip_backward_block(x_or_y + i, gy + i, gx + i, m, 0.0f, INFINITY, add));
+}
+
+void kernel_clip_backward(const float *x_or_y, const float *gy, float *gx, size_t n, float lo,
+                          float hi, bool add)
+{
+    FOR_BLOCKS(n, clip_backward_block(x_or_y + i, gy + i, gx + i, m, lo, hi, add));
+}
+
+void kernel_leaky_relu_backward(const float *x, const float *gy, float *gx, size_t n, float alpha,
+                                bool add)
+{
+    FOR_BLOCKS(n, leaky_backward_block(x + i, gy + i, gx + i, m, alpha, add));
+}
+
+void kernel_sigmoid_backward(const float *y, const float *gy, float *gx, size_t n, bool add)
+{
+    FOR_BLOCKS(n, sigmoid_backward_block(y + i, gy + i, gx + i, m, add));
+}
+
+/* ---- PReLU ---------------------------------------------------------------------------------- */
+
+/* Channels-last rows; the other layouts go through leaky_block, one slope a run. */
+KERNEL_CLONES static void prelu_rows(const float *x, const float *slope, float *y, int64_t rows,
+                                     int64_t channels)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        KERNEL_IVDEP
+        for (int64_t c = 0; c < channels; c++) {
+            float v = x[r * channels + c];
+            y[r * channels + c] = v > 0 ? v : slope[c] * v;
+        }
+    }
+}
+
+KERNEL_CLONES static void prelu_backward_rows(const float *x, const float *slope, const float *gy,
+                                              float *gx, int64_t rows, int64_t channels, bool add)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        KERNEL_IVDEP
+        for (int64_t c = 0; c < channels; c++) {
+            int64_t i = r * channels + c;
+            float g = (x[i] > 0 ? 1.0f : slope[c]) * gy[i];
+            gx[i] = add ? gx[i] + g : g;
+        }
+    }
+}
+
+/* sum[c] += sum over the rows of gy * min(x, 0), for `columns` channels that start at x. */
+KERNEL_CLONES static void slope_sums(const float *x, const float *gy, int64_t rows,
+                                     int64_t channels, int64_t columns, double *restrict sum)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            int64_t i = r * channels + c;
+            sum[c] += x[i] > 0 ? 0.0 : (double)gy[i] * (double)x[i];
+        }
+}
+
+/* The same for one channel of a plain layout: a run of n elements. */
+KERNEL_CLONES static double slope_sum_run(const float *x, const float *gy, int64_t n)
+{
+    double lane[16] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int k = 0; k < 16; k++)
+            lane[k] += x[i + k] > 0 ? 0.0 : (double)gy[i + k] * (double)x[i + k];
+    for (; i < n; i++)
+        sum += x[i] > 0 ? 0.0 : (double)gy[i] * (double)x[i];
+    for (int k = 0; k < 16; k++)
+        sum += lane[k];
+    return sum;
+}
+
+void kernel_prelu(const float *x, const float *slope, float *y, int64_t outer, int64_t channels,
+                  int64_t inner)
+{
+    if (channels == 1) {
+        kernel_leaky_relu(x, y, (size_t)(outer * inner), slope[0]);
+        return;
+    }
+    int64_t step = inner == 1 ? kernel_ceil_div(KERNEL_BLOCK, channels) : 1;
+#pragma omp parallel for schedule(static) if (outer * channels * inner > KERNEL_PARALLEL_MIN)
+    for (int64_t o = 0; o < outer; o += step) {
+        int64_t at = o * channels * inner;
+        if (inner == 1)
+            prelu_rows(x + at, slope, y + at, kernel_min(step, outer - o), channels);
+        for (int64_t c = 0; inner > 1 && c < channels; c++)
+            leaky_block(x + at + c * inner, y + at + c * inner, inner, slope[c]);
+    }
+}
+
+static void prelu_backward_data(const float *x, const float *slope, const float *gy, float *gx,
+                                int64_t outer, int64_t channels, int64_t inner, bool add)
+{
+    int64_t step = inner == 1 ? kernel_ceil_div(KERNEL_BLOCK, channels) : 1;
+#pragma omp parallel for schedule(static) if (outer * channels * inner > KERNEL_PARALLEL_MIN)
+    for (int64_t o = 0; o < outer; o += step) {
+        int64_t at = o * channels * inner;
+        if (inner == 1)
+            prelu_backward_rows(x + at, slope, gy + at, gx + at, kernel_min(step, outer - o),
+                                channels, add);
+        for (int64_t c = 0, i = at; inner > 1 && c < channels; c++, i += inner)
+            leaky_backward_block(x + i, gy + i, gx + i, inner, slope[c], add);
+    }
+}
+
+/* Columns [first, first + columns) of channels-last rows, in fixed parts of the rows. */
+static void slope_columns(const float *x, const float *gy, float *gslope, int64_t rows,
+                          int64_t channels, int64_t first, int64_t columns)
+{
+    double part[KERNEL_PARTS][KERNEL_COLUMNS] = {{0}};
+    int64_t step = kernel_ceil_div(rows, KERNEL_PARTS);
+#pragma omp parallel for schedule(static) if (rows * columns > KERNEL_PARALLEL_MIN)
+    for (int p = 0; p < KERNEL_PARTS; p++) {
+        int64_t from = kernel_min(rows, p * step), to = kernel_min(rows, from + step);
+        int64_t at = from * channels + first;
+        slope_sums(x + at, gy + at, to - from, channels, columns, part[p]);
+    }
+    for (int64_t c = 0; c < columns; c++) {
+        double sum = 0;
+        for (int p = 0; p < KERNEL_PARTS; p++)
+            sum += part[p][c];
+        gslope[first + c] = (float)sum;
+    }
+}
+
+/* One slope for n elements in a row, in fixed parts of them. */
+static float slope_scalar(const float *x, const float *gy, int64_t n)
+{
+    double part[KERNEL_PARTS], sum = 0;
+    int64_t step = kernel_ceil_div(n, KERNEL_PARTS);
+#pragma omp parallel for schedule(static) if (n > KERNEL_PARALLEL_MIN)
+    for (int p = 0; p < KERNEL_PARTS; p++) {
+        int64_t from = kernel_min(n, p * step), to = kernel_min(n, from + step);
+        part[p] = slope_sum_run(x + from, gy + from, to - from);
+    }
+    for (int p = 0; p < KERNEL_PARTS; p++)
+        sum += part[p];
+    return (float)sum;
+}
+
+static void prelu_backward_slope(const float *x, const float *gy, float *gslope, int64_t outer,
+                                 int64_t channels, int64_t inner)
+{
+    if (channels == 1) {
+        gslope[0] = slope_scalar(x, gy, outer * inner);
+        return;
+    }
+    for (int64_t c = 0; inner == 1 && c < channels; c += KERNEL_COLUMNS)
+        slope_columns(x, gy, gslope, outer, channels, c, kernel_min(KERNEL_COLUMNS, channels - c));
+    if (inner == 1)
+        return;
+#pragma omp parallel for schedule(static) if (outer * channels * inner > KERNEL_PARALLEL_MIN)
+    for (int64_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (int64_t o = 0; o < outer; o++) {
+            int64_t at = (o * channels + c) * inner;
+            sum += slope_sum_run(x + at, gy + at, inner);
+        }
+        gslope[c] = (float)sum;
+    }
+}
+
+void kernel_prelu_backward(const float *x, const float *slope, const float *gy, float *gx,
+                           float *gslope, int64_t outer, int64_t channels, int64_t inner, bool add)
+{
+    if (gslope)
+        prelu_backward_slope(x, gy, gslope, outer, channels, inner);
+    if (gx && channels == 1)
+        kernel_leaky_relu_backward(x, gy, gx, (size_t)(outer * inner), slope[0], add);
+    else if (gx)
+        prelu_backward_data(x, slope, gy, gx, outer, channels, inner, add);
+}
