@@ -51,7 +51,7 @@ size_t buffer_bytes(const struct buffer_options *o);
 
 /* Copies the frame (its size exactly) and the labels (resized by nearest neighbour when their size
  * differs); soft may be NULL and is resized likewise. ST_INVALID for another size or class count,
- * or a frame older than the newest of its source by more than the horizon. */
+ * or a frame older than the newest by more than the horizon. */
 enum status buffer_add(struct buffer *b, const struct frame *frame, const struct label_map *labels,
                        const struct soft_map *soft, int source, struct error *err);
 
