@@ -1,0 +1,496 @@
+/* The engine's door to oneDNN. Everything that depends on the major version of its C API is here.
+ *
+ * An op is one primitive with its memory objects. Weights cross the door in ONNX's plain layout:
+ * where the primitive prefers another one, the op holds a packed copy and a reorder that fills it
+ * (forward, backward by data) or empties it (backward by weights). Scratchpads are the caller's, so
+ * that several sessions can run at once. */
+#include "nn/dnnl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <oneapi/dnnl/dnnl.h>
+
+#if DNNL_VERSION_MAJOR != 2
+#error "dnnl.c is written for oneDNN 2.x: operation descriptors are gone in 3.x, port this file"
+#endif
+
+struct nn_dnnl {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_primitive_attr_t attr; /* scratchpads in user mode */
+};
+
+struct nn_dnnl_op {
+    struct nn_dnnl *owner;
+    enum nn_pass pass;
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t slot[NN_SLOT_COUNT];
+    dnnl_memory_t scratch;
+    int argument_count;
+    dnnl_exec_arg_t argument[NN_SLOT_COUNT + 1];
+    /* Weights in another layout than plain: all NULL where the primitive takes them as they are. */
+    dnnl_memory_t plain;
+    dnnl_primitive_t reorder;
+    void *packed;
+    size_t packed_bytes;
+};
+
+typedef union {
+    dnnl_convolution_desc_t conv;
+    dnnl_deconvolution_desc_t deconv;
+    dnnl_pooling_v2_desc_t pool;
+} op_desc;
+
+/* Window parameters as oneDNN wants them (dilation counted from 0). */
+struct window_dims {
+    dnnl_dims_t stride, kernel, dilation, pad_before, pad_after;
+};
+
+static enum status refused(struct error *err, dnnl_status_t code, const char *what)
+{
+    if (code == dnnl_out_of_memory)
+        return error_set(err, ST_NOMEM, "out of memory in oneDNN (%s)", what);
+    return error_set(err, code == dnnl_unimplemented ? ST_UNSUPPORTED : ST_INTERNAL,
+                     "oneDNN cannot make this %s (status %d)", what, (int)code);
+}
+
+enum status nn_dnnl_open(struct nn_dnnl **ret, struct error *err)
+{
+    struct nn_dnnl *d = calloc(1, sizeof *d);
+    if (!d)
+        return error_set(err, ST_NOMEM, "out of memory for a oneDNN engine");
+    dnnl_status_t code = dnnl_engine_create(&d->engine, dnnl_cpu, 0);
+    if (!code)
+        code = dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags);
+    if (!code)
+        code = dnnl_primitive_attr_create(&d->attr);
+    if (!code)
+        code = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
+    if (code) {
+        nn_dnnl_close(&d);
+        return refused(err, code, "engine");
+    }
+    *ret = d;
+    return ST_OK;
+}
+
+void nn_dnnl_close(struct nn_dnnl **d)
+{
+    if (!d || !*d)
+        return;
+    if ((*d)->attr)
+        dnnl_primitive_attr_destroy((*d)->attr);
+    if ((*d)->stream)
+        dnnl_stream_destroy((*d)->stream);
+    if ((*d)->engine)
+        dnnl_engine_destroy((*d)->engine);
+    free(*d);
+    *d = NULL;
+}
+
+static void window_dims_fill(const struct nn_window *w, struct window_dims *ret)
+{
+    for (int i = 0; i < 2; i++) {
+        int64_t in = i ? w->in_width : w->in_height, out = i ? w->out_width : w->out_height;
+        int64_t small = w->transposed ? in : out, large = w->transposed ? out : in;
+        int64_t extent = (w->kernel[i] - 1) * w->dilation[i] + 1;
+        ret->stride[i] = w->stride[i];
+        ret->kernel[i] = w->kernel[i];
+        ret->dilation[i] = w->dilation[i] - 1;
+        ret->pad_before[i] = w->pad[i];
+        /* What makes the sizes agree exactly: differs from pad[i + 2] where a stride leaves rows
+         * over, where ceil_mode adds some, and by output_pad of the transposed convolution. */
+        ret->pad_after[i] = (small - 1) * w->stride[i] + extent - large - w->pad[i];
+    }
+}
+
+static dnnl_status_t image_md(int64_t n, int64_t c, int64_t h, int64_t w, dnnl_memory_desc_t *ret)
+{
+    dnnl_dims_t dims = {n, c, h, w};
+    return dnnl_memory_desc_init_by_tag(ret, 4, dims, dnnl_f32, dnnl_nhwc);
+}
+
+/* Weights as oneDNN names their dimensions, [G,] O, I, H, W: any layout, and ONNX's plain one. */
+static dnnl_status_t weights_mds(const struct nn_window *w, dnnl_memory_desc_t *any,
+                                 dnnl_memory_desc_t *plain)
+{
+    int64_t o = w->out_channels / w->groups, i = w->in_channels / w->groups;
+    int64_t area = w->kernel[0] * w->kernel[1];
+    dnnl_dims_t dims = {w->groups, o, i, w->kernel[0], w->kernel[1]};
+    dnnl_dims_t strides = {o * i * area, w->transposed ? area : i * area,
+                           w->transposed ? o * area : area, w->kernel[1], 1};
+    int skip = w->groups == 1 ? 1 : 0;
+    dnnl_status_t code =
+        dnnl_memory_desc_init_by_tag(any, 5 - skip, dims + skip, dnnl_f32, dnnl_format_tag_any);
+    return code ? code
+                : dnnl_memory_desc_init_by_strides(plain, 5 - skip, dims + skip, dnnl_f32,
+                                                   strides + skip);
+}
+
+static dnnl_status_t conv_describe(const struct nn_window *w, enum nn_pass pass,
+                                   const dnnl_memory_desc_t *weights, op_desc *ret)
+{
+    struct window_dims k;
+    window_dims_fill(w, &k);
+    dnnl_memory_desc_t src, dst, bias;
+    dnnl_dims_t bias_dims = {w->out_channels};
+    dnnl_status_t code = image_md(w->batch, w->in_channels, w->in_height, w->in_width, &src);
+    if (!code)
+        code = image_md(w->batch, w->out_channels, w->out_height, w->out_width, &dst);
+    if (!code)
+        code = dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a);
+    if (code)
+        return code;
+    const dnnl_memory_desc_t *b = w->bias ? &bias : NULL;
+    if (pass == NN_PASS_FORWARD && w->transposed)
+        return dnnl_dilated_deconvolution_forward_desc_init(
+            &ret->deconv, dnnl_forward_training, dnnl_deconvolution_direct, &src, weights, b, &dst,
+            k.stride, k.dilation, k.pad_before, k.pad_after);
+    if (pass == NN_PASS_FORWARD)
+        return dnnl_dilated_convolution_forward_desc_init(
+            &ret->conv, dnnl_forward_training, dnnl_convolution_direct, &src, weights, b, &dst,
+            k.stride, k.dilation, k.pad_before, k.pad_after);
+    if (pass == NN_PASS_BACKWARD_DATA && w->transposed)
+        return dnnl_dilated_deconvolution_backward_data_desc_init(
+            &ret->deconv, dnnl_deconvolution_direct, &src, weights, &dst, k.stride, k.dilation,
+            k.pad_before, k.pad_after);
+    if (pass == NN_PASS_BACKWARD_DATA)
+        return dnnl_dilated_convolution_backward_data_desc_init(
+            &ret->conv, dnnl_convolution_direct, &src, weights, &dst, k.stride, k.dilation,
+            k.pad_before, k.pad_after);
+    if (w->transposed)
+        return dnnl_dilated_deconvolution_backward_weights_desc_init(
+            &ret->deconv, dnnl_deconvolution_direct, &src, weights, b, &dst, k.stride, k.dilation,
+            k.pad_before, k.pad_after);
+    return dnnl_dilated_convolution_backward_weights_desc_init(
+        &ret->conv, dnnl_convolution_direct, &src, weights, b, &dst, k.stride, k.dilation,
+        k.pad_before, k.pad_after);
+}
+
+/* Makes the memory object of a slot; its data is bound later. */
+static dnnl_status_t slot_add(struct nn_dnnl_op *op, enum nn_slot slot, int argument,
+                              const dnnl_memory_desc_t *md)
+{
+    dnnl_status_t code =
+        dnnl_memory_create(&op->slot[slot], md, op->owner->engine, DNNL_MEMORY_NONE);
+    op->argument[op->argument_count++] = (dnnl_exec_arg_t){argument, op->slot[slot]};
+    return code;
+}
+
+static const dnnl_memory_desc_t *query(const struct nn_dnnl_op *op, dnnl_query_t what, int index)
+{
+    return dnnl_primitive_desc_query_md(op->desc, what, index);
+}
+
+static dnnl_status_t scratch_add(struct nn_dnnl_op *op)
+{
+    dnnl_status_t code = dnnl_memory_create(&op->scratch, query(op, dnnl_query_scratchpad_md, 0),
+                                            op->owner->engine, DNNL_MEMORY_NONE);
+    op->argument[op->argument_count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, op->scratch};
+    return code;
+}
+
+/* The primitive's weights slot, and the copy between it and the plain weights where needed. */
+static dnnl_status_t weights_add(struct nn_dnnl_op *op, enum nn_slot slot, int argument,
+                                 const dnnl_memory_desc_t *md, const dnnl_memory_desc_t *plain)
+{
+    dnnl_engine_t engine = op->owner->engine;
+    dnnl_status_t code = slot_add(op, slot, argument, md);
+    if (code || dnnl_memory_desc_equal(md, plain))
+        return code;
+    op->packed_bytes = (dnnl_memory_desc_get_size(md) + 63) & ~(size_t)63;
+    op->packed = aligned_alloc(64, op->packed_bytes);
+    if (!op->packed)
+        return dnnl_out_of_memory;
+    memset(op->packed, 0, op->packed_bytes);
+    code = dnnl_memory_set_data_handle(op->slot[slot], op->packed);
+    if (!code)
+        code = dnnl_memory_create(&op->plain, plain, engine, DNNL_MEMORY_NONE);
+    bool unpack = slot == NN_SLOT_DIFF_WEIGHTS;
+    dnnl_primitive_desc_t reorder = NULL;
+    if (!code)
+        code = dnnl_reorder_primitive_desc_create(&reorder, unpack ? md : plain, engine,
+                                                  unpack ? plain : md, engine, NULL);
+    if (!code)
+        code = dnnl_primitive_create(&op->reorder, reorder);
+    if (reorder)
+        dnnl_primitive_desc_destroy(reorder);
+    return code;
+}
+
+static dnnl_status_t conv_slots(struct nn_dnnl_op *op, bool bias, const dnnl_memory_desc_t *plain)
+{
+    dnnl_status_t code = dnnl_success;
+    if (op->pass == NN_PASS_FORWARD) {
+        code = slot_add(op, NN_SLOT_SRC, DNNL_ARG_SRC, query(op, dnnl_query_src_md, 0));
+        if (!code)
+            code = weights_add(op, NN_SLOT_WEIGHTS, DNNL_ARG_WEIGHTS,
+                               query(op, dnnl_query_weights_md, 0), plain);
+        if (!code && bias)
+            code = slot_add(op, NN_SLOT_BIAS, DNNL_ARG_BIAS, query(op, dnnl_query_weights_md, 1));
+        return code ? code
+                    : slot_add(op, NN_SLOT_DST, DNNL_ARG_DST, query(op, dnnl_query_dst_md, 0));
+    }
+    code = slot_add(op, NN_SLOT_DST, DNNL_ARG_DIFF_DST, query(op, dnnl_query_diff_dst_md, 0));
+    if (code)
+        return code;
+    if (op->pass == NN_PASS_BACKWARD_DATA) {
+        code = weights_add(op, NN_SLOT_WEIGHTS, DNNL_ARG_WEIGHTS,
+                           query(op, dnnl_query_weights_md, 0), plain);
+        return code ? code
+                    : slot_add(op, NN_SLOT_DIFF_SRC, DNNL_ARG_DIFF_SRC,
+                               query(op, dnnl_query_diff_src_md, 0));
+    }
+    code = slot_add(op, NN_SLOT_SRC, DNNL_ARG_SRC, query(op, dnnl_query_src_md, 0));
+    if (!code)
+        code = weights_add(op, NN_SLOT_DIFF_WEIGHTS, DNNL_ARG_DIFF_WEIGHTS,
+                           query(op, dnnl_query_diff_weights_md, 0), plain);
+    if (!code && bias)
+        code = slot_add(op, NN_SLOT_DIFF_BIAS, DNNL_ARG_DIFF_BIAS,
+                        query(op, dnnl_query_diff_weights_md, 1));
+    return code;
+}
+
+/* A backward primitive is described relative to its forward one. */
+static dnnl_status_t conv_desc_create(struct nn_dnnl_op *op, const struct nn_window *w,
+                                      const dnnl_memory_desc_t *weights)
+{
+    dnnl_primitive_desc_t hint = NULL;
+    op_desc desc;
+    dnnl_status_t code = dnnl_success;
+    if (op->pass != NN_PASS_FORWARD) {
+        code = conv_describe(w, NN_PASS_FORWARD, weights, &desc);
+        if (!code)
+            code =
+                dnnl_primitive_desc_create(&hint, &desc, op->owner->attr, op->owner->engine, NULL);
+    }
+    if (!code)
+        code = conv_describe(w, op->pass, weights, &desc);
+    if (!code)
+        code =
+            dnnl_primitive_desc_create(&op->desc, &desc, op->owner->attr, op->owner->engine, hint);
+    if (hint)
+        dnnl_primitive_desc_destroy(hint);
+    return code;
+}
+
+static enum status op_new(struct nn_dnnl *d, enum nn_pass pass, struct nn_dnnl_op **ret,
+                          struct error *err)
+{
+    struct nn_dnnl_op *op = calloc(1, sizeof *op);
+    if (!op)
+        return error_set(err, ST_NOMEM, "out of memory for a primitive");
+    op->owner = d;
+    op->pass = pass;
+    *ret = op;
+    return ST_OK;
+}
+
+enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pass pass,
+                              struct nn_dnnl_op **ret, struct error *err)
+{
+    struct nn_dnnl_op *op = NULL;
+    enum status st = op_new(d, pass, &op, err);
+    if (st)
+        return st;
+    dnnl_memory_desc_t any, plain;
+    dnnl_status_t code = weights_mds(w, &any, &plain);
+    if (!code)
+        code = conv_desc_create(op, w, &any);
+    if (!code)
+        code = dnnl_primitive_create(&op->primitive, op->desc);
+    if (!code)
+        code = conv_slots(op, w->bias, &plain);
+    if (!code)
+        code = scratch_add(op);
+    if (code) {
+        nn_dnnl_op_close(&op);
+        return refused(err, code, "convolution");
+    }
+    *ret = op;
+    return ST_OK;
+}
+
+static dnnl_alg_kind_t pool_algorithm(enum nn_pool_kind kind)
+{
+    switch (kind) {
+    case NN_POOL_MAX:
+        return dnnl_pooling_max;
+    case NN_POOL_AVERAGE_INCLUDE_PAD:
+        return dnnl_pooling_avg_include_padding;
+    default:
+        return dnnl_pooling_avg_exclude_padding;
+    }
+}
+
+static dnnl_status_t pool_desc_create(struct nn_dnnl_op *op, const struct nn_window *w,
+                                      enum nn_pool_kind kind, bool training)
+{
+    struct window_dims k;
+    window_dims_fill(w, &k);
+    dnnl_memory_desc_t src, dst;
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_pooling_v2_desc_t desc;
+    dnnl_status_t code = image_md(w->batch, w->in_channels, w->in_height, w->in_width, &src);
+    if (!code)
+        code = image_md(w->batch, w->out_channels, w->out_height, w->out_width, &dst);
+    if (!code)
+        code = dnnl_pooling_v2_forward_desc_init(
+            &desc, training ? dnnl_forward_training : dnnl_forward_inference, pool_algorithm(kind),
+            &src, &dst, k.stride, k.kernel, k.dilation, k.pad_before, k.pad_after);
+    if (!code)
+        code = dnnl_primitive_desc_create(&hint, &desc, op->owner->attr, op->owner->engine, NULL);
+    if (op->pass == NN_PASS_FORWARD) {
+        op->desc = hint;
+        return code;
+    }
+    if (!code)
+        code = dnnl_pooling_v2_backward_desc_init(&desc, pool_algorithm(kind), &src, &dst, k.stride,
+                                                  k.kernel, k.dilation, k.pad_before, k.pad_after);
+    if (!code)
+        code =
+            dnnl_primitive_desc_create(&op->desc, &desc, op->owner->attr, op->owner->engine, hint);
+    if (hint)
+        dnnl_primitive_desc_destroy(hint);
+    return code;
+}
+
+static dnnl_status_t pool_slots(struct nn_dnnl_op *op)
+{
+    bool forward = op->pass == NN_PASS_FORWARD;
+    dnnl_status_t code =
+        forward ? slot_add(op, NN_SLOT_SRC, DNNL_ARG_SRC, query(op, dnnl_query_src_md, 0))
+                : slot_add(op, NN_SLOT_DIFF_SRC, DNNL_ARG_DIFF_SRC,
+                           query(op, dnnl_query_diff_src_md, 0));
+    if (!code)
+        code = forward ? slot_add(op, NN_SLOT_DST, DNNL_ARG_DST, query(op, dnnl_query_dst_md, 0))
+                       : slot_add(op, NN_SLOT_DST, DNNL_ARG_DIFF_DST,
+                                  query(op, dnnl_query_diff_dst_md, 0));
+    const dnnl_memory_desc_t *workspace = query(op, dnnl_query_workspace_md, 0);
+    if (!code && workspace && dnnl_memory_desc_get_size(workspace) > 0)
+        code = slot_add(op, NN_SLOT_WORKSPACE, DNNL_ARG_WORKSPACE, workspace);
+    return code;
+}
+
+enum status nn_dnnl_pool_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pool_kind kind,
+                              enum nn_pass pass, bool training, struct nn_dnnl_op **ret,
+                              struct error *err)
+{
+    struct nn_dnnl_op *op = NULL;
+    enum status st = op_new(d, pass, &op, err);
+    if (st)
+        return st;
+    dnnl_status_t code = pool_desc_create(op, w, kind, training);
+    if (!code)
+        code = dnnl_primitive_create(&op->primitive, op->desc);
+    if (!code)
+        code = pool_slots(op);
+    if (!code)
+        code = scratch_add(op);
+    if (code) {
+        nn_dnnl_op_close(&op);
+        return refused(err, code, "pooling");
+    }
+    *ret = op;
+    return ST_OK;
+}
+
+void nn_dnnl_op_close(struct nn_dnnl_op **ref)
+{
+    if (!ref || !*ref)
+        return;
+    struct nn_dnnl_op *op = *ref;
+    for (int i = 0; i < NN_SLOT_COUNT; i++)
+        if (op->slot[i])
+            dnnl_memory_destroy(op->slot[i]);
+    if (op->scratch)
+        dnnl_memory_destroy(op->scratch);
+    if (op->plain)
+        dnnl_memory_destroy(op->plain);
+    if (op->reorder)
+        dnnl_primitive_destroy(op->reorder);
+    if (op->primitive)
+        dnnl_primitive_destroy(op->primitive);
+    if (op->desc)
+        dnnl_primitive_desc_destroy(op->desc);
+    free(op->packed);
+    free(op);
+    *ref = NULL;
+}
+
+static size_t query_bytes(const struct nn_dnnl_op *op, dnnl_query_t what)
+{
+    const dnnl_memory_desc_t *md = query(op, what, 0);
+    return md ? dnnl_memory_desc_get_size(md) : 0;
+}
+
+size_t nn_dnnl_op_scratch_bytes(const struct nn_dnnl_op *op)
+{
+    return query_bytes(op, dnnl_query_scratchpad_md);
+}
+
+size_t nn_dnnl_op_workspace_bytes(const struct nn_dnnl_op *op)
+{
+    return query_bytes(op, dnnl_query_workspace_md);
+}
+
+size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op)
+{
+    return op->packed_bytes;
+}
+
+const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op)
+{
+    const char *name = NULL;
+    dnnl_primitive_desc_query(op->desc, dnnl_query_impl_info_str, 0, &name);
+    return name ? name : "";
+}
+
+static enum status run_status(dnnl_status_t code)
+{
+    return code ? ST_INTERNAL : ST_OK;
+}
+
+enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data)
+{
+    bool weights = slot == NN_SLOT_WEIGHTS || slot == NN_SLOT_DIFF_WEIGHTS;
+    dnnl_memory_t memory = weights && op->plain ? op->plain : op->slot[slot];
+    return memory ? run_status(dnnl_memory_set_data_handle(memory, data)) : ST_OK;
+}
+
+enum status nn_dnnl_op_bind_scratch(struct nn_dnnl_op *op, void *scratch)
+{
+    return run_status(dnnl_memory_set_data_handle(op->scratch, scratch));
+}
+
+static dnnl_status_t reorder_run(struct nn_dnnl_op *op, dnnl_memory_t from, dnnl_memory_t to)
+{
+    dnnl_exec_arg_t argument[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    return dnnl_primitive_execute(op->reorder, op->owner->stream, 2, argument);
+}
+
+enum status nn_dnnl_op_pack(struct nn_dnnl_op *op)
+{
+    if (!op->reorder || op->pass == NN_PASS_BACKWARD_WEIGHTS)
+        return ST_OK;
+    return run_status(reorder_run(op, op->plain, op->slot[NN_SLOT_WEIGHTS]));
+}
+
+enum status nn_dnnl_op_run(struct nn_dnnl_op *op)
+{
+    dnnl_status_t code =
+        dnnl_primitive_execute(op->primitive, op->owner->stream, op->argument_count, op->argument);
+    if (!code && op->reorder && op->pass == NN_PASS_BACKWARD_WEIGHTS)
+        code = reorder_run(op, op->slot[NN_SLOT_DIFF_WEIGHTS], op->plain);
+    return run_status(code);
+}
+
+enum status nn_sgemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+                     const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                     int64_t ldc)
+{
+    return run_status(dnnl_sgemm(trans_a ? 'T' : 'N', trans_b ? 'T' : 'N', m, n, k, alpha, a, lda,
+                                 b, ldb, beta, c, ldc));
+}

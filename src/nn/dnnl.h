@@ -1,0 +1,87 @@
+/* dnnl.h - the engine's only door to oneDNN: convolutions, pooling and matrix products.
+ *
+ * No other file includes oneDNN's headers; dnnl.c is written for its API 2.x, and a port to 3.x is
+ * a port of that file. Activations are dense NHWC; weights are plain as ONNX stores them (OIHW;
+ * IOHW for the transposed convolution) and are packed into the primitive's own layout on request.
+ *
+ * Owns:    a nn_dnnl_op owns its primitive and its packed copy of the weights; the pointers bound
+ *          to it are the caller's.
+ * Threads: one thread at a time for each nn_dnnl and its ops; different ones may run at once. Ops
+ *          must run under the OpenMP thread count that they were opened under.
+ * Errors:  ST_UNSUPPORTED when oneDNN has no implementation, ST_INTERNAL when it fails.
+ */
+#ifndef ATTUNE_NN_DNNL_H
+#define ATTUNE_NN_DNNL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct nn_dnnl;
+
+enum status nn_dnnl_open(struct nn_dnnl **ret, struct error *err);
+void nn_dnnl_close(struct nn_dnnl **d);
+
+enum nn_pass { NN_PASS_FORWARD = 1, NN_PASS_BACKWARD_DATA, NN_PASS_BACKWARD_WEIGHTS };
+
+/* A sliding window over NHWC images: [h, w] pairs, pad is [top, left, bottom, right]. */
+struct nn_window {
+    int64_t batch, in_channels, in_height, in_width, out_channels, out_height, out_width;
+    int64_t kernel[2], stride[2], dilation[2], pad[4];
+    int64_t groups;  /* convolutions */
+    bool transposed; /* ConvTranspose */
+    bool bias;       /* convolutions */
+};
+
+enum nn_pool_kind { NN_POOL_MAX = 1, NN_POOL_AVERAGE_INCLUDE_PAD, NN_POOL_AVERAGE_EXCLUDE_PAD };
+
+/* What is bound to an op. In a backward pass, NN_SLOT_SRC is what that pass reads of the forward
+ * source, and NN_SLOT_DST is the gradient by the output; NN_SLOT_DIFF_SRC, _DIFF_WEIGHTS and
+ * _DIFF_BIAS are written. */
+enum nn_slot {
+    NN_SLOT_SRC,
+    NN_SLOT_WEIGHTS,
+    NN_SLOT_BIAS,
+    NN_SLOT_DST,
+    NN_SLOT_WORKSPACE,
+    NN_SLOT_DIFF_SRC,
+    NN_SLOT_DIFF_WEIGHTS,
+    NN_SLOT_DIFF_BIAS,
+    NN_SLOT_COUNT
+};
+
+struct nn_dnnl_op;
+
+enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pass pass,
+                              struct nn_dnnl_op **ret, struct error *err);
+
+/* training: the forward pass of max pooling fills a workspace that backward reads. */
+enum status nn_dnnl_pool_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pool_kind kind,
+                              enum nn_pass pass, bool training, struct nn_dnnl_op **ret,
+                              struct error *err);
+void nn_dnnl_op_close(struct nn_dnnl_op **op);
+
+/* Bytes that a run needs at `scratch`; of the workspace slot; that the op itself holds. */
+size_t nn_dnnl_op_scratch_bytes(const struct nn_dnnl_op *op);
+size_t nn_dnnl_op_workspace_bytes(const struct nn_dnnl_op *op);
+size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op);
+
+/* oneDNN's name of the implementation, "ref:any" for a slow one. */
+const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op);
+
+/* Slots that the pass does not use are ignored. */
+enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data);
+enum status nn_dnnl_op_bind_scratch(struct nn_dnnl_op *op, void *scratch);
+
+/* Copies the bound plain weights into the primitive's layout: after they changed, before a run. */
+enum status nn_dnnl_op_pack(struct nn_dnnl_op *op);
+enum status nn_dnnl_op_run(struct nn_dnnl_op *op);
+
+/* C = alpha * op(A) op(B) + beta * C, row-major; op(A) is m x k, op(B) is k x n. */
+enum status nn_sgemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+                     const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                     int64_t ldc);
+
+#endif

@@ -1,0 +1,156 @@
+/* Conv and ConvTranspose: oneDNN forward, backward by data, backward by weights, in NHWC. */
+#include "nn/plan.h"
+
+#include <string.h>
+
+#include "nn/kernels.h"
+
+enum { IN_X, IN_WEIGHTS, IN_BIAS };
+
+struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
+    const union nn_attributes *a = &ir->node->a;
+    struct nn_window w = {
+        .batch = x->dim[0],
+        .in_channels = x->dim[1],
+        .in_height = x->dim[2],
+        .in_width = x->dim[3],
+        .out_channels = y->dim[1],
+        .out_height = y->dim[2],
+        .out_width = y->dim[3],
+        .groups = a->window.groups > 0 ? a->window.groups : 1,
+        .transposed = ir->node->op == NN_OP_CONV_TRANSPOSE,
+        .bias = nn_optional(p, ir, IN_BIAS) != NULL,
+    };
+    for (int i = 0; i < 2; i++) {
+        w.kernel[i] = a->window.kernel[i];
+        w.stride[i] = a->window.stride[i];
+        w.dilation[i] = a->window.dilation[i];
+    }
+    for (int i = 0; i < 4; i++)
+        w.pad[i] = a->window.pad[i];
+    return w;
+}
+
+static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
+{
+    if (nn_in(p, ir, IN_WEIGHTS)->needs_grad)
+        nn_in(p, ir, IN_X)->saved = true;
+}
+
+static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    const struct nn_value *x = nn_in(p, ir, IN_X), *weights = nn_in(p, ir, IN_WEIGHTS);
+    const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
+    if (weights->param < 0 && !weights->constant)
+        return nn_plan_refuse(p, err, "its weights must be an initialiser of the file");
+    struct nn_window w = nn_window_of(p, ir);
+    struct nn_dnnl_op *op;
+    struct nn_step *s;
+    enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_FORWARD, &op, err);
+    if (!st)
+        st = nn_plan_dnnl_step(p, op, &s, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, -1, err);
+    if (st)
+        return error_prefix(err, "node '%s'", ir->node->name);
+    nn_step_slot(s, NN_SLOT_SRC, x->buffer);
+    nn_step_slot(s, NN_SLOT_WEIGHTS, weights->buffer);
+    if (bias)
+        nn_step_slot(s, NN_SLOT_BIAS, bias->buffer);
+    nn_step_slot(s, NN_SLOT_DST, nn_out(p, ir, 0)->buffer);
+    return ST_OK;
+}
+
+static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
+{
+    struct nn_window w = nn_window_of(p, ir);
+    struct nn_dnnl_op *op;
+    struct nn_step *s;
+    int gx;
+    bool add;
+    enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_DATA, &op, err);
+    if (!st)
+        st = nn_plan_dnnl_step(p, op, &s, err);
+    if (!st)
+        st = nn_grad_begin(p, ir->in[IN_X], false, &gx, &add, err);
+    if (st)
+        return st;
+    nn_step_slot(s, NN_SLOT_DST, gy);
+    nn_step_slot(s, NN_SLOT_WEIGHTS, nn_in(p, ir, IN_WEIGHTS)->buffer);
+    nn_step_slot(s, NN_SLOT_DIFF_SRC, gx);
+    return nn_grad_done(p, ir->in[IN_X], gx, err);
+}
+
+static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
+{
+    const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
+    struct nn_window w = nn_window_of(p, ir);
+    w.bias = bias && bias->needs_grad;
+    struct nn_dnnl_op *op;
+    struct nn_step *s;
+    int gw, gb = -1;
+    bool add;
+    enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_WEIGHTS, &op, err);
+    if (!st)
+        st = nn_plan_dnnl_step(p, op, &s, err);
+    if (!st)
+        st = nn_grad_begin(p, ir->in[IN_WEIGHTS], false, &gw, &add, err);
+    if (!st && w.bias)
+        st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
+    if (st)
+        return st;
+    nn_step_slot(s, NN_SLOT_DST, gy);
+    nn_step_slot(s, NN_SLOT_SRC, nn_in(p, ir, IN_X)->buffer);
+    nn_step_slot(s, NN_SLOT_DIFF_WEIGHTS, gw);
+    if (w.bias)
+        nn_step_slot(s, NN_SLOT_DIFF_BIAS, gb);
+    st = nn_grad_done(p, ir->in[IN_WEIGHTS], gw, err);
+    return st || !w.bias ? st : nn_grad_done(p, ir->in[IN_BIAS], gb, err);
+}
+
+struct bias_args {
+    int64_t rows, channels;
+};
+
+static enum status run_bias(struct nn_step *s)
+{
+    const struct bias_args *a = s->args;
+    kernel_column_sums(s->data[0], a->rows, a->channels, s->data[1]);
+    return ST_OK;
+}
+
+/* The bias alone trains. */
+static enum status backward_bias(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
+{
+    const struct nn_value *y = nn_out(p, ir, 0);
+    struct nn_step *s;
+    int gb;
+    bool add;
+    enum status st = nn_plan_step(p, run_bias, sizeof(struct bias_args), &s, err);
+    if (!st)
+        st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
+    if (st)
+        return st;
+    *(struct bias_args *)s->args = (struct bias_args){y->count / y->dim[1], y->dim[1]};
+    nn_step_operand(s, gy);
+    nn_step_operand(s, gb);
+    return nn_grad_done(p, ir->in[IN_BIAS], gb, err);
+}
+
+static enum status conv_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
+    int gy = nn_grad_of_output(p, ir, 0);
+    enum status st = ST_OK;
+    if (nn_in(p, ir, IN_WEIGHTS)->needs_grad)
+        st = backward_weights(p, ir, gy, err);
+    else if (bias && bias->needs_grad)
+        st = backward_bias(p, ir, gy, err);
+    if (!st && nn_in(p, ir, IN_X)->needs_grad)
+        st = backward_data(p, ir, gy, err);
+    return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
+}
+
+const struct nn_exec nn_exec_conv = {conv_saves, conv_forward, conv_backward};

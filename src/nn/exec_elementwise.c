@@ -1,0 +1,427 @@
+/* Elementwise operators: activations, PRelu, and the four binary ones with broadcasting; softmax.
+ *
+ * All but softmax may write over an input that nobody else needs. */
+#include "nn/plan.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/kernels.h"
+
+/* --- activations --- */
+
+struct unary_args {
+    enum nn_op op;
+    size_t count;
+    float lo, hi, alpha;
+    bool add;
+};
+
+static enum status run_unary(struct nn_step *s)
+{
+    const struct unary_args *a = s->args;
+    const float *x = s->data[0];
+    float *y = s->data[1];
+    switch (a->op) {
+    case NN_OP_RELU:
+        kernel_relu(x, y, a->count);
+        break;
+    case NN_OP_LEAKY_RELU:
+        kernel_leaky_relu(x, y, a->count, a->alpha);
+        break;
+    case NN_OP_CLIP:
+        kernel_clip(x, y, a->count, a->lo, a->hi);
+        break;
+    default:
+        kernel_sigmoid(x, y, a->count);
+        break;
+    }
+    return ST_OK;
+}
+
+/* x or y, gy, gx */
+static enum status run_unary_backward(struct nn_step *s)
+{
+    const struct unary_args *a = s->args;
+    const float *kept = s->data[0], *gy = s->data[1];
+    float *gx = s->data[2];
+    switch (a->op) {
+    case NN_OP_RELU:
+        kernel_relu_backward(kept, gy, gx, a->count, a->add);
+        break;
+    case NN_OP_LEAKY_RELU:
+        kernel_leaky_relu_backward(kept, gy, gx, a->count, a->alpha, a->add);
+        break;
+    case NN_OP_CLIP:
+        kernel_clip_backward(kept, gy, gx, a->count, a->lo, a->hi, a->add);
+        break;
+    default:
+        kernel_sigmoid_backward(kept, gy, gx, a->count, a->add);
+        break;
+    }
+    return ST_OK;
+}
+
+static struct unary_args unary_args_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    const struct nn_node *n = ir->node;
+    struct unary_args a = {.op = n->op, .count = (size_t)nn_out(p, ir, 0)->count};
+    if (n->op == NN_OP_CLIP) {
+        a.lo = n->a.clip.min;
+        a.hi = n->a.clip.max;
+    } else if (n->op == NN_OP_LEAKY_RELU) {
+        a.alpha = n->a.leaky_relu.alpha;
+    }
+    return a;
+}
+
+/* The output tells as much as the input, unless a negative slope folds it over. */
+static bool keeps_output(const struct nn_node *n)
+{
+    return n->op != NN_OP_LEAKY_RELU || n->a.leaky_relu.alpha > 0;
+}
+
+static void unary_saves(struct nn_plan *p, const struct nn_ir *ir)
+{
+    struct nn_value *v = keeps_output(ir->node) ? nn_out(p, ir, 0) : nn_in(p, ir, 0);
+    v->saved = true;
+}
+
+static enum status unary_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct nn_step *s;
+    enum status st = nn_plan_step(p, run_unary, sizeof(struct unary_args), &s, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, 0, err);
+    if (st)
+        return st;
+    *(struct unary_args *)s->args = unary_args_of(p, ir);
+    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
+    return ST_OK;
+}
+
+static enum status unary_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct unary_args a = unary_args_of(p, ir);
+    struct nn_step *s;
+    int gx;
+    enum status st = nn_plan_step(p, run_unary_backward, sizeof a, &s, err);
+    if (!st)
+        st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
+    if (st)
+        return st;
+    *(struct unary_args *)s->args = a;
+    nn_step_operand(s, keeps_output(ir->node) ? nn_out(p, ir, 0)->buffer : nn_in(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
+    nn_step_operand(s, gx);
+    return nn_grad_done(p, ir->in[0], gx, err);
+}
+
+const struct nn_exec nn_exec_unary = {unary_saves, unary_forward, unary_backward};
+
+/* --- PRelu --- */
+
+struct prelu_args {
+    int64_t outer, channels, inner;
+    bool has_gx, has_gslope, add;
+};
+
+static enum status run_prelu(struct nn_step *s)
+{
+    const struct prelu_args *a = s->args;
+    kernel_prelu(s->data[0], s->data[1], s->data[2], a->outer, a->channels, a->inner);
+    return ST_OK;
+}
+
+/* x, slope, gy, gx, gslope */
+static enum status run_prelu_backward(struct nn_step *s)
+{
+    const struct prelu_args *a = s->args;
+    kernel_prelu_backward(s->data[0], s->data[1], s->data[2], a->has_gx ? s->data[3] : NULL,
+                          a->has_gslope ? s->data[4] : NULL, a->outer, a->channels, a->inner,
+                          a->add);
+    return ST_OK;
+}
+
+/* One slope for all, or one for each index of one dimension. */
+static enum status prelu_args_of(const struct nn_plan *p, const struct nn_ir *ir,
+                                 struct prelu_args *ret, struct error *err)
+{
+    const struct nn_value *x = nn_in(p, ir, 0), *slope = nn_in(p, ir, 1);
+    struct prelu_args a = {.outer = x->count, .channels = 1, .inner = 1};
+    for (int i = 0; i < slope->rank; i++) {
+        int d = i + x->rank - slope->rank;
+        if (slope->dim[i] == 1)
+            continue;
+        if (d < 0 || slope->dim[i] != x->dim[d] || a.channels != 1)
+            return nn_plan_refuse(p, err, "its slope must be one number, or one a channel");
+        a.channels = x->dim[d];
+        a.inner = x->stride[d];
+        a.outer = x->count / (a.channels * a.inner);
+    }
+    *ret = a;
+    return ST_OK;
+}
+
+static void prelu_saves(struct nn_plan *p, const struct nn_ir *ir)
+{
+    nn_in(p, ir, 0)->saved = true;
+}
+
+static enum status prelu_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct prelu_args a;
+    struct nn_step *s;
+    enum status st = prelu_args_of(p, ir, &a, err);
+    if (!st)
+        st = nn_plan_step(p, run_prelu, sizeof a, &s, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, 0, err);
+    if (st)
+        return st;
+    *(struct prelu_args *)s->args = a;
+    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_in(p, ir, 1)->buffer);
+    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
+    return ST_OK;
+}
+
+static enum status prelu_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct prelu_args a;
+    struct nn_step *s;
+    int gy = nn_grad_of_output(p, ir, 0), gx = gy, gslope = gy;
+    bool add;
+    enum status st = prelu_args_of(p, ir, &a, err);
+    if (!st)
+        st = nn_plan_step(p, run_prelu_backward, sizeof a, &s, err);
+    if (st)
+        return st;
+    a.has_gx = nn_in(p, ir, 0)->needs_grad;
+    a.has_gslope = nn_in(p, ir, 1)->needs_grad;
+    if (a.has_gx)
+        st = nn_grad_begin(p, ir->in[0], true, &gx, &a.add, err);
+    if (!st && a.has_gslope)
+        st = nn_grad_begin(p, ir->in[1], false, &gslope, &add, err);
+    if (st)
+        return st;
+    *(struct prelu_args *)s->args = a;
+    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_in(p, ir, 1)->buffer);
+    nn_step_operand(s, gy);
+    nn_step_operand(s, gx);
+    nn_step_operand(s, gslope);
+    if (a.has_gx)
+        st = nn_grad_done(p, ir->in[0], gx, err);
+    return st || !a.has_gslope ? st : nn_grad_done(p, ir->in[1], gslope, err);
+}
+
+const struct nn_exec nn_exec_prelu = {prelu_saves, prelu_forward, prelu_backward};
+
+/* --- binary --- */
+
+struct binary_args {
+    enum kernel_binary_op op;
+    int input; /* backward: whose gradient */
+    int rank;
+    int64_t dim[NN_RANK_MAX], stride[2][NN_RANK_MAX], y_stride[NN_RANK_MAX];
+    bool has_ab, add;
+};
+
+static enum status run_binary(struct nn_step *s)
+{
+    const struct binary_args *a = s->args;
+    kernel_binary(a->op, a->rank, a->dim, s->data[0], a->stride[0], s->data[1], a->stride[1],
+                  s->data[2], a->y_stride, -INFINITY, INFINITY);
+    return ST_OK;
+}
+
+/* gy, gx, a, b */
+static enum status run_binary_backward(struct nn_step *s)
+{
+    const struct binary_args *a = s->args;
+    kernel_binary_backward(a->op, a->input, a->rank, a->dim, s->data[0], a->y_stride,
+                           a->has_ab ? s->data[2] : NULL, a->stride[0],
+                           a->has_ab ? s->data[3] : NULL, a->stride[1], s->data[1],
+                           a->stride[a->input], a->add);
+    return ST_OK;
+}
+
+static enum kernel_binary_op binary_op(enum nn_op op)
+{
+    switch (op) {
+    case NN_OP_ADD:
+        return KERNEL_ADD;
+    case NN_OP_SUB:
+        return KERNEL_SUB;
+    case NN_OP_MUL:
+        return KERNEL_MUL;
+    default:
+        return KERNEL_DIV;
+    }
+}
+
+static enum status binary_args_of(const struct nn_plan *p, const struct nn_ir *ir,
+                                  struct binary_args *ret, struct error *err)
+{
+    const struct nn_value *y = nn_out(p, ir, 0);
+    struct binary_args a = {.op = binary_op(ir->node->op), .rank = y->rank};
+    memcpy(a.dim, y->dim, sizeof a.dim);
+    memcpy(a.y_stride, y->stride, sizeof a.y_stride);
+    for (int k = 0; k < 2; k++) {
+        const struct nn_value *x = nn_in(p, ir, k);
+        if (x->rank > y->rank)
+            return nn_plan_refuse(p, err, "its inputs do not broadcast to its output");
+        for (int i = 0; i < x->rank; i++) {
+            int d = i + y->rank - x->rank;
+            if (x->dim[i] != y->dim[d] && x->dim[i] != 1)
+                return nn_plan_refuse(p, err, "its inputs do not broadcast to its output");
+            a.stride[k][d] = x->dim[i] == 1 ? 0 : x->stride[i];
+        }
+    }
+    *ret = a;
+    return ST_OK;
+}
+
+static void binary_saves(struct nn_plan *p, const struct nn_ir *ir)
+{
+    struct nn_value *a = nn_in(p, ir, 0), *b = nn_in(p, ir, 1);
+    if (ir->node->op == NN_OP_DIV)
+        b->saved = true;
+    if ((ir->node->op == NN_OP_DIV || ir->node->op == NN_OP_MUL) && b->needs_grad)
+        a->saved = true;
+    if (ir->node->op == NN_OP_MUL && a->needs_grad)
+        b->saved = true;
+}
+
+static enum status binary_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct binary_args a;
+    struct nn_step *s;
+    enum status st = binary_args_of(p, ir, &a, err);
+    if (!st)
+        st = nn_plan_step(p, run_binary, sizeof a, &s, err);
+    if (st)
+        return st;
+    *(struct binary_args *)s->args = a;
+    int over = nn_in(p, ir, 0)->count == nn_out(p, ir, 0)->count ? 0 : 1;
+    st = nn_plan_output(p, ir, 0, over, err);
+    if (st)
+        return st;
+    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_in(p, ir, 1)->buffer);
+    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
+    return ST_OK;
+}
+
+static enum status binary_grad(struct nn_plan *p, struct nn_ir *ir, int input, struct error *err)
+{
+    struct binary_args a;
+    struct nn_step *s;
+    int gx;
+    enum status st = binary_args_of(p, ir, &a, err);
+    if (!st)
+        st = nn_plan_step(p, run_binary_backward, sizeof a, &s, err);
+    if (!st)
+        st = nn_grad_begin(p, ir->in[input], true, &gx, &a.add, err);
+    if (st)
+        return st;
+    a.input = input;
+    a.has_ab = a.op == KERNEL_MUL || a.op == KERNEL_DIV;
+    *(struct binary_args *)s->args = a;
+    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
+    nn_step_operand(s, gx);
+    if (a.has_ab) {
+        nn_step_operand(s, nn_in(p, ir, 0)->buffer);
+        nn_step_operand(s, nn_in(p, ir, 1)->buffer);
+    }
+    return nn_grad_done(p, ir->in[input], gx, err);
+}
+
+static enum status binary_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    enum status st = ST_OK;
+    for (int k = 0; k < 2 && !st; k++) {
+        const struct nn_value *x = nn_in(p, ir, k);
+        bool passes = ir->node->op == NN_OP_ADD || (ir->node->op == NN_OP_SUB && k == 0);
+        if (!x->needs_grad)
+            continue;
+        if (passes && x->count == nn_out(p, ir, 0)->count)
+            st = nn_grad_share(p, ir->in[k], nn_grad_of_output(p, ir, 0), false, err);
+        else
+            st = binary_grad(p, ir, k, err);
+    }
+    return st;
+}
+
+const struct nn_exec nn_exec_binary = {binary_saves, binary_forward, binary_backward};
+
+/* --- softmax --- */
+
+struct softmax_args {
+    int64_t outer, n, inner;
+    bool add;
+};
+
+static enum status run_softmax(struct nn_step *s)
+{
+    const struct softmax_args *a = s->args;
+    kernel_softmax(s->data[0], s->data[1], a->outer, a->n, a->inner);
+    return ST_OK;
+}
+
+/* y, gy, gx */
+static enum status run_softmax_backward(struct nn_step *s)
+{
+    const struct softmax_args *a = s->args;
+    kernel_softmax_backward(s->data[0], s->data[1], s->data[2], a->outer, a->n, a->inner, a->add);
+    return ST_OK;
+}
+
+static struct softmax_args softmax_args_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    const struct nn_value *x = nn_in(p, ir, 0);
+    int axis = ir->node->a.axis.axis;
+    struct softmax_args a = {.n = x->dim[axis], .inner = x->stride[axis]};
+    a.outer = x->count / (a.n * a.inner);
+    return a;
+}
+
+static void softmax_saves(struct nn_plan *p, const struct nn_ir *ir)
+{
+    nn_out(p, ir, 0)->saved = true;
+}
+
+static enum status softmax_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct nn_step *s;
+    enum status st = nn_plan_step(p, run_softmax, sizeof(struct softmax_args), &s, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, 0, err);
+    if (st)
+        return st;
+    *(struct softmax_args *)s->args = softmax_args_of(p, ir);
+    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
+    return ST_OK;
+}
+
+static enum status softmax_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct softmax_args a = softmax_args_of(p, ir);
+    struct nn_step *s;
+    int gx;
+    enum status st = nn_plan_step(p, run_softmax_backward, sizeof a, &s, err);
+    if (!st)
+        st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
+    if (st)
+        return st;
+    *(struct softmax_args *)s->args = a;
+    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
+    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
+    nn_step_operand(s, gx);
+    return nn_grad_done(p, ir->in[0], gx, err);
+}
+
+const struct nn_exec nn_exec_softmax = {softmax_saves, softmax_forward, softmax_backward};

@@ -1,0 +1,355 @@
+/* Pass 1 of the plan: a layout for every tensor, conversions where a reader wants another one.
+ *
+ * Windows (convolution, pooling), resize and batch-norm take and give channels-last. Elementwise
+ * operators and those that copy keep what their input has, matrix products are row-major, and a
+ * reshape is free in either layout when it leaves N and the last two dimensions alone, else in
+ * row-major only. Conversions that would not move anything (a 1 x 1 image) are aliases. Also here:
+ * the checks that a graph made for one image holds for a batch. */
+#include "nn/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum status nomem(struct error *err)
+{
+    return error_set(err, ST_NOMEM, "out of memory while planning a session");
+}
+
+/* Which dimension comes i-th in memory, slowest first. */
+static int memory_order(enum nn_layout layout, int rank, int i)
+{
+    if (layout == NN_LAYOUT_PLAIN || rank < 3 || i == 0)
+        return i;
+    int last = rank == 3 ? 1 : 2; /* dimensions that are spatial */
+    return i <= last ? rank - last + i - 1 : i - last;
+}
+
+static void value_strides(struct nn_value *v)
+{
+    int64_t stride = 1;
+    for (int i = v->rank; i-- > 0;) {
+        int d = memory_order(v->layout, v->rank, i);
+        v->stride[d] = stride;
+        stride *= v->dim[d];
+    }
+    v->count = stride;
+}
+
+static int value_new(struct nn_plan *p, int tensor, enum nn_layout layout)
+{
+    if (p->value_count == p->value_capacity) {
+        int capacity = p->value_capacity ? p->value_capacity * 2 : 256;
+        struct nn_value *grown = realloc(p->values, (size_t)capacity * sizeof *grown);
+        if (!grown)
+            return -1;
+        p->values = grown;
+        p->value_capacity = capacity;
+    }
+    const struct nn_tensor *t = &p->graph->tensors[tensor];
+    struct nn_value v = {
+        .tensor = tensor, .layout = layout, .rank = t->rank, .buffer = -1, .param = -1, .grad = -1};
+    memcpy(v.dim, t->dim, sizeof v.dim);
+    if (t->batched && t->rank > 0)
+        v.dim[0] *= p->options.batch;
+    value_strides(&v);
+    int id = p->value_count++;
+    int *of_tensor = p->tensor_value[tensor];
+    if (of_tensor[0] < 0)
+        of_tensor[0] = id;
+    of_tensor[layout] = id;
+    p->values[id] = v;
+    return id;
+}
+
+/* The value that a tensor was first made as; sources come into being here. */
+static int value_first(struct nn_plan *p, int tensor)
+{
+    if (p->tensor_value[tensor][0] >= 0)
+        return p->tensor_value[tensor][0];
+    const struct nn_tensor *t = &p->graph->tensors[tensor];
+    bool image = t->kind == NN_TENSOR_INPUT && t->rank >= 4;
+    int id = value_new(p, tensor, image ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN);
+    if (id < 0)
+        return id;
+    struct nn_value *v = &p->values[id];
+    v->constant = t->kind == NN_TENSOR_CONSTANT;
+    if (t->kind == NN_TENSOR_PARAM) {
+        v->param = t->param;
+        v->needs_grad =
+            p->options.mode == NN_TRAIN && p->graph->params[t->param].kind == NN_PARAM_TRAINABLE;
+    }
+    return id;
+}
+
+static struct nn_ir *ir_new(struct nn_plan *p, const struct nn_node *node)
+{
+    if (p->ir_count == p->ir_capacity) {
+        int capacity = p->ir_capacity ? p->ir_capacity * 2 : 256;
+        struct nn_ir *grown = realloc(p->irs, (size_t)capacity * sizeof *grown);
+        if (!grown)
+            return NULL;
+        p->irs = grown;
+        p->ir_capacity = capacity;
+    }
+    struct nn_ir *ir = &p->irs[p->ir_count++];
+    *ir = (struct nn_ir){.node = node, .workspace = -1};
+    return ir;
+}
+
+static bool same_memory(const struct nn_value *a, const struct nn_value *b)
+{
+    for (int i = 0; i < a->rank; i++)
+        if (a->dim[i] > 1 && a->stride[i] != b->stride[i])
+            return false;
+    return true;
+}
+
+/* The tensor in this layout, converted when it is not there yet; negative: out of memory. */
+static int value_as(struct nn_plan *p, int tensor, enum nn_layout layout)
+{
+    int first = value_first(p, tensor);
+    if (first < 0 || p->tensor_value[tensor][layout] >= 0)
+        return first < 0 ? first : p->tensor_value[tensor][layout];
+    int id = value_new(p, tensor, layout);
+    struct nn_ir *ir = id < 0 ? NULL : ir_new(p, NULL);
+    if (!ir)
+        return -1;
+    ir->input_count = ir->output_count = 1;
+    ir->in[0] = first;
+    ir->out[0] = id;
+    ir->alias = same_memory(&p->values[first], &p->values[id]);
+    p->values[id].needs_grad = p->values[first].needs_grad;
+    p->values[first].uses++;
+    return id;
+}
+
+static const struct nn_tensor *tensor_in(const struct nn_plan *p, const struct nn_node *n, int i)
+{
+    return i < n->input_count && n->input[i] >= 0 ? &p->graph->tensors[n->input[i]] : NULL;
+}
+
+static const struct nn_tensor *tensor_out(const struct nn_plan *p, const struct nn_node *n)
+{
+    return &p->graph->tensors[n->output[0]];
+}
+
+static enum nn_layout layout_of(const struct nn_plan *p, int tensor)
+{
+    int id = p->tensor_value[tensor][0];
+    return id < 0 ? NN_LAYOUT_PLAIN : p->values[id].layout;
+}
+
+/* Both keep N and the last two dimensions: only the names of the channels change. */
+static bool reshapes_channels(const struct nn_tensor *x, const struct nn_tensor *y)
+{
+    return x->rank >= 4 && y->rank >= 4 && x->dim[0] == y->dim[0] && x->batched == y->batched &&
+           x->dim[x->rank - 1] == y->dim[y->rank - 1] && x->dim[x->rank - 2] == y->dim[y->rank - 2];
+}
+
+/* N stays first and the last two dimensions stay the last two, in either order. */
+static bool transposes_within(const struct nn_node *n, int rank)
+{
+    int a = n->a.transpose.perm[rank - 1], b = n->a.transpose.perm[rank - 2];
+    return rank >= 4 && n->a.transpose.perm[0] == 0 && a >= rank - 2 && b >= rank - 2;
+}
+
+static enum nn_layout agreed_layout(const struct nn_plan *p, const struct nn_node *n)
+{
+    int rank = tensor_out(p, n)->rank;
+    for (int i = 0; i < n->input_count; i++) {
+        const struct nn_tensor *t = tensor_in(p, n, i);
+        if (t && t->rank == rank && layout_of(p, n->input[i]) == NN_LAYOUT_CHANNELS_LAST)
+            return NN_LAYOUT_CHANNELS_LAST;
+    }
+    return NN_LAYOUT_PLAIN;
+}
+
+/* The layout that a node works in: of its outputs, and of its inputs of the same rank. */
+static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node *n)
+{
+    const struct nn_tensor *x = tensor_in(p, n, 0), *y = tensor_out(p, n);
+    enum nn_layout of_x = layout_of(p, n->input[0]);
+    switch (n->op) {
+    case NN_OP_CONV:
+    case NN_OP_CONV_TRANSPOSE:
+    case NN_OP_MAX_POOL:
+    case NN_OP_AVERAGE_POOL:
+    case NN_OP_GLOBAL_AVERAGE_POOL:
+    case NN_OP_RESIZE:
+    case NN_OP_BATCH_NORM:
+        return x->rank >= 3 ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN;
+    case NN_OP_ADD:
+    case NN_OP_SUB:
+    case NN_OP_MUL:
+    case NN_OP_DIV:
+    case NN_OP_CONCAT:
+        return agreed_layout(p, n);
+    case NN_OP_RESHAPE:
+        return of_x == NN_LAYOUT_CHANNELS_LAST && reshapes_channels(x, y) ? of_x : NN_LAYOUT_PLAIN;
+    case NN_OP_TRANSPOSE:
+        return transposes_within(n, x->rank) ? of_x : NN_LAYOUT_PLAIN;
+    case NN_OP_GATHER:
+        return x->rank == y->rank ? of_x : NN_LAYOUT_PLAIN;
+    case NN_OP_MATMUL:
+    case NN_OP_GEMM:
+        return NN_LAYOUT_PLAIN;
+    default:
+        return of_x;
+    }
+}
+
+/* Operators that read their input through its strides, whatever the layout of their output. */
+static bool reads_any_layout(enum nn_op op)
+{
+    return op == NN_OP_TRANSPOSE || op == NN_OP_GATHER;
+}
+
+static enum status needs_images(const struct nn_plan *p, const struct nn_node *n, struct error *err)
+{
+    bool image = n->op == NN_OP_CONV || n->op == NN_OP_CONV_TRANSPOSE || n->op == NN_OP_MAX_POOL ||
+                 n->op == NN_OP_AVERAGE_POOL || n->op == NN_OP_GLOBAL_AVERAGE_POOL ||
+                 n->op == NN_OP_RESIZE;
+    if (image && tensor_in(p, n, 0)->rank != 4)
+        return nn_plan_refuse(p, err, "only images (two spatial dimensions) are supported");
+    return ST_OK;
+}
+
+static bool works_on_dimension_0(const struct nn_plan *p, const struct nn_node *n)
+{
+    switch (n->op) {
+    case NN_OP_SOFTMAX:
+    case NN_OP_CONCAT:
+    case NN_OP_SPLIT:
+    case NN_OP_GATHER:
+        return n->a.axis.axis == 0;
+    case NN_OP_SLICE:
+    case NN_OP_PAD:
+        return tensor_in(p, n, 0)->dim[0] != tensor_out(p, n)->dim[0];
+    case NN_OP_TRANSPOSE:
+        return n->a.transpose.perm[0] != 0;
+    case NN_OP_GEMM:
+        return n->a.gemm.trans_a;
+    default:
+        return false;
+    }
+}
+
+/* A larger batch than the file's one image: dimension 0 has to be the batch all the way through. */
+static enum status holds_for_batch(const struct nn_plan *p, const struct nn_node *n,
+                                   struct error *err)
+{
+    static const char why[] = "its shape is fixed for a batch of one: export the model with a "
+                              "dynamic batch, or use batch 1";
+    bool batched = tensor_out(p, n)->batched;
+    for (int i = 0; i < n->input_count; i++) {
+        const struct nn_tensor *t = tensor_in(p, n, i);
+        if (!t || t->kind == NN_TENSOR_PARAM)
+            continue;
+        if (t->batched && (!batched || works_on_dimension_0(p, n)))
+            return nn_plan_refuse(p, err, why);
+        if (!t->batched && batched && (n->op == NN_OP_CONCAT || n->op == NN_OP_RESHAPE))
+            return nn_plan_refuse(p, err, why);
+    }
+    return ST_OK;
+}
+
+/* How many of its inputs an operator cannot do without. */
+static int required_inputs(const struct nn_node *n)
+{
+    switch (n->op) {
+    case NN_OP_CONCAT:
+        return n->input_count;
+    case NN_OP_BATCH_NORM:
+        return 5;
+    case NN_OP_CONV:
+    case NN_OP_CONV_TRANSPOSE:
+    case NN_OP_PRELU:
+    case NN_OP_ADD:
+    case NN_OP_SUB:
+    case NN_OP_MUL:
+    case NN_OP_DIV:
+    case NN_OP_MATMUL:
+    case NN_OP_GEMM:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+static enum status has_inputs(const struct nn_plan *p, const struct nn_node *n, struct error *err)
+{
+    for (int i = 0; i < required_inputs(n); i++)
+        if (!tensor_in(p, n, i) || tensor_in(p, n, i)->dtype != NN_F32)
+            return nn_plan_refuse(p, err, "an input is missing or is not float32");
+    if (n->output_count < 1 || n->output[0] < 0 || tensor_out(p, n)->dtype != NN_F32)
+        return nn_plan_refuse(p, err, "its output is missing or is not float32");
+    return ST_OK;
+}
+
+static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct error *err)
+{
+    enum status st = has_inputs(p, n, err);
+    if (!st)
+        st = needs_images(p, n, err);
+    if (!st && p->options.batch > 1)
+        st = holds_for_batch(p, n, err);
+    if (st)
+        return st;
+    enum nn_layout layout = node_layout(p, n);
+    int rank = tensor_out(p, n)->rank;
+    struct nn_ir made = {
+        .node = n, .input_count = n->input_count, .output_count = n->output_count, .workspace = -1};
+    bool needs_grad = false;
+    for (int i = 0; i < n->input_count; i++) {
+        made.in[i] = -1;
+        if (n->input[i] < 0 || p->graph->tensors[n->input[i]].dtype != NN_F32)
+            continue;
+        bool follows = (i == 0 || p->graph->tensors[n->input[i]].rank == rank) &&
+                       n->op != NN_OP_CONV && n->op != NN_OP_CONV_TRANSPOSE;
+        bool first = i == 0 && !reads_any_layout(n->op);
+        int id = first || (follows && !reads_any_layout(n->op)) ? value_as(p, n->input[i], layout)
+                                                                : value_first(p, n->input[i]);
+        if (id < 0)
+            return nomem(err);
+        made.in[i] = id;
+        p->values[id].uses++;
+        needs_grad = needs_grad || p->values[id].needs_grad;
+    }
+    for (int i = 0; i < n->output_count; i++) {
+        made.out[i] = n->output[i] < 0 ? -1 : value_new(p, n->output[i], layout);
+        if (n->output[i] >= 0 && made.out[i] < 0)
+            return nomem(err);
+        if (made.out[i] >= 0)
+            p->values[made.out[i]].needs_grad = needs_grad;
+    }
+    struct nn_ir *ir = ir_new(p, n);
+    if (!ir)
+        return nomem(err);
+    *ir = made;
+    ir->alias = n->op == NN_OP_RESHAPE;
+    return ST_OK;
+}
+
+enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
+{
+    const struct nn_graph *g = p->graph;
+    p->tensor_value = calloc((size_t)g->tensor_count + 1, sizeof *p->tensor_value);
+    if (!p->tensor_value)
+        return nomem(err);
+    for (int i = 0; i < g->tensor_count; i++)
+        for (int k = 0; k < 3; k++)
+            p->tensor_value[i][k] = -1;
+    for (int i = 0; i < g->input_count; i++)
+        if (value_first(p, g->inputs[i]) < 0)
+            return nomem(err);
+    for (int i = 0; i < g->node_count; i++) {
+        p->node = i;
+        enum status st = lower_node(p, &g->nodes[i], err);
+        if (st)
+            return st;
+    }
+    for (int i = 0; i < g->output_count; i++)
+        if (value_first(p, g->outputs[i]) < 0)
+            return nomem(err);
+    return ST_OK;
+}

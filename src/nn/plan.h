@@ -1,0 +1,193 @@
+/* plan.h - from a graph to a flat list of steps over one arena (internal to src/nn).
+ *
+ * The plan is made in four passes when a session opens:
+ *  1 layouts (layout.c): each tensor gets a layout; where a reader wants another one a conversion
+ *    is put in. The result is a list of `struct nn_ir` over `struct nn_value`.
+ *  2 emission (exec_*.c): each nn_ir appends its forward steps, then in reverse order its backward
+ *    steps; buffers appear and are shared (aliases, in-place operations).
+ *  3 lifetimes (plan.c): a buffer lives from the first to the last step that touches it.
+ *  4 offsets (plan.c): buffers whose lifetimes do not overlap share bytes of the arena.
+ *
+ * Layouts: PLAIN is row-major. CHANNELS_LAST (rank 4 and more) stores N, then the last two
+ * dimensions, then the others: NHWC for rank 4; for [N,g,c,H,W] it makes splitting and merging
+ * channels a matter of names, so that a channel shuffle costs one permutation of channels.
+ *
+ * Gradients: backward emission walks the list in reverse. A value's gradient is made by its
+ * first contributor and added to by the others; a contributor that only passes a gradient on shares
+ * its buffer, and whoever adds to a shared one makes a new one first.
+ *
+ * Owns:    a plan owns its steps, their arguments and oneDNN ops.
+ * Threads: one at a time.
+ */
+#ifndef ATTUNE_NN_PLAN_H
+#define ATTUNE_NN_PLAN_H
+
+#include <assert.h>
+
+#include "nn/dnnl.h"
+#include "nn/model.h"
+#include "nn/session.h"
+
+enum nn_layout { NN_LAYOUT_PLAIN = 1, NN_LAYOUT_CHANNELS_LAST };
+
+#define NN_STEP_OPERANDS_MAX 10
+
+/* Memory that steps read and write. External ones (parameters, constants) have `data` from the
+ * start, the others get it when the arena is there. */
+struct nn_buffer {
+    size_t bytes;
+    float *data;
+    size_t offset;
+    int first_step, last_step;
+    int readers; /* forward reads still to be emitted */
+    bool external;
+    bool pinned; /* lives as long as the session: inputs, outputs and their gradients */
+    bool saved;  /* the backward pass reads it */
+};
+
+/* A tensor in one layout. */
+struct nn_value {
+    int tensor; /* of the graph */
+    enum nn_layout layout;
+    int rank;
+    int64_t dim[NN_RANK_MAX], stride[NN_RANK_MAX], count;
+    int buffer;      /* -1: not emitted yet */
+    int uses;        /* nn_ir inputs that are this value */
+    int param;       /* index into the graph's params, -1 */
+    bool constant;   /* folded data */
+    bool saved;      /* the backward pass reads it */
+    bool needs_grad; /* a trainable parameter is upstream */
+    int grad;        /* buffer of the gradient, -1: none yet */
+    bool grad_owned; /* nobody else reads `grad`: it may be added to in place */
+};
+
+/* An operation over values. node NULL: a layout conversion of in[0]. */
+struct nn_ir {
+    const struct nn_node *node;
+    int input_count, output_count;
+    int in[NN_NODE_INPUTS_MAX], out[NN_NODE_OUTPUTS_MAX]; /* values, -1: absent */
+    bool alias;    /* output 0 is input 0 under other dims (Reshape, free conversions) */
+    int workspace; /* buffer kept from forward to backward, -1 */
+};
+
+struct nn_step {
+    enum status (*run)(struct nn_step *s);
+    int node; /* of the graph, for messages; -1: a conversion */
+    int operand_count;
+    int buffer[NN_STEP_OPERANDS_MAX];
+    float *data[NN_STEP_OPERANDS_MAX]; /* the buffers' memory, once it is there */
+    struct nn_dnnl_op *op;             /* owned, NULL for own kernels */
+    enum nn_slot slot[NN_STEP_OPERANDS_MAX];
+    void *args;                /* owned (free), whatever `run` needs */
+    void (*clear)(void *args); /* what free alone would leak; NULL */
+};
+
+struct nn_plan {
+    const struct nn_graph *graph;
+    struct nn_session_options options;
+    struct nn_dnnl *dnnl;   /* borrowed */
+    float *params, *grads;  /* borrowed; grads NULL without training */
+    int (*tensor_value)[3]; /* [tensor]: value by layout, [0] the one made first; -1: none */
+    struct nn_value *values;
+    int value_count, value_capacity;
+    struct nn_ir *irs;
+    int ir_count, ir_capacity;
+    struct nn_buffer *buffers;
+    int buffer_count, buffer_capacity;
+    struct nn_step *steps;
+    int step_count, step_capacity;
+    int forward_count; /* steps before this one are the forward pass */
+    int *output_grad;  /* [graph output]: buffer, training only */
+    size_t arena_bytes, scratch_bytes, own_bytes;
+    void *arena, *scratch;
+    size_t arena_map_bytes;
+    void **constants; /* owned copies */
+    int constant_count;
+    int node; /* being emitted, for messages; -1: a conversion */
+};
+
+/* Makes everything up to memory and bound primitives. On failure nn_plan_clear releases the rest.
+ */
+enum status nn_plan_make(struct nn_plan *p, struct error *err);
+void nn_plan_clear(struct nn_plan *p);
+
+/* For development tools: what a session runs. */
+struct nn_plan *nn_session_plan(struct nn_session *s);
+
+/* Pass 1, in layout.c. */
+enum status nn_plan_layouts(struct nn_plan *p, struct error *err);
+
+/* Pass 2: what an operator does. `saves` marks values that backward will read; backward may be
+ * NULL for an operator without gradients. */
+struct nn_exec {
+    void (*saves)(struct nn_plan *p, const struct nn_ir *ir);
+    enum status (*forward)(struct nn_plan *p, struct nn_ir *ir, struct error *err);
+    enum status (*backward)(struct nn_plan *p, struct nn_ir *ir, struct error *err);
+};
+const struct nn_exec *nn_exec_of(const struct nn_ir *ir);
+
+/* --- for exec_*.c --- */
+
+/* Input i, NULL when it is absent. */
+static inline struct nn_value *nn_optional(const struct nn_plan *p, const struct nn_ir *ir, int i)
+{
+    return i < ir->input_count && ir->in[i] >= 0 ? &p->values[ir->in[i]] : NULL;
+}
+
+/* An input that layout.c made sure is there. */
+static inline struct nn_value *nn_in(const struct nn_plan *p, const struct nn_ir *ir, int i)
+{
+    assert(i < ir->input_count && ir->in[i] >= 0);
+    return &p->values[ir->in[i]];
+}
+
+static inline struct nn_value *nn_out(const struct nn_plan *p, const struct nn_ir *ir, int i)
+{
+    return &p->values[ir->out[i]];
+}
+
+/* New arena buffer; negative when out of memory (never otherwise). */
+int nn_plan_buffer(struct nn_plan *p, size_t bytes);
+
+/* Appends a step; args_bytes of zeroed arguments at step->args (none for 0). The pointer is valid
+ * until the next call. */
+enum status nn_plan_step(struct nn_plan *p, enum status (*run)(struct nn_step *), size_t args_bytes,
+                         struct nn_step **ret, struct error *err);
+void nn_step_operand(struct nn_step *s, int buffer);
+
+/* Step that runs op (which it owns from now on, also on failure). */
+enum status nn_plan_dnnl_step(struct nn_plan *p, struct nn_dnnl_op *op, struct nn_step **ret,
+                              struct error *err);
+void nn_step_slot(struct nn_step *s, enum nn_slot slot, int buffer);
+
+/* Output `out` gets a buffer: that of input `in` when nobody else needs it (in -1: never). */
+enum status nn_plan_output(struct nn_plan *p, struct nn_ir *ir, int out, int in, struct error *err);
+
+/* The gradient by an output of ir (a buffer); -1 when nothing downstream has one. */
+int nn_grad_of_output(const struct nn_plan *p, const struct nn_ir *ir, int out);
+
+/* Where to write a contribution to value's gradient. With can_add the kernel can add to what is
+ * there, and must when *ret_add is set. nn_grad_done follows once the step is appended. */
+enum status nn_grad_begin(struct nn_plan *p, int value, bool can_add, int *ret_buffer,
+                          bool *ret_add, struct error *err);
+
+/* nn_grad_begin of input 0 for a kernel that may write over the gradient by output 0. */
+enum status nn_grad_begin_over(struct nn_plan *p, const struct nn_ir *ir, int *ret_buffer,
+                               bool *ret_add, struct error *err);
+enum status nn_grad_done(struct nn_plan *p, int value, int buffer, struct error *err);
+
+/* The contribution is the content of `buffer` as it is; give: nobody else reads that any more. */
+enum status nn_grad_share(struct nn_plan *p, int value, int buffer, bool give, struct error *err);
+
+/* "NODE (Op): why"; returns ST_UNSUPPORTED. */
+enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const char *why);
+
+/* The window of a convolution or pooling node over the values of ir. */
+struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir);
+
+extern const struct nn_exec nn_exec_conv, nn_exec_pool, nn_exec_global_pool, nn_exec_batch_norm,
+    nn_exec_unary, nn_exec_prelu, nn_exec_binary, nn_exec_softmax, nn_exec_concat, nn_exec_split,
+    nn_exec_slice, nn_exec_pad, nn_exec_reshape, nn_exec_transpose, nn_exec_gather, nn_exec_matmul,
+    nn_exec_gemm, nn_exec_resize, nn_exec_convert;
+
+#endif

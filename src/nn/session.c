@@ -1,0 +1,208 @@
+/* A session: the parameter vector, the plan, and running its steps. */
+#include "nn/session.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/plan.h"
+
+#define BATCH_MAX 1024
+#define THREADS_MAX 256
+
+struct nn_session {
+    const struct nn_model *model;
+    struct nn_session_options options;
+    struct nn_dnnl *dnnl;
+    struct nn_plan plan;
+    size_t param_count;
+    float *params, *grads;
+    bool params_changed;
+};
+
+void nn_session_options_init(struct nn_session_options *o)
+{
+    *o = (struct nn_session_options){
+        .mode = NN_INFER, .batch = 1, .threads = 1, .bn_mode = NN_BN_FROZEN};
+}
+
+static enum status options_check(const struct nn_session_options *o, struct error *err)
+{
+    if (o->mode != NN_INFER && o->mode != NN_TRAIN)
+        return error_set(err, ST_INVALID, "session: mode must be inference or training");
+    if (o->bn_mode != NN_BN_FROZEN && o->bn_mode != NN_BN_BATCH)
+        return error_set(err, ST_INVALID, "session: batch-norm mode must be frozen or batch");
+    if (o->batch < 1 || o->batch > BATCH_MAX)
+        return error_set(err, ST_INVALID, "session: batch must be 1 to %d, not %d", BATCH_MAX,
+                         o->batch);
+    if (o->threads < 1 || o->threads > THREADS_MAX)
+        return error_set(err, ST_INVALID, "session: threads must be 1 to %d, not %d", THREADS_MAX,
+                         o->threads);
+    return ST_OK;
+}
+
+static float *vector_new(size_t count)
+{
+    size_t bytes = (count * sizeof(float) + 64 + 63) & ~(size_t)63;
+    float *v = aligned_alloc(64, bytes);
+    if (v)
+        memset(v, 0, bytes);
+    return v;
+}
+
+static enum status vectors_make(struct nn_session *s, struct error *err)
+{
+    s->param_count = nn_model_param_count(s->model);
+    s->params = vector_new(s->param_count);
+    s->grads = s->options.mode == NN_TRAIN ? vector_new(s->param_count) : NULL;
+    if (!s->params || (s->options.mode == NN_TRAIN && !s->grads))
+        return error_set(err, ST_NOMEM, "out of memory for the parameters of a session");
+    if (s->param_count)
+        memcpy(s->params, nn_model_values(s->model), s->param_count * sizeof(float));
+    s->params_changed = true;
+    return ST_OK;
+}
+
+static enum status session_make(struct nn_session *s, struct error *err)
+{
+    enum status st = vectors_make(s, err);
+    if (!st)
+        st = nn_dnnl_open(&s->dnnl, err);
+    if (st)
+        return st;
+    s->plan.graph = nn_model_graph(s->model);
+    s->plan.options = s->options;
+    s->plan.dnnl = s->dnnl;
+    s->plan.params = s->params;
+    s->plan.grads = s->grads;
+    /* oneDNN divides the work of a primitive when it makes it. */
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(s->options.threads);
+    st = nn_plan_make(&s->plan, err);
+    omp_set_num_threads(threads);
+    return st;
+}
+
+enum status nn_session_open(const struct nn_model *m, const struct nn_session_options *options,
+                            struct nn_session **ret, struct error *err)
+{
+    struct nn_session_options o;
+    nn_session_options_init(&o);
+    if (options)
+        o = *options;
+    enum status st = options_check(&o, err);
+    if (st)
+        return st;
+    struct nn_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(err, ST_NOMEM, "out of memory for a session");
+    s->model = m;
+    s->options = o;
+    st = session_make(s, err);
+    if (st)
+        nn_session_close(&s);
+    else
+        *ret = s;
+    return st;
+}
+
+void nn_session_close(struct nn_session **s)
+{
+    if (!s || !*s)
+        return;
+    nn_plan_clear(&(*s)->plan);
+    nn_dnnl_close(&(*s)->dnnl);
+    free((*s)->params);
+    free((*s)->grads);
+    free(*s);
+    *s = NULL;
+}
+
+float *nn_session_params(struct nn_session *s)
+{
+    return s->params;
+}
+
+void nn_session_params_changed(struct nn_session *s)
+{
+    s->params_changed = true;
+}
+
+float *nn_session_grads(struct nn_session *s)
+{
+    return s->grads;
+}
+
+static struct nn_view view_of(const struct nn_plan *p, int tensor, int buffer)
+{
+    const struct nn_value *v = &p->values[p->tensor_value[tensor][0]];
+    struct nn_view view = {.data = p->buffers[buffer >= 0 ? buffer : v->buffer].data,
+                           .rank = v->rank};
+    memcpy(view.dim, v->dim, sizeof view.dim);
+    memcpy(view.stride, v->stride, sizeof view.stride);
+    return view;
+}
+
+struct nn_view nn_session_input(struct nn_session *s, int index)
+{
+    return view_of(&s->plan, s->plan.graph->inputs[index], -1);
+}
+
+struct nn_view nn_session_output(struct nn_session *s, int index)
+{
+    return view_of(&s->plan, s->plan.graph->outputs[index], -1);
+}
+
+struct nn_view nn_session_output_grad(struct nn_session *s, int index)
+{
+    return view_of(&s->plan, s->plan.graph->outputs[index], s->plan.output_grad[index]);
+}
+
+static enum status pack(struct nn_session *s)
+{
+    enum status st = ST_OK;
+    for (int i = 0; i < s->plan.step_count && !st; i++)
+        if (s->plan.steps[i].op)
+            st = nn_dnnl_op_pack(s->plan.steps[i].op);
+    return st;
+}
+
+static enum status run(struct nn_session *s, int from, int to, struct error *err)
+{
+    struct nn_plan *p = &s->plan;
+    int threads = omp_get_max_threads(), i = from;
+    omp_set_num_threads(s->options.threads);
+    enum status st = ST_OK;
+    if (s->params_changed)
+        st = pack(s);
+    s->params_changed = s->params_changed && st;
+    for (; i < to && !st; i++)
+        st = p->steps[i].run(&p->steps[i]);
+    omp_set_num_threads(threads);
+    if (!st)
+        return ST_OK;
+    int node = i > from ? p->steps[i - 1].node : -1;
+    return error_set(err, ST_INTERNAL, "oneDNN failed at node '%s'",
+                     node >= 0 ? p->graph->nodes[node].name : "weights");
+}
+
+enum status nn_session_forward(struct nn_session *s, struct error *err)
+{
+    return run(s, 0, s->plan.forward_count, err);
+}
+
+enum status nn_session_backward(struct nn_session *s, struct error *err)
+{
+    return run(s, s->plan.forward_count, s->plan.step_count, err);
+}
+
+size_t nn_session_bytes(const struct nn_session *s)
+{
+    size_t vectors = s->param_count * sizeof(float) * (s->grads ? 2 : 1);
+    return vectors + s->plan.arena_map_bytes + s->plan.own_bytes;
+}
+
+struct nn_plan *nn_session_plan(struct nn_session *s)
+{
+    return &s->plan;
+}

@@ -1,0 +1,210 @@
+/* Development tool, not installed: runs a model on raw float32 files (row-major, all inputs or
+ * outputs one after the other) and writes what came out, for the scripts under tools/.
+ *
+ *   nn_run infer MODEL INPUTS OUTPUTS [BATCH]
+ *   nn_run train MODEL INPUTS OUTPUTS [BATCH] [frozen|batch] COTANGENTS GRADS
+ *   nn_run time  MODEL infer|train [BATCH] [THREADS] [frozen|batch]
+ *
+ * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
+ * the median and the smallest time of a run, then the time of every step by node. */
+#include <errno.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "nn/plan.h"
+#include "nn/session.h"
+
+static void die(const struct error *err)
+{
+    fprintf(stderr, "nn_run: %s\n", err->message);
+    exit(1);
+}
+
+static int64_t count_of(const struct nn_view *v)
+{
+    int64_t n = 1;
+    for (int i = 0; i < v->rank; i++)
+        n *= v->dim[i];
+    return n;
+}
+
+/* Calls with every element's place in the view, in row-major order. */
+static size_t place_of(const struct nn_view *v, int64_t i)
+{
+    int64_t at = 0;
+    for (int d = v->rank; d-- > 0;) {
+        at += i % v->dim[d] * v->stride[d];
+        i /= v->dim[d];
+    }
+    return (size_t)at;
+}
+
+static void read_views(const char *path, struct nn_session *s, int n,
+                       struct nn_view (*view)(struct nn_session *, int))
+{
+    struct buf b;
+    struct error err;
+    buf_init(&b);
+    if (file_read(path, BUF_BYTES_MAX, &b, &err))
+        die(&err);
+    size_t at = 0;
+    for (int k = 0; k < n; k++) {
+        struct nn_view v = view(s, k);
+        for (int64_t i = 0; i < count_of(&v); i++, at += sizeof(float)) {
+            if (at + sizeof(float) > b.size_bytes) {
+                fprintf(stderr, "nn_run: %s is too short\n", path);
+                exit(1);
+            }
+            memcpy(v.data + place_of(&v, i), b.data + at, sizeof(float));
+        }
+    }
+    buf_clear(&b);
+}
+
+static void write_outputs(const char *path, struct nn_session *s, int n)
+{
+    struct buf b;
+    struct error err;
+    buf_init(&b);
+    for (int k = 0; k < n; k++) {
+        struct nn_view v = nn_session_output(s, k);
+        for (int64_t i = 0; i < count_of(&v); i++)
+            buf_put_f32(&b, v.data[place_of(&v, i)]);
+    }
+    if (b.failed || file_write(path, b.data, b.size_bytes, &err))
+        die(&err);
+    buf_clear(&b);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void step(struct nn_session *s, bool train)
+{
+    struct error err;
+    if (nn_session_forward(s, &err) || (train && nn_session_backward(s, &err)))
+        die(&err);
+}
+
+static void time_steps(const struct nn_model *m, struct nn_session *s, int threads)
+{
+    struct nn_plan *p = nn_session_plan(s);
+    enum { ROUNDS = 9 };
+    omp_set_num_threads(threads);
+    for (int i = 0; i < p->step_count; i++) {
+        double best = 1e9;
+        (void)m;
+        for (int r = 0; r < ROUNDS; r++) {
+            uint64_t t = clock_mono_us();
+            for (int k = 0; k < 4; k++)
+                p->steps[i].run(&p->steps[i]);
+            double us = (double)(clock_mono_us() - t) / 4;
+            best = us < best ? us : best;
+        }
+        int n = p->steps[i].node;
+        printf("%9.1f us %s %-40s %s\n", best, i < p->forward_count ? "fwd" : "bwd",
+               n >= 0 ? p->graph->nodes[n].name : "(layout)",
+               p->steps[i].op ? nn_dnnl_op_implementation(p->steps[i].op) : "");
+    }
+}
+
+static void time_model(const struct nn_model *m, const struct nn_session_options *o, bool steps)
+{
+    struct nn_session *s;
+    struct error err;
+    uint64_t t = clock_mono_us();
+    if (nn_session_open(m, o, &s, &err))
+        die(&err);
+    double open_ms = (double)(clock_mono_us() - t) * 1e-3;
+    enum { RUNS = 21 };
+    double ms[RUNS];
+    step(s, o->mode == NN_TRAIN);
+    for (int i = 0; i < RUNS; i++) {
+        t = clock_mono_us();
+        if (o->mode == NN_TRAIN)
+            nn_session_params_changed(s);
+        step(s, o->mode == NN_TRAIN);
+        ms[i] = (double)(clock_mono_us() - t) * 1e-3;
+    }
+    qsort(ms, RUNS, sizeof *ms, by_time);
+    printf("open %.1f ms, run %.2f ms (min %.2f), %.1f MiB, %d steps\n", open_ms, ms[RUNS / 2],
+           ms[0], (double)nn_session_bytes(s) / 1048576, nn_session_plan(s)->step_count);
+    if (steps)
+        time_steps(m, s, o->threads);
+    nn_session_close(&s);
+}
+
+static void train(const struct nn_model *m, struct nn_session *s, char **file)
+{
+    const struct nn_graph *g = nn_model_graph(m);
+    struct error err;
+    if (nn_session_forward(s, &err))
+        die(&err);
+    write_outputs(file[1], s, g->output_count);
+    read_views(file[2], s, g->output_count, nn_session_output_grad);
+    if (nn_session_backward(s, &err) ||
+        file_write(file[3], nn_session_grads(s), nn_model_trainable_count(m) * sizeof(float), &err))
+        die(&err);
+    for (int i = 0; i < g->param_count; i++)
+        if (g->params[i].kind == NN_PARAM_TRAINABLE)
+            printf("%s %zu\n", g->params[i].name, g->params[i].count);
+}
+
+static enum nn_bn_mode bn_mode_of(const char *name)
+{
+    return name && strcmp(name, "batch") == 0 ? NN_BN_BATCH : NN_BN_FROZEN;
+}
+
+int main(int argc, char **argv)
+{
+    struct nn_model *m = NULL;
+    struct nn_session *s = NULL;
+    struct nn_session_options o;
+    struct error err;
+    nn_session_options_init(&o);
+    if (argc < 4) {
+        fprintf(stderr, "usage: see the top of nn_run.c\n");
+        return 2;
+    }
+    if (nn_model_open(argv[2], NULL, &m, &err))
+        die(&err);
+    if (strcmp(argv[1], "time") == 0) {
+        o.mode = strcmp(argv[3], "train") == 0 ? NN_TRAIN : NN_INFER;
+        o.batch = argc > 4 ? atoi(argv[4]) : 1;
+        o.threads = argc > 5 ? atoi(argv[5]) : 1;
+        o.bn_mode = bn_mode_of(argc > 6 ? argv[6] : NULL);
+        time_model(m, &o, getenv("NN_STEPS") != NULL);
+        nn_model_close(&m);
+        return 0;
+    }
+    bool training = strcmp(argv[1], "train") == 0;
+    if (argc < (training ? 9 : 5)) {
+        fprintf(stderr, "usage: see the top of nn_run.c\n");
+        return 2;
+    }
+    o.mode = training ? NN_TRAIN : NN_INFER;
+    o.batch = argc > 5 ? atoi(argv[5]) : 1;
+    o.bn_mode = bn_mode_of(training ? argv[6] : NULL);
+    if (nn_session_open(m, &o, &s, &err))
+        die(&err);
+    read_views(argv[3], s, nn_model_graph(m)->input_count, nn_session_input);
+    if (training) {
+        char *files[] = {argv[3], argv[4], argv[7], argv[8]};
+        train(m, s, files);
+    } else {
+        if (nn_session_forward(s, &err))
+            die(&err);
+        write_outputs(argv[4], s, nn_model_graph(m)->output_count);
+    }
+    nn_session_close(&s);
+    nn_model_close(&m);
+    return 0;
+}
