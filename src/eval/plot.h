@@ -16,14 +16,14 @@
 struct plot_series {
     const char *name; /* in the legend, UTF-8 */
     const double *x;  /* [count], growing */
-    const double *y;  /* [count]; NaN leaves a gap */
+    const double *y;  /* [count]; NaN (and 1e15 and more) leaves a gap */
     size_t count;
 };
 
 struct plot_options {
     const char *title, *x_label, *y_label; /* NULL for none; x_label defaults to "seconds" */
     int width, height;                     /* default 1000 x 500; 200..4000 */
-    double y_min, y_max; /* default NaN: from the data; infinite values are refused */
+    double y_min, y_max;                   /* default NaN: from the data; 1e15 is the most */
 };
 
 void plot_options_init(struct plot_options *o);
