@@ -70,6 +70,15 @@ enum nn_bn_form nn_model_bn_form(const struct nn_model *m)
     return m->bn_form;
 }
 
+int nn_model_batch_blocker(const struct nn_model *m)
+{
+    for (int i = 0; i < m->graph.node_count; i++)
+        for (int k = 0; k < m->graph.nodes[i].output_count; k++)
+            if (!m->graph.tensors[m->graph.nodes[i].output[k]].batched)
+                return i;
+    return -1;
+}
+
 double nn_model_flops(const struct nn_model *m)
 {
     return m->flops;

@@ -11,7 +11,9 @@
  * running statistic, in the order of first use, concatenated into one vector of
  * nn_model_param_count floats: first all NN_PARAM_TRAINABLE tensors, then all
  * NN_PARAM_STATISTIC tensors (batch-norm running mean and variance). Selection, deltas,
- * optimiser state and checkpoints are loops over this vector.
+ * optimiser state and checkpoints are loops over this vector. In Add and Mul an initialiser with
+ * one value a channel trains too. Values of Constant nodes, and all other operands, stay
+ * NN_TENSOR_CONSTANT, wherever they are used.
  *
  * Owns:    nn_model_open/read give a model that nn_model_close frees; everything returned by the
  *          accessors is borrowed from it.
@@ -223,6 +225,10 @@ const char *nn_model_identity_hex(const struct nn_model *m); /* 64 characters */
 const char *nn_model_metadata(const struct nn_model *m, const char *key);
 
 enum nn_bn_form nn_model_bn_form(const struct nn_model *m);
+
+/* The first node that fixes the batch to the one of the file (an output that is not batched), -1
+ * when there is none: sessions with a larger batch are possible only then. */
+int nn_model_batch_blocker(const struct nn_model *m);
 
 /* Multiply-accumulate operations times two for one image at the model's input size. */
 double nn_model_flops(const struct nn_model *m);

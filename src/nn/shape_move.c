@@ -118,7 +118,10 @@ static int64_t slice_axis(struct nn_lower *l, int axis, int64_t dim, int64_t sta
     l->node.a.slice.start[axis] = start;
     l->node.a.slice.step[axis] = step;
     int64_t span = step > 0 ? end - start : start - end, size = step > 0 ? step : -step;
-    return span <= 0 ? 0 : (span + size - 1) / size;
+    int64_t left = span <= 0 ? 0 : (span + size - 1) / size;
+    if (left <= 1)
+        l->node.a.slice.step[axis] = 1;
+    return left;
 }
 
 void nn_lower_slice(struct nn_lower *l)
@@ -145,7 +148,7 @@ void nn_lower_slice(struct nn_lower *l)
     }
     bool changes = !nn_shape_equal(&x, &out), moves_batch = x.rank && out.dim[0] != x.dim[0];
     for (int i = 0; i < x.rank; i++)
-        changes = changes || (l->node.a.slice.step[i] < 0 && x.dim[i] > 1);
+        changes = changes || l->node.a.slice.step[i] < 0;
     out.batched = x.batched && !moves_batch;
     l->node.input_count = 1;
     if (!changes)

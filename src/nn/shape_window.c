@@ -213,6 +213,8 @@ void nn_lower_average_pool(struct nn_lower *l)
 {
     l->node.a.window.count_include_pad = nn_attr_int(l, "count_include_pad", 0) != 0;
     lower_pool(l, NN_OP_AVERAGE_POOL);
+    if (l->node.a.window.dilation[0] != 1 || l->node.a.window.dilation[1] != 1)
+        nn_fail(l, ST_UNSUPPORTED, "its dilations are not supported");
 }
 
 void nn_lower_global_average_pool(struct nn_lower *l)
