@@ -26,6 +26,7 @@
 
 #include "base/error.h"
 #include "flow/records.h"
+#include "task/segment.h"
 
 #define AGENT_CONDITION_CHARS_MAX 47
 
@@ -96,6 +97,10 @@ struct agent;
 /* Opens everything that can fail: source, student, state. */
 enum status agent_open(const struct agent_options *options, struct agent **ret, struct error *err);
 void agent_close(struct agent **a);
+
+/* The student's classes and sizes; the source's frame rate. */
+const struct segment_spec *agent_spec(const struct agent *a);
+double agent_fps(const struct agent *a);
 
 /* Runs until the end; *ret is filled also after an error. */
 enum status agent_run(struct agent *a, struct agent_summary *ret, struct error *err);

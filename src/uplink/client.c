@@ -461,6 +461,8 @@ enum status client_get_update(struct client *c, uint64_t have, int wait_s,
     curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     long http;
     enum status st = perform(c, wait_s, CLIENT_UPDATE_BYTES_MAX, &http, err);
+    if (st == ST_AGAIN)
+        update->retry_after_s = http == 204 ? 0 : retry_after_s(c);
     if (st != ST_OK)
         return st;
     uint64_t base, version;

@@ -81,10 +81,11 @@ enum status client_put_chunk(struct client *c, uint64_t seq, const void *chunk, 
 
 struct client_update {
     uint64_t base, version;
-    struct buf delta; /* cleared and filled; the caller's to clear at the end */
+    double retry_after_s; /* with ST_AGAIN: 0 after a poll without news, else "not now" */
+    struct buf delta;     /* emptied and filled; the caller's to init and clear */
 };
 
-/* Long poll: ST_AGAIN with retry_after_s 0 after wait_s without news (204). */
+/* Long poll: ST_AGAIN after wait_s without news (204), or when the server is busy. */
 enum status client_get_update(struct client *c, uint64_t have, int wait_s,
                               struct client_update *update, struct error *err);
 

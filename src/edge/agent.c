@@ -1,0 +1,442 @@
+/* agent.c - opens the parts, runs the real-time loop, joins the threads and sums up.
+ *
+ * The loop's order for a frame is fixed: take the newest model, infer, publish, then hand copies
+ * over. Everything it calls is bounded by computation; nothing in it waits for another thread.
+ */
+#include "edge/agent.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "edge/agent_internal.h"
+#include "nn/loss.h"
+#include "video/frame.h"
+
+#define SAMPLES_WAITING_MAX 16
+#define RESULTS_WAITING_MAX 512
+#define LOOKS_WAITING_MAX 6
+#define SCORE_PERIOD_US 1000000
+#define BACKGROUND_NICE 5
+
+void agent_options_init(struct agent_options *o)
+{
+    *o = (struct agent_options){.threads = 1, .seed = 1};
+}
+
+static size_t frame_size_bytes(const struct agent *a)
+{
+    return (size_t)3 * (size_t)a->spec.width * (size_t)a->spec.height;
+}
+
+static enum status open_student(struct agent *a, struct error *err)
+{
+    enum status st = nn_model_open(a->options.student_path, NULL, &a->model, err);
+    if (st == ST_OK)
+        st = segment_spec_read(a->model, &a->spec, err);
+    if (st == ST_OK)
+        st = slot_open(a->model, a->options.threads, &a->slot, err);
+    return st;
+}
+
+/* A state that cannot be used costs a download, not the start. */
+static void load_params(struct agent *a)
+{
+    struct error err;
+    enum status st = slot_load(a->slot, a->params_path, &err);
+    if (st == ST_OK)
+        log_write(LOG_INFO, "model loaded", "version=%lu", (unsigned long)slot_version(a->slot));
+    else if (st != ST_NOT_FOUND)
+        log_write(LOG_WARN, "model state discarded", "reason=\"%s\"", err.message);
+}
+
+static enum status open_state(struct agent *a, struct error *err)
+{
+    const char *folder = a->options.state_folder;
+    int n = snprintf(a->params_path, sizeof a->params_path, "%s/params.ckpt", folder);
+    int m = snprintf(a->spool_path, sizeof a->spool_path, "%s/spool", folder);
+    if (n < 0 || m < 0 || (size_t)n >= sizeof a->params_path - 64)
+        return error_set(err, ST_LIMIT, "the state folder's name is too long");
+    enum status st = spool_open(a->spool_path, NULL, &a->spool, err);
+    if (st == ST_OK)
+        load_params(a);
+    return st;
+}
+
+static enum status open_clients(struct agent *a, struct error *err)
+{
+    struct client_options o;
+    client_options_init(&o);
+    o.url = a->options.server_url;
+    o.camera_id = a->options.camera_id;
+    o.ca_path = a->options.ca_path;
+    o.insecure = a->options.insecure;
+    enum status st = client_open(&o, &a->upload_client, err);
+    return st == ST_OK ? client_open(&o, &a->update_client, err) : st;
+}
+
+static enum status open_feed(struct agent *a, struct error *err)
+{
+    const struct feed_options o = {.url = a->options.source_url,
+                                   .width = a->spec.width,
+                                   .height = a->spec.height,
+                                   .fps = a->options.fps,
+                                   .seed = a->options.seed,
+                                   .cancel = &a->stopping};
+    enum status st = feed_open(&o, &a->feed, err);
+    if (st == ST_OK && a->options.score && !feed_has_truth(a->feed))
+        st = error_set(err, ST_UNSUPPORTED,
+                       "--score needs exact labels, and only the synthetic town has them: use a "
+                       "source such as town:scenario=demo");
+    return st;
+}
+
+static enum status open_queues(struct agent *a, struct error *err)
+{
+    size_t pixels = (size_t)a->spec.width * (size_t)a->spec.height;
+    size_t answers = (size_t)a->spec.out_width * (size_t)a->spec.out_height;
+    enum status st =
+        handoff_open(RESULTS_WAITING_MAX, sizeof(struct agent_result), &a->results, err);
+    if (st == ST_OK)
+        st = handoff_open(LOOKS_WAITING_MAX, sizeof(struct agent_look) + 4 * pixels + answers,
+                          &a->looks, err);
+    if (st == ST_OK && a->spool)
+        st = handoff_open(SAMPLES_WAITING_MAX, sizeof(struct agent_sample) + 3 * pixels,
+                          &a->samples, err);
+    return st;
+}
+
+static enum status open_parts(struct agent *a, struct error *err)
+{
+    enum status st = open_student(a, err);
+    if (st == ST_OK && a->options.server_url)
+        st = open_clients(a, err);
+    if (st == ST_OK && a->options.server_url)
+        st = open_state(a, err);
+    if (st == ST_OK)
+        st = open_feed(a, err);
+    if (st == ST_OK)
+        st = open_queues(a, err);
+    if (st == ST_OK)
+        st = agent_report_open(a, &a->report, err);
+    return st;
+}
+
+enum status agent_open(const struct agent_options *options, struct agent **ret, struct error *err)
+{
+    assert(options->source_url && options->student_path);
+    assert(!options->server_url || (options->state_folder && options->camera_id));
+    struct agent *a = calloc(1, sizeof *a);
+    if (!a)
+        return error_set(err, ST_NOMEM, "no memory for the camera");
+    a->options = *options;
+    pthread_mutex_init(&a->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&a->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    meter_init(&a->latency);
+    /* Until the server has been heard: AMS's defaults. */
+    a->settings = (struct client_settings){.sampling_fps = 1, .chunk_s = 10, .uplink_kbps = 200};
+    atomic_store(&a->rate_fps, a->settings.sampling_fps);
+    enum status st = open_parts(a, err);
+    if (st != ST_OK) {
+        agent_close(&a);
+        return st;
+    }
+    *ret = a;
+    return ST_OK;
+}
+
+void agent_close(struct agent **a)
+{
+    if (!a || !*a)
+        return;
+    agent_report_close(&(*a)->report);
+    handoff_close(&(*a)->samples);
+    handoff_close(&(*a)->results);
+    handoff_close(&(*a)->looks);
+    feed_close(&(*a)->feed);
+    client_close(&(*a)->upload_client);
+    client_close(&(*a)->update_client);
+    spool_close(&(*a)->spool);
+    slot_close(&(*a)->slot);
+    nn_model_close(&(*a)->model);
+    pthread_cond_destroy(&(*a)->changed);
+    pthread_mutex_destroy(&(*a)->mutex);
+    free(*a);
+    *a = NULL;
+}
+
+void agent_stop(struct agent *a)
+{
+    atomic_store(&a->stopping, true);
+}
+
+const struct segment_spec *agent_spec(const struct agent *a)
+{
+    return &a->spec;
+}
+
+double agent_fps(const struct agent *a)
+{
+    return feed_fps(a->feed);
+}
+
+enum status agent_greet(struct agent *a, struct client *c, struct client_settings *ret,
+                        struct error *err)
+{
+    const struct client_hello hello = {.student_identity_hex = nn_model_identity_hex(a->model),
+                                       .width = a->spec.width,
+                                       .height = a->spec.height,
+                                       .fps = feed_fps(a->feed),
+                                       .version = slot_version(a->slot),
+                                       .state = "running"};
+    enum status st = client_say_hello(c, &hello, ret, err);
+    if (st != ST_OK)
+        return st;
+    pthread_mutex_lock(&a->mutex);
+    a->settings = *ret;
+    pthread_mutex_unlock(&a->mutex);
+    atomic_store(&a->rate_fps, ret->sampling_fps);
+    return ST_OK;
+}
+
+struct client_settings agent_settings(struct agent *a)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct client_settings s = a->settings;
+    pthread_mutex_unlock(&a->mutex);
+    return s;
+}
+
+bool agent_pause(struct agent *a, uint64_t pause_us)
+{
+    uint64_t until_us = clock_mono_us() + pause_us;
+    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
+                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
+    pthread_mutex_lock(&a->mutex);
+    while (!atomic_load(&a->ending))
+        if (pthread_cond_timedwait(&a->changed, &a->mutex, &until) != 0)
+            break;
+    pthread_mutex_unlock(&a->mutex);
+    return !atomic_load(&a->ending);
+}
+
+void agent_thread_background(const char *name)
+{
+    /* On Linux a thread has its own nice value; failing to lower it is no reason to stop. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
+    (void)pthread_setname_np(pthread_self(), name);
+}
+
+/* Class shares of the answer, for the results. */
+static void count_classes(const struct agent *a, const uint8_t *labels, struct agent_result *r)
+{
+    uint32_t count[256] = {0};
+    size_t n = (size_t)a->spec.out_width * (size_t)a->spec.out_height;
+    for (size_t i = 0; i < n; i++)
+        count[labels[i]]++;
+    r->class_count = a->spec.class_count;
+    for (int c = 0; c < a->spec.class_count; c++)
+        r->fraction[c] = (float)count[c] / (float)n;
+}
+
+static void hand_sample(struct agent *a, const struct frame *f, uint64_t t_us, uint64_t version)
+{
+    struct agent_sample *s = handoff_begin(a->samples);
+    *s = (struct agent_sample){.t_us = t_us, .version = version};
+    memcpy(s + 1, f->pixels, frame_size_bytes(a));
+    handoff_commit(a->samples);
+}
+
+static void hand_look(struct agent *a, const struct feed_view *v, const uint8_t *labels,
+                      uint64_t t_us, uint64_t version, bool score)
+{
+    size_t bytes = frame_size_bytes(a);
+    size_t answers = (size_t)a->spec.out_width * (size_t)a->spec.out_height;
+    struct agent_look *l = handoff_begin(a->looks);
+    *l = (struct agent_look){.t_us = t_us,
+                             .version = version,
+                             .score = score,
+                             .overlay = a->options.overlay_path != NULL};
+    snprintf(l->condition, sizeof l->condition, "%s", v->condition);
+    uint8_t *at = (uint8_t *)(l + 1);
+    memcpy(at, v->frame.pixels, bytes);
+    memcpy(at + bytes, labels, answers);
+    if (score)
+        memcpy(at + bytes + answers, v->truth->classes, bytes / 3);
+    handoff_commit(a->looks);
+}
+
+/* The loop's own variables. */
+struct loop {
+    struct sampler sampler;
+    uint8_t *labels;
+    uint64_t last_version, late_before, scored_us, wall_offset_us;
+    bool ran_over; /* the last frame took a new model and ended after the next was due */
+};
+
+/* Infers one frame and publishes its result; *ret_version is what it ran. */
+static enum status infer(struct agent *a, struct loop *l, const struct feed_view *v,
+                         uint64_t *ret_version, struct error *err)
+{
+    struct nn_session *session = slot_take(a->slot, ret_version);
+    const struct nn_view input = nn_session_input(session, 0);
+    segment_input(&a->spec, &v->frame, &input, 0);
+    enum status st = nn_session_forward(session, err);
+    if (st != ST_OK)
+        return st;
+    const struct nn_view logits = nn_session_output(session, 0);
+    nn_argmax(&logits, NULL, l->labels);
+    struct agent_result *r = handoff_begin(a->results);
+    *r = (struct agent_result){
+        .t_us = v->available_us + l->wall_offset_us, .frame = v->index, .version = *ret_version};
+    count_classes(a, l->labels, r);
+    r->latency_us = clock_mono_us() - v->available_us;
+    meter_add(&a->latency, r->latency_us);
+    l->ran_over = *ret_version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
+    l->last_version = *ret_version;
+    handoff_commit(a->results);
+    return ST_OK;
+}
+
+static enum status step(struct agent *a, struct loop *l, struct error *err)
+{
+    struct feed_view v;
+    enum status st = feed_next(a->feed, &v, err);
+    if (st != ST_OK)
+        return st;
+    struct feed_stats stats;
+    feed_stats_get(a->feed, &stats);
+    if (l->ran_over)
+        a->dropped_by_swap += stats.late - l->late_before;
+    l->late_before = stats.late;
+    atomic_store(&a->late, stats.late);
+    uint64_t version;
+    st = infer(a, l, &v, &version, err);
+    if (st != ST_OK)
+        return st;
+    atomic_fetch_add(&a->frames, 1);
+    uint64_t t_us = v.available_us + l->wall_offset_us;
+    double rate_fps = atomic_load(&a->rate_fps);
+    if (rate_fps != l->sampler.rate_fps)
+        sampler_set_rate(&l->sampler, rate_fps);
+    if (a->samples && sampler_take(&l->sampler, v.available_us))
+        hand_sample(a, &v.frame, t_us, version);
+    bool score = a->options.score && v.available_us - l->scored_us >= SCORE_PERIOD_US;
+    if (score)
+        l->scored_us = v.available_us;
+    if (score || a->options.overlay_path)
+        hand_look(a, &v, l->labels, t_us, version, score);
+    return ST_OK;
+}
+
+static enum status run_frames(struct agent *a, struct error *err)
+{
+    struct loop l = {.wall_offset_us = clock_wall_us() - clock_mono_us()};
+    l.labels = malloc((size_t)a->spec.out_width * (size_t)a->spec.out_height);
+    if (!l.labels)
+        return error_set(err, ST_NOMEM, "no memory for labels");
+    sampler_init(&l.sampler, atomic_load(&a->rate_fps));
+    l.last_version = slot_version(a->slot);
+    uint64_t until_us =
+        a->options.seconds > 0 ? a->start_us + (uint64_t)(a->options.seconds * 1e6) : UINT64_MAX;
+    enum status st = ST_OK;
+    while (st == ST_OK && !atomic_load(&a->stopping) && clock_mono_us() < until_us)
+        st = step(a, &l, err);
+    free(l.labels);
+    return st == ST_END ? ST_OK : st;
+}
+
+static void end_threads(struct agent *a)
+{
+    pthread_mutex_lock(&a->mutex);
+    atomic_store(&a->ending, true);
+    pthread_cond_broadcast(&a->changed);
+    pthread_mutex_unlock(&a->mutex);
+    handoff_stop(a->results);
+    handoff_stop(a->looks);
+    if (a->samples)
+        handoff_stop(a->samples);
+    if (a->upload_client) {
+        client_cancel(a->upload_client);
+        client_cancel(a->update_client);
+    }
+}
+
+static void sum_up(struct agent *a, struct agent_summary *ret)
+{
+    *ret = (struct agent_summary){
+        .frames = atomic_load(&a->frames),
+        .dropped_late = atomic_load(&a->late),
+        .dropped_by_swap = a->dropped_by_swap,
+        .dropped_results = handoff_dropped(a->results),
+        .latency_p50_us = meter_percentile(&a->latency, 0.5),
+        .latency_p95_us = meter_percentile(&a->latency, 0.95),
+        .latency_max_us = a->latency.max_us,
+        .elapsed_s = (double)(clock_mono_us() - a->start_us) / 1e6,
+        .versions_applied = a->versions_applied,
+        .version = slot_version(a->slot),
+        .params_crc32 = slot_params_crc32(a->slot),
+        .dropped_samples = a->samples_dropped_encoder,
+        .samples = a->samples_encoded,
+        .dropped_chunks = a->chunks_lost,
+    };
+    struct feed_stats feed;
+    feed_stats_get(a->feed, &feed);
+    ret->source_restarts = feed.restarts;
+    if (a->spool) {
+        struct spool_stats s;
+        spool_stats_get(a->spool, &s);
+        ret->chunks = s.appended;
+        ret->chunks_acknowledged = s.acknowledged;
+        ret->dropped_chunks += s.dropped_full + s.dropped_torn + s.dropped_given;
+        ret->dropped_samples += handoff_dropped(a->samples);
+    }
+    agent_traffic(a, &ret->up_bytes, &ret->down_bytes);
+    ret->up_kbps = (double)ret->up_bytes * 8e-3 / ret->elapsed_s;
+    ret->down_kbps = (double)ret->down_bytes * 8e-3 / ret->elapsed_s;
+    agent_report_summary(a->report, ret);
+}
+
+void agent_traffic(const struct agent *a, uint64_t *ret_up_bytes, uint64_t *ret_down_bytes)
+{
+    struct client_traffic up = {0}, down = {0};
+    if (a->upload_client) {
+        client_traffic_get(a->upload_client, &up);
+        client_traffic_get(a->update_client, &down);
+    }
+    *ret_up_bytes = up.up_bytes + down.up_bytes;
+    *ret_down_bytes = up.down_bytes + down.down_bytes;
+}
+
+enum status agent_run(struct agent *a, struct agent_summary *ret, struct error *err)
+{
+    void *(*const bodies[])(void *) = {agent_report_thread, agent_encode_thread,
+                                       agent_upload_thread, agent_update_thread};
+    int wanted = a->options.server_url ? 4 : 1, running = 0;
+    pthread_t threads[4];
+    enum status st = ST_OK;
+    a->start_us = clock_mono_us();
+    for (; running < wanted; running++)
+        if (pthread_create(&threads[running], NULL, bodies[running], a) != 0) {
+            st = error_set(err, ST_NOMEM, "cannot start a thread");
+            break;
+        }
+    if (st == ST_OK)
+        st = run_frames(a, err);
+    end_threads(a);
+    while (running > 0)
+        pthread_join(threads[--running], NULL);
+    sum_up(a, ret);
+    return st;
+}

@@ -1,0 +1,101 @@
+/* agent_internal.h - what the agent's threads share; for edge/agent*.c only.
+ *
+ *   file             thread            writes
+ *   agent.c          caller of run     meter, counters of frames; samples, results, looks (giver)
+ *   agent_report.c   report            scorer, overlay; results, looks (taker)
+ *   agent_encode.c   encode            chunks into the spool; samples (taker)
+ *   agent_uplink.c   upload            acknowledgements
+ *   agent_update.c   update            slot, params.ckpt
+ *
+ * The main thread reads the other threads' plain counters after it has joined them.
+ */
+#ifndef ATTUNE_EDGE_AGENT_INTERNAL_H
+#define ATTUNE_EDGE_AGENT_INTERNAL_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "edge/agent.h"
+#include "edge/feed.h"
+#include "edge/handoff.h"
+#include "edge/meter.h"
+#include "edge/sampler.h"
+#include "edge/scorer.h"
+#include "edge/slot.h"
+#include "task/segment.h"
+#include "uplink/client.h"
+#include "uplink/spool.h"
+
+/* A frame for the encoder. The pixels follow the struct in the same item. */
+struct agent_sample {
+    uint64_t t_us, version;
+};
+
+/* A frame for the score or the overlay: pixels, then labels at the network's size, then truth at
+ * the frame's size follow the struct. */
+struct agent_look {
+    uint64_t t_us, version;
+    bool score, overlay;
+    char condition[AGENT_CONDITION_CHARS_MAX + 1];
+};
+
+struct agent_report; /* agent_report.c */
+
+struct agent {
+    struct agent_options options;
+    char params_path[PATH_MAX], spool_path[PATH_MAX];
+    atomic_bool stopping; /* asked to stop */
+    atomic_bool ending;   /* the frames are over: threads finish */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;  /* wakes sleeping threads: ending, or a chunk was spooled */
+    uint64_t chunks_spooled; /* under mutex */
+
+    struct nn_model *model;
+    struct segment_spec spec;
+    struct slot *slot;
+    struct feed *feed;
+    struct spool *spool;
+    struct client *upload_client, *update_client;
+    struct handoff *samples, *results, *looks;
+    struct agent_report *report;
+
+    /* The server's wishes; rate_fps is read for every frame. */
+    struct client_settings settings; /* under mutex */
+    _Atomic double rate_fps;
+
+    uint64_t start_us; /* monotonic */
+    atomic_uint_fast64_t frames, late;
+    uint64_t dropped_by_swap;
+    struct meter latency;
+    uint64_t samples_dropped_encoder, samples_encoded, chunks_lost; /* encode thread */
+    uint64_t versions_applied;                                      /* update thread */
+};
+
+/* Thread bodies; the argument is the struct agent. */
+void *agent_report_thread(void *context);
+void *agent_encode_thread(void *context);
+void *agent_upload_thread(void *context);
+void *agent_update_thread(void *context);
+
+enum status agent_report_open(struct agent *a, struct agent_report **ret, struct error *err);
+void agent_report_close(struct agent_report **r);
+/* The final scores, after the thread has been joined. */
+void agent_report_summary(const struct agent_report *r, struct agent_summary *ret);
+
+/* Bytes so far, both connections. */
+void agent_traffic(const struct agent *a, uint64_t *ret_up_bytes, uint64_t *ret_down_bytes);
+
+/* Says hello and takes the server's wishes over. */
+enum status agent_greet(struct agent *a, struct client *c, struct client_settings *ret,
+                        struct error *err);
+
+struct client_settings agent_settings(struct agent *a);
+
+/* Sleeps at most this long; false when the agent is ending. */
+bool agent_pause(struct agent *a, uint64_t pause_us);
+
+/* Threads behind the real-time one step back for it. */
+void agent_thread_background(const char *name);
+
+#endif

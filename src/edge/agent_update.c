@@ -1,0 +1,131 @@
+/* agent_update.c - waits for updates, applies them to the idle copy and keeps them on disk.
+ *
+ * The camera names the version that it has; the server answers with the step from it or with a
+ * snapshot. A snapshot is asked for (have=0) when an update does not fit, and the running model
+ * stays until it is there. Only a server that lost its state makes the camera go back to version 0.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "edge/agent_internal.h"
+
+#define BACKOFF_FIRST_US 500000
+#define BACKOFF_MAX_US 30000000
+#define POLL_S 20
+
+struct updater {
+    struct agent *agent;
+    struct client_update update;
+    struct backoff backoff;
+    struct rng rng;
+    bool greeted;
+    bool want_snapshot;
+};
+
+static void retry_later(struct updater *u, const char *event, const struct error *err)
+{
+    uint64_t wait_us = backoff_next_us(&u->backoff, &u->rng);
+    if (!atomic_load(&u->agent->ending))
+        log_write(LOG_WARN, event, "retry_s=%.1f reason=\"%s\"", (double)wait_us / 1e6,
+                  err->message);
+    agent_pause(u->agent, wait_us);
+}
+
+static void save(struct agent *a)
+{
+    struct error err;
+    if (slot_save(a->slot, a->params_path, &err) != ST_OK)
+        log_write(LOG_WARN, "model not saved", "version=%lu reason=\"%s\"",
+                  (unsigned long)slot_version(a->slot), err.message);
+}
+
+/* The server knows less than this camera: its state was lost, both begin at the model file. */
+static void go_back(struct updater *u, uint64_t server_version)
+{
+    struct agent *a = u->agent;
+    log_write(LOG_WARN, "model reset", "version=%lu server_version=%lu",
+              (unsigned long)slot_version(a->slot), (unsigned long)server_version);
+    struct error err;
+    if (slot_reset(a->slot, &err) == ST_OK)
+        save(a);
+    else
+        retry_later(u, "model not reset", &err);
+}
+
+static void greet(struct updater *u)
+{
+    struct client_settings settings;
+    struct error err;
+    enum status st = agent_greet(u->agent, u->agent->update_client, &settings, &err);
+    if (st != ST_OK) {
+        retry_later(u, "updates wait", &err);
+        return;
+    }
+    u->greeted = true;
+    if (settings.version < slot_version(u->agent->slot))
+        go_back(u, settings.version);
+}
+
+static void apply(struct updater *u)
+{
+    struct agent *a = u->agent;
+    struct error err;
+    bool applied = false;
+    const struct buf *delta = &u->update.delta;
+    enum status st = slot_apply(a->slot, delta->data, delta->size_bytes, &applied, &err);
+    if (st != ST_OK) {
+        u->want_snapshot = true;
+        u->greeted = false;
+        retry_later(u, "update refused", &err);
+        return;
+    }
+    u->want_snapshot = false;
+    if (!applied) { /* the server repeats itself: no hurry */
+        agent_pause(a, BACKOFF_FIRST_US);
+        return;
+    }
+    backoff_reset(&u->backoff);
+    a->versions_applied++;
+    save(a);
+    log_write(LOG_INFO, "version applied", "version=%lu base=%lu bytes=%zu params_crc32=%08x",
+              (unsigned long)slot_version(a->slot), (unsigned long)u->update.base,
+              delta->size_bytes, slot_params_crc32(a->slot));
+}
+
+static void poll_update(struct updater *u)
+{
+    struct agent *a = u->agent;
+    struct error err;
+    uint64_t have = u->want_snapshot ? 0 : slot_version(a->slot);
+    u->update.retry_after_s = 0;
+    enum status st = client_get_update(a->update_client, have, POLL_S, &u->update, &err);
+    if (st == ST_OK) {
+        apply(u);
+    } else if (st == ST_AGAIN && u->update.retry_after_s == 0) {
+        backoff_reset(&u->backoff);
+        u->want_snapshot = false;
+    } else if (st == ST_AGAIN) {
+        agent_pause(a, (uint64_t)(u->update.retry_after_s * 1e6));
+    } else {
+        u->greeted = false;
+        retry_later(u, "updates wait", &err);
+    }
+}
+
+void *agent_update_thread(void *context)
+{
+    struct agent *a = context;
+    agent_thread_background("attune-update");
+    struct updater u = {.agent = a};
+    buf_init(&u.update.delta);
+    backoff_init(&u.backoff, BACKOFF_FIRST_US, BACKOFF_MAX_US);
+    rng_init(&u.rng, a->options.seed, 1);
+    while (!atomic_load(&a->ending)) {
+        if (!u.greeted)
+            greet(&u);
+        else
+            poll_update(&u);
+    }
+    buf_clear(&u.update.delta);
+    return NULL;
+}

@@ -1,0 +1,164 @@
+/* agent_uplink.c - sends the spooled chunks in order and waits out whatever goes wrong.
+ *
+ * Three outcomes: the server has the chunk (forget it), it will never take it (drop and count), or
+ * anything else (say hello again after a wait). A backlog is sent a little faster than it would
+ * have come, not as fast as the link allows: other cameras share it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "edge/agent_internal.h"
+
+#define BACKOFF_FIRST_US 500000
+#define BACKOFF_MAX_US 30000000
+#define IDLE_US 1000000
+#define BACKLOG_SPEED 1.25
+
+struct uploader {
+    struct agent *agent;
+    struct buf chunk;
+    struct backoff backoff;
+    struct rng rng;
+    bool greeted;
+    uint64_t next_us; /* not before: keeps the uplink's rate */
+};
+
+/* Until a chunk is spooled, the agent ends, or a second is over. */
+static void wait_for_chunk(struct agent *a, uint64_t seen)
+{
+    uint64_t until_us = clock_mono_us() + IDLE_US;
+    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
+                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
+    pthread_mutex_lock(&a->mutex);
+    while (a->chunks_spooled == seen && !atomic_load(&a->ending))
+        if (pthread_cond_timedwait(&a->changed, &a->mutex, &until) != 0)
+            break;
+    pthread_mutex_unlock(&a->mutex);
+}
+
+static void retry_later(struct uploader *u, const struct error *err)
+{
+    uint64_t wait_us = backoff_next_us(&u->backoff, &u->rng);
+    if (!atomic_load(&u->agent->ending))
+        log_write(LOG_WARN, "upload waits", "retry_s=%.1f reason=\"%s\"", (double)wait_us / 1e6,
+                  err->message);
+    u->greeted = false;
+    agent_pause(u->agent, wait_us);
+}
+
+static void greet(struct uploader *u)
+{
+    struct agent *a = u->agent;
+    struct client_settings settings;
+    struct error err;
+    enum status st = agent_greet(a, a->upload_client, &settings, &err);
+    if (st == ST_OK)
+        st = spool_skip_to(a->spool, settings.next_seq, &err);
+    if (st != ST_OK) {
+        retry_later(u, &err);
+        return;
+    }
+    backoff_reset(&u->backoff);
+    u->greeted = true;
+    log_write(LOG_INFO, "server greeted",
+              "server_version=%lu sampling_fps=%.2f chunk_s=%.1f uplink_kbps=%.0f next_seq=%lu",
+              (unsigned long)settings.version, settings.sampling_fps, settings.chunk_s,
+              settings.uplink_kbps, (unsigned long)settings.next_seq);
+}
+
+static void acknowledged(struct uploader *u, uint64_t seq, const struct client_put *put)
+{
+    struct agent *a = u->agent;
+    char hex[65];
+    file_sha256_hex(u->chunk.data, u->chunk.size_bytes, hex);
+    log_write(LOG_INFO, "chunk acknowledged", "seq=%lu bytes=%zu sha256=%s", (unsigned long)seq,
+              u->chunk.size_bytes, hex);
+    struct error err;
+    if (spool_acknowledge(a->spool, seq, &err) != ST_OK)
+        retry_later(u, &err); /* it is sent again: the server knows it */
+    else
+        backoff_reset(&u->backoff);
+    if (put->sampling_fps > 0)
+        atomic_store(&a->rate_fps, put->sampling_fps);
+    double kbps = agent_settings(a).uplink_kbps * BACKLOG_SPEED;
+    u->next_us = clock_mono_us() + (uint64_t)((double)u->chunk.size_bytes * 8e3 / kbps);
+}
+
+static void refused(struct uploader *u, uint64_t seq, const struct error *err)
+{
+    log_write(LOG_ERROR, "chunk refused", "seq=%lu reason=\"%s\"", (unsigned long)seq,
+              err->message);
+    struct error drop_err;
+    if (spool_drop(u->agent->spool, seq, &drop_err) != ST_OK)
+        retry_later(u, &drop_err);
+    u->greeted = false; /* its next number is worth knowing */
+}
+
+static void send_chunk(struct uploader *u, uint64_t seq)
+{
+    struct client_put put = {0};
+    struct error err;
+    enum status st = client_put_chunk(u->agent->upload_client, seq, u->chunk.data,
+                                      u->chunk.size_bytes, &put, &err);
+    switch (st) {
+    case ST_OK:
+        acknowledged(u, seq, &put);
+        break;
+    case ST_INVALID:
+    case ST_CONFLICT:
+    case ST_LIMIT:
+        refused(u, seq, &err);
+        break;
+    case ST_AGAIN:
+        log_write(LOG_INFO, "upload waits", "retry_s=%.1f reason=\"%s\"", put.retry_after_s,
+                  err.message);
+        agent_pause(u->agent, (uint64_t)(put.retry_after_s * 1e6));
+        break;
+    default:
+        retry_later(u, &err);
+    }
+}
+
+static void upload_next(struct uploader *u)
+{
+    struct agent *a = u->agent;
+    pthread_mutex_lock(&a->mutex);
+    uint64_t seen = a->chunks_spooled;
+    pthread_mutex_unlock(&a->mutex);
+    uint64_t now_us = clock_mono_us();
+    if (now_us < u->next_us) {
+        agent_pause(a, u->next_us - now_us);
+        return;
+    }
+    uint64_t seq;
+    struct error err;
+    u->chunk.size_bytes = 0;
+    enum status st = spool_peek(a->spool, &seq, &u->chunk, &err);
+    if (st == ST_OK)
+        send_chunk(u, seq);
+    else if (st == ST_AGAIN)
+        wait_for_chunk(a, seen);
+    else
+        retry_later(u, &err);
+}
+
+void *agent_upload_thread(void *context)
+{
+    struct agent *a = context;
+    agent_thread_background("attune-upload");
+    struct uploader u = {.agent = a};
+    buf_init(&u.chunk);
+    backoff_init(&u.backoff, BACKOFF_FIRST_US, BACKOFF_MAX_US);
+    rng_init(&u.rng, a->options.seed, 0);
+    while (!atomic_load(&a->ending)) {
+        if (!u.greeted)
+            greet(&u);
+        else
+            upload_next(&u);
+    }
+    buf_clear(&u.chunk);
+    return NULL;
+}

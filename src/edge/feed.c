@@ -1,0 +1,259 @@
+/* feed.c - paces a video source or the town against the monotonic clock.
+ *
+ * `origin_us` is the monotonic time of source time 0: fixed at the first frame for files and the
+ * town. For live sources it is the least delay seen, allowed to grow by a millisecond a frame so
+ * that a peer whose clock runs slow is not late for ever.
+ */
+#include "edge/feed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "synth/source.h"
+#include "task/segment.h"
+#include "uplink/client.h"
+#include "video/frame.h"
+#include "video/scale.h"
+#include "video/source.h"
+
+#define FPS_ASSUMED 30.0
+#define URL_CHARS_MAX 2048
+#define RESTART_FIRST_US 500000
+#define RESTART_MAX_US 30000000
+#define LIVE_SLACK_US 1000
+
+struct feed {
+    struct feed_options options;
+    char url[URL_CHARS_MAX];
+    struct video_source *video; /* one of the two */
+    struct synth_source *town;
+    double fps;
+    bool live, started;
+    uint64_t origin_us, index, period_us, town_next_us;
+    struct feed_stats stats;
+    struct scaler scaler; /* the town at another size */
+    struct frame scaled;
+    struct label_map truth;
+    struct synth_view town_view;
+    struct rng rng;
+};
+
+static enum status open_video(struct feed *f, struct error *err)
+{
+    struct video_source_options o;
+    video_source_options_init(&o);
+    o.fps = f->options.fps;
+    o.width = f->options.width;
+    o.height = f->options.height;
+    o.cancel = f->options.cancel;
+    enum status st = video_source_open(f->url, &o, &f->video, err);
+    if (st != ST_OK)
+        return st;
+    struct video_source_info info;
+    video_source_info(f->video, &info);
+    f->live = info.live;
+    f->fps = info.fps > 0 ? info.fps : FPS_ASSUMED;
+    return ST_OK;
+}
+
+static enum status open_town(struct feed *f, struct error *err)
+{
+    size_t n = strlen(f->url);
+    if (f->options.fps > 0)
+        snprintf(f->url + n, sizeof f->url - n, "%sfps=%g", f->url[n - 1] == ':' ? "" : ",",
+                 f->options.fps);
+    enum status st = synth_source_open(f->url, &f->town, err);
+    if (st != ST_OK)
+        return st;
+    const struct synth_url *u = synth_source_url(f->town);
+    f->fps = u->fps;
+    f->town_next_us = (uint64_t)(u->start_s * 1e6);
+    st = frame_resize(&f->scaled, f->options.width, f->options.height, err);
+    if (st == ST_OK)
+        st = label_map_resize(&f->truth, f->options.width, f->options.height, err);
+    return st;
+}
+
+enum status feed_open(const struct feed_options *options, struct feed **ret, struct error *err)
+{
+    if (strlen(options->url) >= URL_CHARS_MAX - 64)
+        return error_set(err, ST_LIMIT, "the source's URL is too long");
+    struct feed *f = calloc(1, sizeof *f);
+    if (!f)
+        return error_set(err, ST_NOMEM, "no memory for a source");
+    f->options = *options;
+    snprintf(f->url, sizeof f->url, "%s", options->url);
+    scaler_init(&f->scaler);
+    frame_init(&f->scaled);
+    label_map_init(&f->truth);
+    rng_init(&f->rng, options->seed, 2);
+    enum status st = synth_url_is(f->url) ? open_town(f, err) : open_video(f, err);
+    if (st != ST_OK) {
+        feed_close(&f);
+        return st;
+    }
+    f->period_us = (uint64_t)(1e6 / f->fps);
+    *ret = f;
+    return ST_OK;
+}
+
+void feed_close(struct feed **f)
+{
+    if (!f || !*f)
+        return;
+    video_source_close(&(*f)->video);
+    synth_source_close(&(*f)->town);
+    scaler_clear(&(*f)->scaler);
+    frame_clear(&(*f)->scaled);
+    label_map_clear(&(*f)->truth);
+    free(*f);
+    *f = NULL;
+}
+
+static bool cancelled(const struct feed *f)
+{
+    return f->options.cancel && atomic_load(f->options.cancel);
+}
+
+/* Sleeps, but wakes up for cancel within a tenth of a second. */
+static void sleep_until(const struct feed *f, uint64_t until_us)
+{
+    for (uint64_t now_us; !cancelled(f) && (now_us = clock_mono_us()) < until_us;)
+        clock_sleep_until_us(until_us - now_us > 100000 ? now_us + 100000 : until_us);
+}
+
+/* The town's frames are made, so the overdue ones need not be made at all. */
+static void skip_overdue_town(struct feed *f)
+{
+    uint64_t now_us = clock_mono_us(), due_us = f->origin_us + f->town_next_us;
+    if (!f->started || now_us <= due_us + f->period_us)
+        return;
+    uint64_t skip = (now_us - due_us) / f->period_us;
+    synth_source_skip(f->town, skip);
+    f->stats.late += skip;
+    f->index += skip;
+}
+
+static enum status fit_town_view(struct feed *f, struct feed_view *out, struct error *err)
+{
+    struct synth_view *v = &f->town_view;
+    *out = (struct feed_view){.frame = v->frame, .truth = &v->labels, .condition = v->condition};
+    if (v->frame.width == f->options.width && v->frame.height == f->options.height)
+        return ST_OK;
+    segment_resize_labels(&v->labels, &f->truth);
+    enum status st = scaler_run(&f->scaler, &v->frame, &f->scaled, err);
+    out->frame = f->scaled;
+    out->truth = &f->truth;
+    return st;
+}
+
+static enum status next_town(struct feed *f, struct feed_view *out, struct error *err)
+{
+    skip_overdue_town(f);
+    enum status st = synth_source_next(f->town, &f->town_view, err);
+    if (st != ST_OK)
+        return st;
+    uint64_t t_us = f->town_view.frame.t_us;
+    f->town_next_us = t_us + f->period_us;
+    if (!f->started)
+        f->origin_us = clock_mono_us() - t_us;
+    return fit_town_view(f, out, err);
+}
+
+/* Waits, opens the live source anew, until it works or cancel is set (ST_END). */
+static enum status restart_video(struct feed *f)
+{
+    struct backoff backoff;
+    backoff_init(&backoff, RESTART_FIRST_US, RESTART_MAX_US);
+    video_source_close(&f->video);
+    while (!cancelled(f)) {
+        sleep_until(f, clock_mono_us() + backoff_next_us(&backoff, &f->rng));
+        if (!cancelled(f) && open_video(f, NULL) == ST_OK) {
+            f->stats.restarts++;
+            f->started = false;
+            return ST_OK;
+        }
+    }
+    return ST_END;
+}
+
+static void follow_live_clock(struct feed *f, uint64_t t_us)
+{
+    uint64_t now_us = clock_mono_us();
+    uint64_t origin_us = now_us > t_us ? now_us - t_us : 0;
+    f->origin_us += LIVE_SLACK_US;
+    if (!f->started || origin_us < f->origin_us)
+        f->origin_us = origin_us;
+}
+
+/* Whether a frame of source time t_us, just decoded, is still of the present. */
+static bool on_time(struct feed *f, uint64_t t_us)
+{
+    if (f->live)
+        follow_live_clock(f, t_us);
+    else if (!f->started)
+        f->origin_us = clock_mono_us() - t_us;
+    f->started = true;
+    return clock_mono_us() <= f->origin_us + t_us + 2 * f->period_us;
+}
+
+static enum status next_video(struct feed *f, struct feed_view *out, struct error *err)
+{
+    for (;;) {
+        struct frame frame;
+        enum status st = video_source_next(f->video, &frame, err);
+        if (st != ST_OK && !cancelled(f) && f->live) {
+            if ((st = restart_video(f)) != ST_OK)
+                return st;
+            continue;
+        }
+        if (st != ST_OK)
+            return cancelled(f) ? ST_END : st;
+        if (on_time(f, frame.t_us)) {
+            *out = (struct feed_view){.frame = frame, .condition = ""};
+            return ST_OK;
+        }
+        f->stats.late++;
+        f->index++;
+    }
+}
+
+enum status feed_next(struct feed *f, struct feed_view *out, struct error *err)
+{
+    uint64_t asked_us = clock_mono_us();
+    enum status st = cancelled(f) ? ST_END
+                     : f->town    ? next_town(f, out, err)
+                                  : next_video(f, out, err);
+    if (st != ST_OK)
+        return st;
+    bool first = !f->started;
+    f->started = true;
+    out->index = f->index++;
+    uint64_t due_us = f->origin_us + out->frame.t_us;
+    if (!f->live)
+        sleep_until(f, due_us);
+    out->available_us = clock_mono_us();
+    /* What it waited because the camera was busy counts; what decoding or rendering took does
+     * not: a sensor delivers pictures. */
+    if (!first && asked_us > due_us)
+        out->available_us -= asked_us - due_us;
+    return ST_OK;
+}
+
+void feed_stats_get(const struct feed *f, struct feed_stats *ret)
+{
+    *ret = f->stats;
+}
+
+double feed_fps(const struct feed *f)
+{
+    return f->fps;
+}
+
+bool feed_has_truth(const struct feed *f)
+{
+    return f->town != NULL;
+}

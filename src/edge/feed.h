@@ -1,0 +1,56 @@
+/* feed.h - a source at its own pace: live streams as they come, files and the town in real time.
+ *
+ * A frame is made ready before it is due and handed out when it is due. Frames that are overdue by
+ * more than a frame period are left out and counted, so the camera stays at the present whatever
+ * happens to it. A live source that breaks off is opened again, for ever.
+ *
+ * Owns:    the source; what feed_next lends is valid until the next call.
+ * Threads: one at a time; options.cancel may be set from any.
+ * Time:    paces by base/clock.h.
+ * Memory:  nothing is allocated for a frame after the first.
+ */
+#ifndef ATTUNE_EDGE_FEED_H
+#define ATTUNE_EDGE_FEED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "flow/records.h"
+
+struct feed_options {
+    const char *url;   /* video/source.h or synth/source.h */
+    int width, height; /* of the frames handed out: others are scaled */
+    double fps;        /* 0: the source's own */
+    uint64_t seed;     /* of the back-off */
+    const atomic_bool *cancel;
+};
+
+struct feed;
+
+enum status feed_open(const struct feed_options *options, struct feed **ret, struct error *err);
+void feed_close(struct feed **f);
+
+struct feed_view {
+    struct frame frame;            /* t_us: source time */
+    const struct label_map *truth; /* town classes at the frame's size; NULL: not known */
+    const char *condition;         /* of the town, "" elsewhere */
+    uint64_t index;                /* counts frames that were left out, too */
+    /* Monotonic: when it was ready, less what it had to wait for the camera to ask for it. */
+    uint64_t available_us;
+};
+
+/* ST_END: the file or scenario is over, or cancel was set. */
+enum status feed_next(struct feed *f, struct feed_view *out, struct error *err);
+
+struct feed_stats {
+    uint64_t late;     /* frames left out */
+    uint64_t restarts; /* of a live source */
+};
+
+void feed_stats_get(const struct feed *f, struct feed_stats *ret);
+
+double feed_fps(const struct feed *f);     /* 30 where the source does not say */
+bool feed_has_truth(const struct feed *f); /* the town */
+
+#endif
