@@ -3,10 +3,10 @@
  * Source: AMS (ICCV 2021): every sampled frame gets the teacher's hard label; the student is
  * scored against it, prequentially: with the weights that the camera had when it took the frame.
  *
- * Owns:    sessions for teacher and student; the models are borrowed.
+ * Owns:    sessions for the teacher and, twice, the student; the models are borrowed.
  * Threads: one at a time.
  * Time:    none read.
- * Memory:  two sessions of batch 1 and one frame at each size.
+ * Memory:  three sessions of batch 1 and one frame at each size.
  */
 #ifndef ATTUNE_LABEL_LABELLER_H
 #define ATTUNE_LABEL_LABELLER_H

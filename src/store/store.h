@@ -30,13 +30,14 @@
 #define STORE_TEXT_CHARS_MAX 63
 #define STORE_REASON_CHARS_MAX 255
 #define STORE_EVENT_BYTES_MAX 4096
+#define STORE_MODELS_KEPT 16 /* newest accepted versions whose files stay */
 
 struct store_options {
     int cameras_max;           /* default 64, 1..1024 */
     int backlog_max;           /* stored but unlabelled chunks a camera, default 32 */
     int events_max;            /* default 20000; older ones are deleted */
     int frames_max;            /* frame rows a camera, default 50000 */
-    int versions_max;          /* version rows and model files a camera, default 500 */
+    int versions_max;          /* version rows a camera, default 500 */
     uint64_t disk_free_min_mb; /* refuse chunks below, default 256 */
 };
 
@@ -70,7 +71,6 @@ struct store_camera {
     uint64_t created_us, seen_us;
     uint64_t seq_last; /* highest sequence number ever stored */
     uint64_t chunks, up_bytes, down_bytes, versions, rejected;
-    uint64_t trained_seq;   /* chunks up to here are in the saved learner state */
     double miou, unadapted; /* newest frame's, NaN for none */
     uint64_t frame_t_us;    /* its time, 0 for none */
     uint64_t frame_seq;     /* its chunk */
@@ -190,13 +190,12 @@ uint64_t store_event_last(struct store *s);
 /* ---- retention ---- */
 
 struct store_retired {
-    uint64_t chunks, models, frames, events;
+    uint64_t chunks, models, versions, frames, events;
 };
 
 /* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
- * failed, versions over versions_max with their files (never the latest accepted one), frame and
- * event rows over their bounds. Chunk rows are remembered for the answer "same bytes as before"
- * until they go. */
+ * failed, version and frame rows over their bounds, model files beyond STORE_MODELS_KEPT, events
+ * over theirs. The numbers of deleted chunks stay used. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          struct store_retired *ret, struct error *err);
 

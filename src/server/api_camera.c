@@ -1,0 +1,295 @@
+/* api_camera.c - what cameras ask: hello, chunks, updates. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "server/http.h"
+#include "uplink/chunk.h"
+
+#define FUTURE_MAX_US ((uint64_t)3600 * 1000000)
+#define DELTA_BYTES_MAX ((size_t)1 << 30)
+
+/* ---- hello ---- */
+
+struct hello {
+    const char *student, *task, *state;
+    int width, height;
+    double fps;
+    json_int_t version;
+};
+
+static bool read_hello(const json_t *body, struct hello *h, struct reply *out)
+{
+    json_error_t why;
+    *h = (struct hello){.task = "segment", .state = ""};
+    if (json_unpack_ex((json_t *)(uintptr_t)body, &why, 0, "{s:s,s?s,s:i,s:i,s:F,s:I,s?s}",
+                       "student", &h->student, "task", &h->task, "width", &h->width, "height",
+                       &h->height, "fps", &h->fps, "version", &h->version, "state",
+                       &h->state) != 0) {
+        reply_error(out, 400, "the hello is not complete: %s; see docs/api.md", why.text);
+        return false;
+    }
+    if (h->width < 1 || h->width > FRAME_SIDE_MAX || h->height < 1 || h->height > FRAME_SIDE_MAX ||
+        !(h->fps > 0 && h->fps <= 10000) || h->version < 0) {
+        reply_error(out, 400, "width, height, fps or version is out of range");
+        return false;
+    }
+    return true;
+}
+
+/* Both sides must have the same file, or an update would land on other weights. */
+static bool check_student(const struct server *s, const struct hello *h, struct reply *out)
+{
+    const char *ours = nn_model_identity_hex(s->student);
+    if (strcmp(h->task, "segment") != 0)
+        reply_error(out, 409, "this server's task is segment, the camera's is %.40s", h->task);
+    else if (strcmp(h->student, ours) != 0)
+        reply_error(out, 409,
+                    "the camera runs student %.64s, this server adapts %s; give both the same "
+                    "ONNX file",
+                    h->student, ours);
+    else
+        return true;
+    return false;
+}
+
+static void reply_hello(struct request *r, struct reply *out)
+{
+    struct server *s = r->server;
+    struct store_camera c;
+    struct error err = {0};
+    enum status st = store_camera_get(s->store, r->args[0], &c, &err);
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    reply_json(out, 200,
+               json_pack("{s:I,s:f,s:f,s:f,s:I,s:b}", "version", (json_int_t)c.version,
+                         "sampling_fps", c.sampling_fps, "chunk_s", s->set.chunk_s, "uplink_kbps",
+                         s->set.uplink_kbps, "next_seq", (json_int_t)c.seq_last + 1, "adapt",
+                         (int)s->set.adapt));
+}
+
+/* What goes into JSON later must not be cut within a UTF-8 character: plain ASCII only. */
+static void copy_plain(char *ret, size_t size_bytes, const char *text)
+{
+    size_t n = 0;
+    for (; text[n] && n + 1 < size_bytes; n++)
+        ret[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+    ret[n] = '\0';
+}
+
+static void join(struct request *r, const struct hello *h, struct reply *out)
+{
+    struct server *s = r->server;
+    struct store_camera c = {.width = h->width,
+                             .height = h->height,
+                             .fps = h->fps,
+                             .sampling_fps = s->set.sampling_fps_max,
+                             .camera_version = (uint64_t)h->version,
+                             .seen_us = clock_wall_us()};
+    snprintf(c.id, sizeof c.id, "%.63s", r->args[0]);
+    copy_plain(c.state, sizeof c.state, h->state);
+    bool is_new;
+    struct error err = {0};
+    enum status st = store_camera_hello(s->store, &c, &is_new, &err);
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    server_event(s, c.id, is_new ? "camera_joined" : "camera_back",
+                 json_pack("{s:i,s:i,s:f,s:I}", "width", c.width, "height", c.height, "fps", c.fps,
+                           "version", (json_int_t)h->version),
+                 "%s with %d x %d at %.3g fps and version %lld",
+                 is_new ? "a new camera" : "the camera said hello again", c.width, c.height, c.fps,
+                 (long long)h->version);
+    reply_hello(r, out);
+}
+
+static bool check_camera_id(const struct request *r, struct reply *out)
+{
+    if (store_camera_id_valid(r->args[0]))
+        return true;
+    reply_error(out, 400, "a camera id is 1 to 63 of a-z, 0-9, _ and -");
+    return false;
+}
+
+void api_hello(struct request *r, struct reply *out)
+{
+    if (!check_camera_id(r, out))
+        return;
+    json_error_t why;
+    json_t *body =
+        json_loadb((const char *)r->body.data, r->body.size_bytes, JSON_REJECT_DUPLICATES, &why);
+    struct hello h;
+    if (!body)
+        reply_error(out, 400, "the body is not JSON: line %d: %s", why.line, why.text);
+    else if (read_hello(body, &h, out) && check_student(r->server, &h, out))
+        join(r, &h, out);
+    json_decref(body);
+}
+
+/* ---- chunks ---- */
+
+static enum status check_chunk(const struct request *r, uint64_t seq, struct error *err)
+{
+    struct chunk c;
+    enum status st = chunk_parse(r->body.data, r->body.size_bytes, &c, err);
+    if (st != ST_OK)
+        return st == ST_NOMEM ? st : error_set(err, ST_FORMAT, "%s", err->message);
+    if (strcmp(c.camera, r->args[0]) != 0 || c.seq != seq)
+        return error_set(err, ST_FORMAT, "the chunk is number %llu of '%s', the path says another",
+                         (unsigned long long)c.seq, c.camera);
+    if (c.t_us[c.count - 1] > clock_wall_us() + FUTURE_MAX_US)
+        return error_set(err, ST_FORMAT,
+                         "the frames are more than an hour in the future; set the camera's clock");
+    return ST_OK;
+}
+
+static void reply_chunk(struct request *r, bool is_new, struct reply *out)
+{
+    struct store_camera c;
+    struct error err = {0};
+    enum status st = store_camera_get(r->server->store, r->args[0], &c, &err);
+    if (st != ST_OK)
+        reply_status(out, st, &err);
+    else
+        reply_json(out, is_new ? 201 : 200,
+                   json_pack("{s:f,s:I}", "sampling_fps", c.sampling_fps, "version",
+                             (json_int_t)c.version));
+}
+
+/* One event when the backlog fills, not one a refused request. */
+static void note_refusal(struct server *s, const char *camera, uint64_t seq, enum status st,
+                         const struct error *err)
+{
+    log_write(LOG_WARN, "chunk refused", "camera=%s seq=%llu code=%d why=\"%s\"", camera,
+              (unsigned long long)seq, (int)st, err->message);
+    struct store_camera c;
+    if (st == ST_AGAIN && store_camera_get(s->store, camera, &c, NULL) == ST_OK &&
+        seq == c.seq_last + 1 && !atomic_exchange(&s->counters.backlog_noted, true))
+        server_event(s, camera, "backlog_full", NULL, "%s", err->message);
+}
+
+void api_chunk(struct request *r, struct reply *out)
+{
+    uint64_t seq;
+    if (!check_camera_id(r, out))
+        return;
+    if (!http_parse_number(r->args[1], INT64_MAX, &seq) || seq == 0) {
+        reply_error(out, 400, "a sequence number is a whole number from 1");
+        return;
+    }
+    struct error err = {0};
+    bool is_new = false;
+    enum status st = check_chunk(r, seq, &err);
+    if (st == ST_OK)
+        st = store_chunk_put(r->server->store, r->args[0], seq, r->body.data, r->body.size_bytes,
+                             clock_wall_us(), &is_new, &err);
+    if (st != ST_OK) {
+        note_refusal(r->server, r->args[0], seq, st, &err);
+        reply_status(out, st, &err);
+        return;
+    }
+    if (is_new)
+        bell_ring(&r->server->bell);
+    reply_chunk(r, is_new, out);
+}
+
+/* ---- updates ---- */
+
+/* The file that leads from `have` to `version`: the one step, or a snapshot. */
+static enum status read_update(const struct server *s, const char *camera, uint64_t have,
+                               uint64_t version, uint64_t *ret_base, struct buf *out,
+                               struct error *err)
+{
+    char name[32], path[PATH_MAX];
+    if (have + 1 == version) {
+        snprintf(name, sizeof name, "v%llu.delta", (unsigned long long)version);
+        store_model_path(s->store, camera, name, path);
+        if (file_read(path, DELTA_BYTES_MAX, out, NULL) == ST_OK) {
+            *ret_base = have;
+            return ST_OK;
+        }
+        out->size_bytes = 0;
+    }
+    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)version);
+    store_model_path(s->store, camera, name, path);
+    enum status st = file_read(path, DELTA_BYTES_MAX, out, err);
+    if (st == ST_OK)
+        *ret_base = 0;
+    return st;
+}
+
+static void reply_update(struct request *r, uint64_t have, uint64_t version, struct reply *out)
+{
+    struct server *s = r->server;
+    struct error err = {0};
+    uint64_t base;
+    if (version == 0) {
+        reply_error(out, 409,
+                    "this server is at version 0, the camera at %llu: go back to the student's "
+                    "own weights and say hello",
+                    (unsigned long long)have);
+        return;
+    }
+    enum status st = read_update(s, r->args[0], have, version, &base, &out->body, &err);
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    out->status = 200;
+    out->type = "application/vnd.attune.delta";
+    reply_header(out, "Attune-Base", "%llu", (unsigned long long)base);
+    reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
+    st = store_camera_update(s->store, r->args[0], have, out->body.size_bytes, clock_wall_us(),
+                             &err);
+    if (st != ST_OK)
+        log_write(LOG_WARN, "download not counted", "camera=%s why=\"%s\"", r->args[0],
+                  err.message);
+}
+
+/* Until the camera's version differs from have; ST_AGAIN after the time. */
+static enum status wait_version(struct request *r, uint64_t have, uint64_t until_us,
+                                uint64_t *ret_version, struct error *err)
+{
+    struct server *s = r->server;
+    for (;;) {
+        uint64_t seen = bell_count(&s->bell);
+        struct store_camera c;
+        enum status st = store_camera_get(s->store, r->args[0], &c, err);
+        if (st != ST_OK)
+            return st;
+        if (c.version != have) {
+            *ret_version = c.version;
+            return ST_OK;
+        }
+        if (clock_mono_us() >= until_us || !bell_wait(&s->bell, seen, until_us))
+            return ST_AGAIN;
+    }
+}
+
+void api_updates(struct request *r, struct reply *out)
+{
+    uint64_t have, wait_s, version;
+    if (!check_camera_id(r, out) || !request_number(r, "have", 0, 0, INT64_MAX, &have, out) ||
+        !request_number(r, "wait_s", 0, 0, HTTP_WAIT_S_MAX, &wait_s, out))
+        return;
+    if (wait_s > 0 && !http_wait_begin(r, out))
+        return;
+    struct error err = {0};
+    uint64_t until_us = clock_mono_us() + wait_s * 1000000;
+    enum status st = wait_version(r, have, until_us, &version, &err);
+    if (wait_s > 0)
+        http_wait_end(r->server);
+    if (st == ST_OK)
+        reply_update(r, have, version, out);
+    else if (st == ST_AGAIN) {
+        out->status = 204;
+        store_camera_update(r->server->store, r->args[0], have, 0, clock_wall_us(), NULL);
+    } else
+        reply_status(out, st, &err);
+}

@@ -1,0 +1,215 @@
+/* api_view.c - what the page and scripts read: JSON made from the store's rows. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/control.h"
+#include "server/http.h"
+
+#define RATE_WINDOW_US ((uint64_t)60 * 1000000)
+#define SERIES_MAX 20000
+#define VERSIONS_MAX 500
+
+static double mean(unsigned long long sum, unsigned long long count, double unit)
+{
+    return count ? (double)sum / (double)count / unit : NAN;
+}
+
+static void count_camera(const struct store_camera *c, void *context)
+{
+    (void)c;
+    ++*(int *)context;
+}
+
+void api_health(struct request *r, struct reply *out)
+{
+    struct server *s = r->server;
+    struct counters *n = &s->counters;
+    int cameras = 0;
+    uint64_t backlog = 0;
+    struct error err = {0};
+    enum status st = store_cameras(s->store, count_camera, &cameras, &err);
+    if (st == ST_OK)
+        st = store_backlog(s->store, NULL, &backlog, &err);
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    unsigned long long labelled = n->frames_labelled, phases = n->phases;
+    reply_json(
+        out, 200,
+        json_pack("{s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:b}", "status", "ok",
+                  "uptime_s", (json_int_t)((clock_mono_us() - s->started_us) / 1000000), "student",
+                  nn_model_identity_hex(s->student), "teacher", nn_model_identity_hex(s->teacher),
+                  "cameras", cameras, "backlog_chunks", (json_int_t)backlog, "worker",
+                  control_worker_state(s), "worker_restarts", (json_int_t)n->worker_restarts,
+                  "phases", (json_int_t)phases, "phases_failed", (json_int_t)n->phases_failed,
+                  "label_ms", server_json_real(mean(n->label_us, labelled, 1e3)), "phase_s",
+                  server_json_real(mean(n->phase_us, phases, 1e6)), "frames_labelled",
+                  (json_int_t)labelled, "events", (json_int_t)store_event_last(s->store), "adapt",
+                  (int)s->set.adapt));
+}
+
+/* Rows are read under the store's lock; what needs the store again comes after. */
+static json_t *camera_json(const struct store_camera *c)
+{
+    return json_pack("{s:s,s:s,s:i,s:i,s:f,s:I,s:I,s:I,s:I,s:f,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I}",
+                     "id", c->id, "state", c->state, "width", c->width, "height", c->height, "fps",
+                     c->fps, "created_us", (json_int_t)c->created_us, "seen_us",
+                     (json_int_t)c->seen_us, "version", (json_int_t)c->version, "camera_version",
+                     (json_int_t)c->camera_version, "sampling_fps", c->sampling_fps, "miou",
+                     server_json_real(c->miou), "miou_unadapted", server_json_real(c->unadapted),
+                     "frame_t_us", (json_int_t)c->frame_t_us, "chunks", (json_int_t)c->chunks,
+                     "up_bytes", (json_int_t)c->up_bytes, "down_bytes", (json_int_t)c->down_bytes,
+                     "versions", (json_int_t)c->versions, "rejected", (json_int_t)c->rejected);
+}
+
+static enum status add_live(struct server *s, json_t *camera, struct error *err)
+{
+    const char *id = json_string_value(json_object_get(camera, "id"));
+    uint64_t backlog;
+    double up, down;
+    if (!id)
+        return error_set(err, ST_NOMEM, "no memory for the answer");
+    enum status st = store_rates(s->store, id, RATE_WINDOW_US, clock_wall_us(), &up, &down, err);
+    if (st == ST_OK)
+        st = store_backlog(s->store, id, &backlog, err);
+    if (st != ST_OK)
+        return st;
+    json_object_set_new(camera, "up_kbps", json_real(up));
+    json_object_set_new(camera, "down_kbps", json_real(down));
+    json_object_set_new(camera, "backlog_chunks", json_integer((json_int_t)backlog));
+    return ST_OK;
+}
+
+static void add_camera(const struct store_camera *c, void *context)
+{
+    json_array_append_new(context, camera_json(c));
+}
+
+void api_cameras(struct request *r, struct reply *out)
+{
+    struct error err = {0};
+    json_t *list = json_array(), *camera;
+    size_t i;
+    enum status st = store_cameras(r->server->store, add_camera, list, &err);
+    json_array_foreach(list, i, camera) if (st == ST_OK) st = add_live(r->server, camera, &err);
+    if (st == ST_OK)
+        reply_json(out, 200, json_pack("{s:O}", "cameras", list));
+    else
+        reply_status(out, st, &err);
+    json_decref(list);
+}
+
+/* The row of the camera in the path, or an error reply. */
+static bool get_camera(struct request *r, struct store_camera *ret, struct reply *out)
+{
+    struct error err = {0};
+    enum status st = store_camera_get(r->server->store, r->args[0], ret, &err);
+    if (st != ST_OK)
+        reply_status(out, st, &err);
+    return st == ST_OK;
+}
+
+void api_camera(struct request *r, struct reply *out)
+{
+    struct store_camera c;
+    if (!get_camera(r, &c, out))
+        return;
+    struct error err = {0};
+    json_t *camera = camera_json(&c);
+    enum status st = add_live(r->server, camera, &err);
+    if (st == ST_OK)
+        reply_json(out, 200, json_incref(camera));
+    else
+        reply_status(out, st, &err);
+    json_decref(camera);
+}
+
+/* ---- series ---- */
+
+enum { T, MIOU, UNADAPTED, VERSION, SAMPLING, UP, DOWN, COLUMNS };
+static const char *const column_names[COLUMNS] = {
+    "t_us", "miou", "miou_unadapted", "version", "sampling_fps", "up_kbps", "down_kbps"};
+
+static void add_frame(const struct store_frame *f, void *context)
+{
+    json_t **columns = context;
+    json_array_append_new(columns[T], json_integer((json_int_t)f->t_us));
+    json_array_append_new(columns[MIOU], server_json_real(f->miou));
+    json_array_append_new(columns[UNADAPTED], server_json_real(f->unadapted));
+    json_array_append_new(columns[VERSION], json_integer((json_int_t)f->version));
+    json_array_append_new(columns[SAMPLING], server_json_real(f->sampling_fps));
+    json_array_append_new(columns[UP], server_json_real(f->up_kbps));
+    json_array_append_new(columns[DOWN], server_json_real(f->down_kbps));
+}
+
+static json_t *version_json(const struct store_version *v)
+{
+    return json_pack("{s:I,s:I,s:b,s:I,s:I,s:o,s:o,s:s}", "version", (json_int_t)v->version, "base",
+                     (json_int_t)v->base, "accepted", (int)v->accepted, "t_us", (json_int_t)v->t_us,
+                     "delta_bytes", (json_int_t)v->delta_bytes, "score_before",
+                     server_json_real(v->score_before), "score_after",
+                     server_json_real(v->score_after), "reason", v->reason);
+}
+
+struct mark_list {
+    json_t *marks;
+    uint64_t since_us;
+};
+
+static void add_mark(const struct store_version *v, void *context)
+{
+    struct mark_list *l = context;
+    if (v->t_us > l->since_us)
+        json_array_insert_new(l->marks, 0, version_json(v));
+}
+
+void api_series(struct request *r, struct reply *out)
+{
+    struct store_camera c;
+    struct server *s = r->server;
+    uint64_t since_us, limit;
+    if (!get_camera(r, &c, out) ||
+        !request_number(r, "since_us", 0, 0, INT64_MAX, &since_us, out) ||
+        !request_number(r, "limit", 2000, 1, SERIES_MAX, &limit, out))
+        return;
+    json_t *columns[COLUMNS], *whole = json_pack("{s:s}", "id", c.id);
+    for (int i = 0; i < COLUMNS; i++) {
+        columns[i] = json_array();
+        json_object_set_new(whole, column_names[i], columns[i]);
+    }
+    struct error err = {0};
+    enum status st = store_frames(s->store, c.id, since_us, (int)limit, add_frame, columns, &err);
+    json_t *first = json_array_get(columns[T], 0);
+    struct mark_list l = {json_array(),
+                          first && !since_us ? (uint64_t)json_integer_value(first) - 1 : since_us};
+    if (st == ST_OK)
+        st = store_versions(s->store, c.id, VERSIONS_MAX, add_mark, &l, &err);
+    json_object_set_new(whole, "marks", l.marks);
+    if (st == ST_OK)
+        reply_json(out, 200, json_incref(whole));
+    else
+        reply_status(out, st, &err);
+    json_decref(whole);
+}
+
+static void add_version(const struct store_version *v, void *context)
+{
+    json_array_append_new(context, version_json(v));
+}
+
+void api_versions(struct request *r, struct reply *out)
+{
+    struct store_camera c;
+    if (!get_camera(r, &c, out))
+        return;
+    struct error err = {0};
+    json_t *list = json_array();
+    enum status st = store_versions(r->server->store, c.id, VERSIONS_MAX, add_version, list, &err);
+    if (st == ST_OK)
+        reply_json(out, 200, json_pack("{s:O}", "versions", list));
+    else
+        reply_status(out, st, &err);
+    json_decref(list);
+}

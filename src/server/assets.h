@@ -1,0 +1,16 @@
+/* assets.h - the page's files, part of the binary; the table is made by web/embed.py. Internal. */
+#ifndef ATTUNE_SERVER_ASSETS_H
+#define ATTUNE_SERVER_ASSETS_H
+
+#include <stddef.h>
+
+struct asset {
+    const char *name, *type;
+    const unsigned char *bytes;
+    size_t size_bytes;
+};
+
+extern const struct asset assets_table[];
+extern const int assets_count;
+
+#endif

@@ -1,0 +1,84 @@
+/* event.c - decisions for people: the same sentence goes to the log, the page and the database. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "delta/delta.h"
+#include "server/node.h"
+
+#define SNAPSHOT_BYTES_MAX ((size_t)1 << 30)
+
+json_t *server_json_real(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static void put(struct server *s, const char *camera, const char *kind, json_t *members)
+{
+    struct error err = {0};
+    char *text = json_dumps(members, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    enum status st =
+        text ? store_event_put(s->store, clock_wall_us(), camera, kind, text, NULL, &err)
+             : error_set(&err, ST_NOMEM, "no memory for an event");
+    free(text);
+    if (st != ST_OK)
+        log_write(LOG_ERROR, "event lost", "camera=%s kind=%s why=\"%s\"", camera, kind,
+                  err.message);
+}
+
+void server_event(struct server *s, const char *camera, const char *kind, json_t *members,
+                  const char *reason, ...)
+{
+    char text[STORE_REASON_CHARS_MAX + 1];
+    va_list args;
+    va_start(args, reason);
+    vsnprintf(text, sizeof text, reason, args);
+    va_end(args);
+    if (!members)
+        members = json_object();
+    json_object_set_new(members, "reason", json_string(text));
+    put(s, camera, kind, members);
+    json_decref(members);
+    /* "labelled" comes every few seconds for every camera. */
+    log_write(strcmp(kind, "labelled") == 0 ? LOG_DEBUG : LOG_INFO, kind, "camera=%s reason=\"%s\"",
+              camera[0] ? camera : "-", text);
+    bell_ring(&s->bell);
+}
+
+static enum status apply_snapshot(const struct server *s, const struct buf *snapshot, float *params,
+                                  struct error *err)
+{
+    struct delta_model model;
+    enum status st = delta_model_init(s->student, &model, err);
+    if (st != ST_OK)
+        return st;
+    uint64_t at = 0;
+    bool applied;
+    st =
+        delta_apply(&model, snapshot->data, snapshot->size_bytes, &at, params, NULL, &applied, err);
+    delta_model_clear(&model);
+    return st;
+}
+
+enum status server_version_params(const struct server *s, const char *camera, uint64_t version,
+                                  float *params, struct error *err)
+{
+    memcpy(params, nn_model_values(s->student), nn_model_param_count(s->student) * sizeof *params);
+    if (version == 0)
+        return ST_OK;
+    char name[32], path[PATH_MAX];
+    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)version);
+    store_model_path(s->store, camera, name, path);
+    struct buf snapshot;
+    buf_init(&snapshot);
+    enum status st = file_read(path, SNAPSHOT_BYTES_MAX, &snapshot, err);
+    if (st == ST_OK)
+        st = apply_snapshot(s, &snapshot, params, err);
+    buf_clear(&snapshot);
+    return st;
+}

@@ -1,0 +1,88 @@
+/* http.h - the HTTP daemon and the shape of a request and its reply. Internal to src/server.
+ *
+ * A thread a connection, connections bounded, so that a handler may wait (long poll) or do work
+ * without holding others up. A handler sees one complete, size-checked request and fills a reply.
+ *
+ * Threads: handlers run in many threads at once.
+ */
+#ifndef ATTUNE_SERVER_HTTP_H
+#define ATTUNE_SERVER_HTTP_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+
+#include "server/node.h"
+
+#define HTTP_ARGS_MAX 2
+#define HTTP_ARG_CHARS_MAX 127
+#define HTTP_JSON_BYTES_MAX 65536
+#define HTTP_WAIT_S_MAX 60
+
+struct request {
+    struct server *server;
+    struct MHD_Connection *connection;
+    char args[HTTP_ARGS_MAX][HTTP_ARG_CHARS_MAX + 1]; /* what the route's stars matched */
+    struct buf body;
+};
+
+struct reply_header {
+    const char *name; /* a literal */
+    char value[64];
+};
+
+struct reply {
+    unsigned status;
+    const char *type; /* a literal, NULL for none */
+    struct buf body;
+    const void *fixed; /* instead of body: bytes that live for ever */
+    size_t fixed_bytes;
+    struct reply_header headers[4];
+    int header_count;
+    struct MHD_Response *response; /* instead of all that but status: a stream */
+};
+
+typedef void http_handler(struct request *r, struct reply *out);
+
+void reply_header(struct reply *out, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Takes the reference. */
+void reply_json(struct reply *out, unsigned status, json_t *value);
+void reply_error(struct reply *out, unsigned status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The HTTP status that fits the code, with err's sentence. */
+void reply_status(struct reply *out, enum status st, const struct error *err);
+
+/* Query argument as a whole number in [min, max]; `standard` when it is absent. On a bad one the
+ * reply is filled and false returned. */
+bool request_number(struct request *r, const char *name, uint64_t standard, uint64_t min,
+                    uint64_t max, uint64_t *ret, struct reply *out);
+const char *request_query(struct request *r, const char *name);
+
+/* Decimal without sign or spaces, 1..max. */
+bool http_parse_number(const char *text, uint64_t max, uint64_t *ret);
+
+/* Counts a waiter; false (reply filled, 503) when too many wait. Pair with http_wait_end. */
+bool http_wait_begin(struct request *r, struct reply *out);
+void http_wait_end(struct server *s);
+
+/* address: "ADDR:PORT", "[V6]:PORT" or ":PORT". cert and key NULL: plain HTTP. */
+enum status http_open(struct server *s, const char *address, const char *cert_pem,
+                      const char *key_pem, struct http **ret, struct error *err);
+/* Call bell_stop first: waiting handlers end then. */
+void http_close(struct http **h);
+int http_port(const struct http *h);
+
+/* routes.c: finds the handler. False: reply filled with 404 or 405. *ret_body_max: most bytes that
+ * this request may bring. */
+bool http_route(struct server *s, const char *method, const char *path, struct request *r,
+                http_handler **ret, size_t *ret_body_max, struct reply *out);
+
+/* The handlers, by file. */
+http_handler api_hello, api_chunk, api_updates;                             /* api_camera.c */
+http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* api_view.c */
+http_handler api_frame, api_model;                                          /* api_files.c */
+http_handler api_events;                                                    /* api_events.c */
+http_handler api_asset;                                                     /* assets.c */
+
+#endif

@@ -1,0 +1,58 @@
+/* node.h - what the parts of the server share. Internal to src/server.
+ *
+ * Threads: settings and models never change after open; the store and the bell are safe; counters
+ *          are atomic; `labelling` and `control` have their own headers.
+ */
+#ifndef ATTUNE_SERVER_NODE_H
+#define ATTUNE_SERVER_NODE_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "nn/model.h"
+#include "server/bell.h"
+#include "server/server.h"
+#include "store/store.h"
+#include "task/segment.h"
+
+struct labelling;
+struct control;
+struct http;
+
+struct counters {
+    atomic_ullong frames_labelled, label_us, chunks_failed;
+    atomic_ullong phases, phases_failed, phase_us, worker_restarts, retired_chunks;
+    atomic_int worker_state;   /* enum worker_state of control.h */
+    atomic_int waiters;        /* long polls and event streams */
+    atomic_bool backlog_noted; /* the event was written; cleared when the backlog shrinks */
+};
+
+struct server {
+    struct server_options options;
+    struct settings set; /* options.settings, for short */
+    struct nn_model *student, *teacher;
+    struct segment_spec student_spec;
+    struct store *store;
+    struct bell bell;
+    struct counters counters;
+    uint64_t started_us; /* monotonic */
+    struct labelling *labelling;
+    struct control *control;
+    struct http *http, *https;
+    char certificate_hex[65];
+};
+
+/* Records a decision with its reason: row, log line, bell. members (NULL allowed, stolen): an
+ * object with more about it. A failure to record is logged, nothing else. */
+void server_event(struct server *s, const char *camera, const char *kind, json_t *members,
+                  const char *reason, ...) __attribute__((format(printf, 5, 6)));
+
+/* Parameters of a camera's version from its snapshot file into params[nn_model_param_count].
+ * ST_NOT_FOUND: not kept any more. Version 0 is the student's own. */
+enum status server_version_params(const struct server *s, const char *camera, uint64_t version,
+                                  float *params, struct error *err);
+
+/* A JSON number, null for NaN. */
+json_t *server_json_real(double v);
+
+#endif

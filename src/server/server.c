@@ -1,0 +1,146 @@
+/* server.c - puts the parts together in the order in which they need each other, and takes them
+ * apart in the reverse: the bell first, so that nobody sleeps, then HTTP, so that nothing new
+ * comes in, then the threads, the store last. */
+#include "server/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/control.h"
+#include "server/http.h"
+#include "server/labelling.h"
+#include "server/node.h"
+#include "server/tls.h"
+#include "train/learner.h"
+
+static enum status open_models(struct server *s, struct error *err)
+{
+    if (!learner_preset_parse(s->set.preset))
+        return error_set(err, ST_INVALID,
+                         "there is no preset '%.40s'; it is attune, ams, full or one-time",
+                         s->set.preset);
+    enum status st = nn_model_open(s->set.student, NULL, &s->student, err);
+    if (st == ST_OK)
+        st = nn_model_open(s->set.teacher, NULL, &s->teacher, err);
+    return st == ST_OK ? segment_spec_read(s->student, &s->student_spec, err) : st;
+}
+
+/* Versions and learner states are of one student: another one needs another folder. */
+static enum status check_student(struct server *s, struct error *err)
+{
+    char known[65];
+    const char *ours = nn_model_identity_hex(s->student);
+    enum status st = store_meta_get(s->store, "student", known, sizeof known, err);
+    if (st == ST_NOT_FOUND)
+        return store_meta_put(s->store, "student", ours, err);
+    if (st == ST_OK && strcmp(known, ours) != 0)
+        return error_set(err, ST_CONFLICT,
+                         "the state folder %s belongs to student %.12s..., this is %.12s...; give "
+                         "the same file or another folder",
+                         s->set.state, known, ours);
+    return st;
+}
+
+static enum status open_store(struct server *s, struct error *err)
+{
+    struct store_options o;
+    store_options_init(&o);
+    o.cameras_max = s->set.cameras_max;
+    o.backlog_max = s->set.backlog_max;
+    o.events_max = s->set.events_max;
+    o.frames_max = s->set.frames_max;
+    o.versions_max = s->set.versions_max;
+    o.disk_free_min_mb = (uint64_t)s->set.disk_free_min_mb;
+    enum status st = store_open(s->set.state, &o, &s->store, err);
+    return st == ST_OK ? check_student(s, err) : st;
+}
+
+static enum status open_https(struct server *s, struct error *err)
+{
+    struct buf cert, key;
+    buf_init(&cert);
+    buf_init(&key);
+    enum status st = tls_load(s->set.state, clock_wall_us(), &cert, &key, s->certificate_hex, err);
+    if (st == ST_OK)
+        st = http_open(s, s->set.listen, (const char *)cert.data, (const char *)key.data, &s->https,
+                       err);
+    buf_clear(&cert);
+    buf_clear(&key);
+    return st;
+}
+
+static enum status open_parts(struct server *s, struct error *err)
+{
+    enum status st = open_models(s, err);
+    if (st == ST_OK)
+        st = open_store(s, err);
+    if (st == ST_OK)
+        st = labelling_open(s, &s->labelling, err);
+    if (st == ST_OK && strcmp(s->set.listen, "off") != 0)
+        st = open_https(s, err);
+    if (st == ST_OK && strcmp(s->set.http, "off") != 0)
+        st = http_open(s, s->set.http, NULL, NULL, &s->http, err);
+    if (st == ST_OK && s->set.adapt && !s->options.no_worker)
+        st = control_open(s, &s->control, err);
+    return st;
+}
+
+enum status server_open(const struct server_options *options, struct server **ret,
+                        struct error *err)
+{
+    enum status st = settings_check(&options->settings, err);
+    if (st != ST_OK)
+        return st;
+    struct server *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(err, ST_NOMEM, "no memory for the server");
+    s->options = *options;
+    s->set = options->settings;
+    s->started_us = clock_mono_us();
+    bell_init(&s->bell);
+    st = open_parts(s, err);
+    if (st != ST_OK) {
+        server_close(&s);
+        return st;
+    }
+    server_event(s, "", "server_started", NULL, "student %.12s, teacher %.12s, %s",
+                 nn_model_identity_hex(s->student), nn_model_identity_hex(s->teacher),
+                 s->set.adapt ? "adapting" : "only watching");
+    *ret = s;
+    return ST_OK;
+}
+
+void server_close(struct server **ptr)
+{
+    struct server *s = ptr ? *ptr : NULL;
+    if (!s)
+        return;
+    bell_stop(&s->bell);
+    http_close(&s->http);
+    http_close(&s->https);
+    control_close(&s->control);
+    labelling_close(&s->labelling);
+    store_close(&s->store);
+    nn_model_close(&s->student);
+    nn_model_close(&s->teacher);
+    bell_clear(&s->bell);
+    free(s);
+    *ptr = NULL;
+}
+
+int server_http_port(const struct server *s)
+{
+    return http_port(s->http);
+}
+
+int server_https_port(const struct server *s)
+{
+    return http_port(s->https);
+}
+
+const char *server_certificate_hex(const struct server *s)
+{
+    return s->certificate_hex;
+}

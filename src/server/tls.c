@@ -1,0 +1,155 @@
+/* tls.c - the certificate lives twenty years: it is pinned, and an expiry that nobody watches would
+ * stop every camera of a site on one day. */
+#include "server/tls.h"
+
+#include <ifaddrs.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+
+#include "base/file.h"
+
+#define LIFE_S ((time_t)20 * 365 * 86400)
+#define PEM_BYTES_MAX ((size_t)1 << 20)
+
+static enum status fail(struct error *err, const char *what, int code)
+{
+    return error_set(err, ST_INTERNAL, "cannot %s: %s", what, gnutls_strerror(code));
+}
+
+static void add_address(gnutls_x509_crt_t cert, const struct sockaddr *a)
+{
+    if (a && a->sa_family == AF_INET)
+        gnutls_x509_crt_set_subject_alt_name(
+            cert, GNUTLS_SAN_IPADDRESS, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4,
+            GNUTLS_FSAN_APPEND);
+    else if (a && a->sa_family == AF_INET6)
+        gnutls_x509_crt_set_subject_alt_name(
+            cert, GNUTLS_SAN_IPADDRESS, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+            16, GNUTLS_FSAN_APPEND);
+}
+
+/* Host name, localhost and every address of this machine. */
+static void add_names(gnutls_x509_crt_t cert, const char *host)
+{
+    struct ifaddrs *list;
+    gnutls_x509_crt_set_subject_alt_name(cert, GNUTLS_SAN_DNSNAME, "localhost", 9, GNUTLS_FSAN_SET);
+    gnutls_x509_crt_set_subject_alt_name(cert, GNUTLS_SAN_DNSNAME, host, (unsigned)strlen(host),
+                                         GNUTLS_FSAN_APPEND);
+    if (getifaddrs(&list) != 0)
+        return;
+    for (const struct ifaddrs *i = list; i; i = i->ifa_next)
+        add_address(cert, i->ifa_addr);
+    freeifaddrs(list);
+}
+
+static int fill(gnutls_x509_crt_t cert, gnutls_x509_privkey_t key, time_t now)
+{
+    char host[65] = "attune";
+    unsigned char serial[16];
+    gethostname(host, sizeof host - 1);
+    int code = gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof serial);
+    serial[0] &= 0x7f;
+    if (code == 0)
+        code = gnutls_x509_crt_set_version(cert, 3);
+    if (code == 0)
+        code = gnutls_x509_crt_set_serial(cert, serial, sizeof serial);
+    if (code == 0)
+        code = gnutls_x509_crt_set_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, host,
+                                             (unsigned)strlen(host));
+    if (code == 0)
+        code = gnutls_x509_crt_set_activation_time(cert, now - 86400);
+    if (code == 0)
+        code = gnutls_x509_crt_set_expiration_time(cert, now + LIFE_S);
+    if (code == 0)
+        code = gnutls_x509_crt_set_basic_constraints(cert, 1, 0);
+    if (code == 0)
+        code = gnutls_x509_crt_set_key(cert, key);
+    add_names(cert, host);
+    return code ? code : gnutls_x509_crt_sign2(cert, cert, key, GNUTLS_DIG_SHA256, 0);
+}
+
+static enum status write_pem(const char *path, const gnutls_datum_t *pem, struct error *err)
+{
+    return file_write(path, pem->data, pem->size, err);
+}
+
+static enum status make(const char *cert_path, const char *key_path, time_t now, struct error *err)
+{
+    gnutls_x509_privkey_t key = NULL;
+    gnutls_x509_crt_t cert = NULL;
+    gnutls_datum_t key_pem = {0}, cert_pem = {0};
+    enum status st = ST_OK;
+    int code = gnutls_x509_privkey_init(&key);
+    if (code == 0)
+        code = gnutls_x509_crt_init(&cert);
+    if (code == 0)
+        code = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                            GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    if (code == 0)
+        code = fill(cert, key, now);
+    if (code == 0)
+        code = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_pem);
+    if (code == 0)
+        code = gnutls_x509_crt_export2(cert, GNUTLS_X509_FMT_PEM, &cert_pem);
+    if (code != 0)
+        st = fail(err, "make a certificate", code);
+    if (st == ST_OK)
+        st = write_pem(key_path, &key_pem, err);
+    if (st == ST_OK)
+        st = write_pem(cert_path, &cert_pem, err);
+    gnutls_free(key_pem.data);
+    gnutls_free(cert_pem.data);
+    gnutls_x509_crt_deinit(cert);
+    gnutls_x509_privkey_deinit(key);
+    return st;
+}
+
+static enum status fingerprint(const struct buf *pem, char ret_hex[65], struct error *err)
+{
+    gnutls_x509_crt_t cert;
+    gnutls_datum_t in = {pem->data, (unsigned)strlen((const char *)pem->data)}, der = {0};
+    int code = gnutls_x509_crt_init(&cert);
+    if (code != 0)
+        return fail(err, "read the certificate", code);
+    code = gnutls_x509_crt_import(cert, &in, GNUTLS_X509_FMT_PEM);
+    if (code == 0)
+        code = gnutls_x509_crt_export2(cert, GNUTLS_X509_FMT_DER, &der);
+    gnutls_x509_crt_deinit(cert);
+    if (code != 0)
+        return fail(err, "read the certificate", code);
+    file_sha256_hex(der.data, der.size, ret_hex);
+    gnutls_free(der.data);
+    return ST_OK;
+}
+
+enum status tls_load(const char *dir, uint64_t now_us, struct buf *cert_pem, struct buf *key_pem,
+                     char ret_hex[65], struct error *err)
+{
+    char folder[PATH_MAX - 16], cert_path[PATH_MAX], key_path[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s/tls", dir);
+    snprintf(cert_path, sizeof cert_path, "%s/cert.pem", folder);
+    snprintf(key_path, sizeof key_path, "%s/key.pem", folder);
+    enum status st = file_mkdirs(folder, err);
+    /* The certificate is written last: where it is there, the key is too. */
+    if (st == ST_OK && access(cert_path, F_OK) != 0)
+        st = make(cert_path, key_path, (time_t)(now_us / 1000000), err);
+    if (st == ST_OK)
+        st = file_read(cert_path, PEM_BYTES_MAX, cert_pem, err);
+    if (st == ST_OK)
+        st = file_read(key_path, PEM_BYTES_MAX, key_pem, err);
+    if (st != ST_OK)
+        return st;
+    buf_put_u8(cert_pem, 0);
+    buf_put_u8(key_pem, 0);
+    if (cert_pem->failed || key_pem->failed)
+        return error_set(err, ST_NOMEM, "no memory for the certificate");
+    return fingerprint(cert_pem, ret_hex, err);
+}

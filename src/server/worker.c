@@ -1,0 +1,447 @@
+/* worker.c - the loop and the five requests. State files are named by version and written before
+ * the answer: v7.delta, v7.snap, then v7.learner; the server commits the row afterwards. */
+#include "server/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "label/label_file.h"
+#include "server/worker_process.h"
+#include "train/learner.h"
+#include "uplink/chunk.h"
+#include "video/decode.h"
+#include "video/frame.h"
+#include "video/scale.h"
+
+#define SNAPSHOT_BYTES_MAX ((size_t)1 << 30)
+
+struct pupil {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    struct learner *learner;
+};
+
+struct worker {
+    struct nn_model *model; /* NULL before init */
+    struct learner_options options;
+    uint64_t seed;
+    struct pupil *pupils;
+    int count;
+    struct scaler scaler;
+    struct frame decoded, scaled;
+};
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *t = json_string_value(json_object_get(o, key));
+    return t ? t : "";
+}
+
+static double number_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : 0;
+}
+
+/* ---- init ---- */
+
+/* The preset, and over it what the settings give (0: as the preset has it). */
+static enum status read_options(const json_t *q, struct learner_options *o, struct error *err)
+{
+    const char *name = text_of(q, "preset");
+    enum learner_preset preset = learner_preset_parse(name);
+    if (!preset)
+        return error_set(err, ST_INVALID,
+                         "there is no preset '%.40s'; it is attune, ams, full or one-time", name);
+    learner_preset(preset, o);
+    if (number_of(q, "gamma") > 0)
+        o->fraction = number_of(q, "gamma");
+    if (number_of(q, "steps") > 0)
+        o->steps = (int)number_of(q, "steps");
+    if (number_of(q, "batch") > 0)
+        o->batch = (int)number_of(q, "batch");
+    if (number_of(q, "learning_rate") > 0)
+        o->optimizer.learning_rate = (float)number_of(q, "learning_rate");
+    if (number_of(q, "threads") > 0)
+        o->threads = (int)number_of(q, "threads");
+    double horizon_s = number_of(q, "horizon_s"), fps = number_of(q, "sampling_fps_max");
+    if (horizon_s > 0) {
+        o->horizon_us = (uint64_t)(horizon_s * 1e6);
+        double frames = ceil(horizon_s * fps * 1.25) + 16;
+        if (frames < o->frames_max)
+            o->frames_max = (int)frames;
+    }
+    return ST_OK;
+}
+
+static enum status do_init(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    (void)reply;
+    if (w->model)
+        return error_set(err, ST_INVALID, "init comes once");
+    enum status st = read_options(q, &w->options, err);
+    if (st == ST_OK)
+        st = nn_model_open(text_of(q, "student"), NULL, &w->model, err);
+    w->seed = (uint64_t)number_of(q, "seed");
+    return st;
+}
+
+/* ---- open, close ---- */
+
+static struct pupil *find(struct worker *w, const char *camera)
+{
+    for (int i = 0; i < w->count; i++)
+        if (strcmp(w->pupils[i].camera, camera) == 0)
+            return &w->pupils[i];
+    return NULL;
+}
+
+static enum status get(struct worker *w, const json_t *q, struct pupil **ret, struct error *err)
+{
+    *ret = find(w, text_of(q, "camera"));
+    return *ret ? ST_OK
+                : error_set(err, ST_NOT_FOUND, "camera '%.63s' is not open", text_of(q, "camera"));
+}
+
+static void remove_pupil(struct worker *w, struct pupil *p)
+{
+    learner_close(&p->learner);
+    *p = w->pupils[--w->count];
+}
+
+static enum status install(struct learner *l, const char *path, struct error *err)
+{
+    struct buf bytes;
+    buf_init(&bytes);
+    enum status st = file_read(path, SNAPSHOT_BYTES_MAX, &bytes, err);
+    if (st == ST_OK)
+        st = learner_install(l, bytes.data, bytes.size_bytes, err);
+    buf_clear(&bytes);
+    return st;
+}
+
+/* The saved state of the version, or where that is damaged or of other settings its snapshot,
+ * which costs the optimiser's moments only. */
+static enum status restore(struct learner *l, const json_t *q, uint64_t version, json_t *reply,
+                           struct error *err)
+{
+    struct error why = {0};
+    if (version == 0)
+        return ST_OK;
+    if (learner_load_file(l, text_of(q, "state"), &why) != ST_OK) {
+        char note[sizeof why.message + 64];
+        snprintf(note, sizeof note, "started from the snapshot: %s", why.message);
+        json_object_set_new(reply, "note", json_string(note));
+        enum status st = install(l, text_of(q, "snapshot"), err);
+        if (st != ST_OK)
+            return st;
+    }
+    if (learner_version(l) != version)
+        return error_set(err, ST_CONFLICT, "the state on disk is of version %llu, not %llu",
+                         (unsigned long long)learner_version(l), (unsigned long long)version);
+    return ST_OK;
+}
+
+static enum status do_open(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    const char *camera = text_of(q, "camera");
+    uint64_t version = (uint64_t)number_of(q, "version");
+    if (find(w, camera))
+        return error_set(err, ST_CONFLICT, "camera '%.63s' is open already", camera);
+    if (w->count == WORKER_CAMERAS_MAX)
+        return error_set(err, ST_LIMIT, "%d cameras are open already", w->count);
+    struct pupil *grown = realloc(w->pupils, (size_t)(w->count + 1) * sizeof *w->pupils);
+    if (!grown)
+        return error_set(err, ST_NOMEM, "no memory for camera '%.63s'", camera);
+    w->pupils = grown;
+    struct pupil p = {.learner = NULL};
+    snprintf(p.camera, sizeof p.camera, "%s", camera);
+    uint64_t seed = rng_hash(w->seed, file_crc32(camera, strlen(camera)), 0, 0);
+    enum status st = learner_open(w->model, &w->options, seed, &p.learner, err);
+    if (st == ST_OK)
+        st = restore(p.learner, q, version, reply, err);
+    if (st != ST_OK) {
+        learner_close(&p.learner);
+        return st;
+    }
+    w->pupils[w->count++] = p;
+    json_object_set_new(reply, "version", json_integer((json_int_t)version));
+    return ST_OK;
+}
+
+static enum status do_close(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    (void)reply;
+    struct pupil *p;
+    enum status st = get(w, q, &p, err);
+    if (st == ST_OK)
+        remove_pupil(w, p);
+    return st;
+}
+
+/* ---- add ---- */
+
+static enum status add_frames(struct worker *w, struct pupil *p, const struct chunk *c,
+                              const struct label_set *labels, struct error *err)
+{
+    const struct segment_spec *spec = learner_spec(p->learner);
+    if (labels->count != c->count || labels->class_count != spec->class_count)
+        return error_set(err, ST_FORMAT, "labels and frames do not belong together");
+    struct clip_decoder *d;
+    enum status st =
+        clip_decoder_open(c->payload, c->payload_bytes, c->width, c->height, c->count, &d, err);
+    if (st != ST_OK)
+        return st;
+    st = frame_resize(&w->scaled, spec->width, spec->height, err);
+    for (int i = 0; i < c->count && st == ST_OK; i++) {
+        struct label_map map = label_set_map(labels, i);
+        st = clip_decoder_next(d, &w->decoded, err);
+        w->decoded.t_us = c->t_us[i];
+        if (st == ST_OK)
+            st = scaler_run(&w->scaler, &w->decoded, &w->scaled, err);
+        if (st == ST_OK)
+            st = learner_add(p->learner, &w->scaled, &map, NULL, 0, err);
+    }
+    clip_decoder_close(&d);
+    return st;
+}
+
+static enum status read_pair(const json_t *q, struct buf *bytes, struct chunk *chunk,
+                             struct label_set *labels, struct error *err)
+{
+    struct buf text;
+    buf_init(&text);
+    enum status st = file_read(text_of(q, "chunk"), CHUNK_BYTES_MAX, bytes, err);
+    if (st == ST_OK)
+        st = chunk_parse(bytes->data, bytes->size_bytes, chunk, err);
+    if (st == ST_OK)
+        st = file_read(text_of(q, "labels"), LABEL_SET_BYTES_MAX, &text, err);
+    if (st == ST_OK)
+        st = label_set_read(text.data, text.size_bytes, labels, err);
+    buf_clear(&text);
+    return st;
+}
+
+static enum status do_add(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    struct pupil *p;
+    struct buf bytes;
+    struct label_set labels = {0};
+    enum status st = get(w, q, &p, err);
+    if (st != ST_OK)
+        return st;
+    struct chunk *chunk = calloc(1, sizeof *chunk);
+    if (!chunk)
+        return error_set(err, ST_NOMEM, "no memory for a chunk");
+    buf_init(&bytes);
+    st = read_pair(q, &bytes, chunk, &labels, err);
+    if (st == ST_OK)
+        st = add_frames(w, p, chunk, &labels, err);
+    if (st == ST_OK)
+        json_object_set_new(reply, "buffered",
+                            json_integer(buffer_count(learner_buffer(p->learner))));
+    label_set_clear(&labels);
+    buf_clear(&bytes);
+    free(chunk);
+    return st;
+}
+
+/* ---- phase ---- */
+
+static enum status write_named(const char *folder, uint64_t version, const char *kind,
+                               const struct buf *bytes, struct error *err)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/v%llu.%s", folder, (unsigned long long)version, kind);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return error_set(err, ST_LIMIT, "the path of the models is too long");
+    return file_write(path, bytes->data, bytes->size_bytes, err);
+}
+
+static enum status write_version(const struct pupil *p, const char *folder, uint64_t version,
+                                 const struct buf *delta, size_t *ret_snapshot_bytes,
+                                 struct error *err)
+{
+    struct buf snapshot, state;
+    buf_init(&snapshot);
+    buf_init(&state);
+    enum status st = write_named(folder, version, "delta", delta, err);
+    if (st == ST_OK)
+        st = learner_snapshot(p->learner, &snapshot, err);
+    if (st == ST_OK)
+        st = write_named(folder, version, "snap", &snapshot, err);
+    if (st == ST_OK)
+        st = learner_save(p->learner, &state, err);
+    if (st == ST_OK)
+        st = write_named(folder, version, "learner", &state, err);
+    if (st == ST_OK)
+        *ret_snapshot_bytes = snapshot.size_bytes;
+    buf_clear(&snapshot);
+    buf_clear(&state);
+    return st;
+}
+
+static json_t *real(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static void describe(const struct learner_result *r, size_t snapshot_bytes, json_t *reply)
+{
+    json_object_set_new(reply, "trained", json_boolean(r->trained));
+    json_object_set_new(reply, "accepted", json_boolean(r->accepted));
+    json_object_set_new(reply, "reason", json_string(r->reason));
+    json_object_set_new(reply, "version", json_integer((json_int_t)r->version));
+    json_object_set_new(reply, "steps", json_integer(r->steps));
+    json_object_set_new(reply, "loss_first", real(r->loss_first));
+    json_object_set_new(reply, "loss_last", real(r->loss_last));
+    json_object_set_new(reply, "holdout_frames", json_integer(r->holdout_frames));
+    json_object_set_new(reply, "score_current", real(r->score_current));
+    json_object_set_new(reply, "score_candidate", real(r->score_candidate));
+    json_object_set_new(reply, "coordinates", json_integer((json_int_t)r->coordinates));
+    json_object_set_new(reply, "delta_bytes", json_integer((json_int_t)r->delta_bytes));
+    json_object_set_new(reply, "snapshot_bytes", json_integer((json_int_t)snapshot_bytes));
+}
+
+static enum status do_phase(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    struct pupil *p;
+    enum status st = get(w, q, &p, err);
+    if (st != ST_OK)
+        return st;
+    struct learner_result r = {0};
+    struct buf delta;
+    size_t snapshot_bytes = 0;
+    buf_init(&delta);
+    st = learner_phase(p->learner, NULL, NULL, &r, &delta, err);
+    if (st == ST_OK && r.accepted)
+        st = write_version(p, text_of(q, "folder"), r.version, &delta, &snapshot_bytes, err);
+    buf_clear(&delta);
+    if (st == ST_OK)
+        describe(&r, snapshot_bytes, reply);
+    return st;
+}
+
+/* ---- the loop ---- */
+
+static const struct {
+    const char *name;
+    enum status (*run)(struct worker *w, const json_t *q, json_t *reply, struct error *err);
+} requests[] = {{"init", do_init},
+                {"open", do_open},
+                {"close", do_close},
+                {"add", do_add},
+                {"phase", do_phase}};
+
+static enum status dispatch(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    const char *op = text_of(q, "op");
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
+        if (strcmp(op, requests[i].name) == 0) {
+            if (!w->model && requests[i].run != do_init)
+                return error_set(err, ST_INVALID, "init comes first");
+            return requests[i].run(w, q, reply, err);
+        }
+    return error_set(err, ST_INVALID, "there is no request '%.40s'", op);
+}
+
+static enum status write_line(int fd, const json_t *reply, struct error *err)
+{
+    char *text = json_dumps(reply, JSON_COMPACT);
+    if (!text)
+        return error_set(err, ST_NOMEM, "no memory for an answer");
+    size_t n = strlen(text), at = 0;
+    text[n++] = '\n'; /* over the NUL: from here on it is bytes, not a string */
+    while (at < n) {
+        ssize_t done = write(fd, text + at, n - at);
+        if (done > 0)
+            at += (size_t)done;
+        else if (errno != EINTR)
+            break;
+    }
+    free(text);
+    return at == n ? ST_OK : error_set(err, ST_IO, "cannot answer: %s", strerror(errno));
+}
+
+static enum status answer(struct worker *w, const char *line, size_t n, int out_fd,
+                          struct error *err)
+{
+    struct error why = {0};
+    json_t *q = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL), *reply = json_object();
+    enum status st = json_is_object(q) ? dispatch(w, q, reply, &why)
+                                       : error_set(&why, ST_FORMAT, "the line is no JSON object");
+    json_t *id = json_object_get(q, "id");
+    json_object_set(reply, "id", id ? id : json_null());
+    json_object_set_new(reply, "ok", json_boolean(st == ST_OK));
+    if (st != ST_OK)
+        json_object_set_new(reply, "error",
+                            json_string(why.message[0] ? why.message : status_text(st)));
+    st = write_line(out_fd, reply, err);
+    json_decref(reply);
+    json_decref(q);
+    return st;
+}
+
+/* Answers the whole lines in `in` and keeps the rest. */
+static enum status answer_lines(struct worker *w, struct buf *in, int out_fd, struct error *err)
+{
+    size_t at = 0;
+    uint8_t *end;
+    enum status st = ST_OK;
+    while (st == ST_OK && (end = memchr(in->data + at, '\n', in->size_bytes - at))) {
+        size_t n = (size_t)(end - in->data) - at;
+        st = answer(w, (const char *)in->data + at, n, out_fd, err);
+        at += n + 1;
+    }
+    memmove(in->data, in->data + at, in->size_bytes - at);
+    in->size_bytes -= at;
+    if (st == ST_OK && in->size_bytes >= WORKER_LINE_BYTES_MAX)
+        st = error_set(err, ST_LIMIT, "a request has more than %zu bytes", WORKER_LINE_BYTES_MAX);
+    return st;
+}
+
+static enum status serve(struct worker *w, int in_fd, int out_fd, struct error *err)
+{
+    struct buf in;
+    buf_init(&in);
+    enum status st = ST_OK;
+    while (st == ST_OK) {
+        uint8_t part[4096];
+        ssize_t n = read(in_fd, part, sizeof part);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            st = error_set(err, ST_IO, "cannot read requests: %s", strerror(errno));
+        if (n <= 0)
+            continue;
+        buf_put(&in, part, (size_t)n);
+        st = in.failed ? error_set(err, ST_NOMEM, "no memory for a request")
+                       : answer_lines(w, &in, out_fd, err);
+    }
+    buf_clear(&in);
+    return st;
+}
+
+enum status worker_run(int in_fd, int out_fd, struct error *err)
+{
+    struct worker w = {.model = NULL};
+    scaler_init(&w.scaler);
+    frame_init(&w.decoded);
+    frame_init(&w.scaled);
+    enum status st = serve(&w, in_fd, out_fd, err);
+    for (int i = 0; i < w.count; i++)
+        learner_close(&w.pupils[i].learner);
+    free(w.pupils);
+    nn_model_close(&w.model);
+    scaler_clear(&w.scaler);
+    frame_clear(&w.decoded);
+    frame_clear(&w.scaled);
+    return st;
+}

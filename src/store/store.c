@@ -1,0 +1,190 @@
+/* store.c - opening, the schema, paths and small settings. The schema's number is in SQLite's
+ * user_version; a newer one is refused rather than guessed at. */
+#include "store/db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define SCHEMA_VERSION 1
+
+static const char schema[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+    "CREATE TABLE cameras(id TEXT PRIMARY KEY, state TEXT, width INT, height INT, fps REAL,"
+    " sampling_fps REAL, version INT DEFAULT 0, camera_version INT, created_us INT, seen_us INT,"
+    " seq_last INT DEFAULT 0, seq_retired INT DEFAULT 0, chunks INT DEFAULT 0,"
+    " up_bytes INT DEFAULT 0, down_bytes INT DEFAULT 0, versions INT DEFAULT 0,"
+    " rejected INT DEFAULT 0, miou REAL, unadapted REAL, frame_t_us INT DEFAULT 0,"
+    " frame_seq INT DEFAULT 0);"
+    "CREATE TABLE chunks(camera TEXT, seq INT, sha256 TEXT, bytes INT, received_us INT,"
+    " state INT, PRIMARY KEY(camera, seq)) WITHOUT ROWID;"
+    "CREATE INDEX chunks_by_state ON chunks(state, received_us);"
+    "CREATE INDEX chunks_by_time ON chunks(camera, received_us);"
+    "CREATE TABLE downloads(camera TEXT, t_us INT, bytes INT);"
+    "CREATE INDEX downloads_by_time ON downloads(camera, t_us);"
+    "CREATE TABLE frames(camera TEXT, t_us INT, seq INT, idx INT, version INT,"
+    " miou_student REAL, miou_unadapted REAL, sampling_fps REAL, up_kbps REAL, down_kbps REAL);"
+    "CREATE INDEX frames_by_time ON frames(camera, t_us);"
+    "CREATE TABLE versions(id INTEGER PRIMARY KEY, camera TEXT, version INT, base INT,"
+    " delta_bytes INT, snapshot_bytes INT, accepted INT, score_before REAL, score_after REAL,"
+    " trained_seq INT, reason TEXT, t_us INT);"
+    "CREATE INDEX versions_by_camera ON versions(camera, id);"
+    "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, t_us INT, camera TEXT, kind TEXT,"
+    " json TEXT);";
+
+void store_options_init(struct store_options *o)
+{
+    *o = (struct store_options){.cameras_max = 64,
+                                .backlog_max = 32,
+                                .events_max = 20000,
+                                .frames_max = 50000,
+                                .versions_max = 500,
+                                .disk_free_min_mb = 256};
+}
+
+static enum status script(struct store *s, const char *sql, struct error *err)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? ST_OK : db_fail(s, err);
+}
+
+static enum status migrate(struct store *s, struct error *err)
+{
+    int64_t version;
+    enum status st = db_number(s, err, &version, "PRAGMA user_version", "");
+    if (st != ST_OK || version == SCHEMA_VERSION)
+        return st;
+    if (version > SCHEMA_VERSION)
+        return error_set(err, ST_CONFLICT,
+                         "%s/attune.db is of a newer attune (schema %d, this one knows %d); use "
+                         "that one or another state folder",
+                         s->dir, (int)version, SCHEMA_VERSION);
+    st = db_begin(s, err);
+    if (st != ST_OK)
+        return st;
+    st = script(s, schema, err);
+    if (st == ST_OK)
+        st = script(s, "PRAGMA user_version=1", err);
+    return db_end(s, st, err);
+}
+
+static enum status open_database(struct store *s, struct error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/attune.db", s->dir);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
+    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
+        return s->db ? db_fail(s, err) : error_set(err, ST_NOMEM, "no memory for %s", path);
+    sqlite3_busy_timeout(s->db, 5000);
+    enum status st = script(s,
+                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                            "PRAGMA cache_size=-8192; PRAGMA journal_size_limit=16777216;",
+                            err);
+    return st == ST_OK ? migrate(s, err) : st;
+}
+
+static enum status make_folders(struct store *s, struct error *err)
+{
+    static const char *const names[] = {"", "/chunks", "/labels", "/models"};
+    enum status st = ST_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && st == ST_OK; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s%s", s->dir, names[i]);
+        st = file_mkdirs(path, err);
+    }
+    return st;
+}
+
+enum status store_open(const char *dir, const struct store_options *options, struct store **ret,
+                       struct error *err)
+{
+    struct store *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(err, ST_NOMEM, "no memory to open the store");
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->put_lock, NULL);
+    if (options)
+        s->options = *options;
+    else
+        store_options_init(&s->options);
+    enum status st = ST_OK;
+    if (!dir[0] || strlen(dir) >= sizeof s->dir)
+        st = error_set(err, ST_INVALID, "the path of the state folder is empty or too long");
+    snprintf(s->dir, sizeof s->dir, "%.*s", (int)sizeof s->dir - 1, dir);
+    if (st == ST_OK)
+        st = make_folders(s, err);
+    if (st == ST_OK)
+        st = open_database(s, err);
+    if (st != ST_OK) {
+        store_close(&s);
+        return st;
+    }
+    *ret = s;
+    return ST_OK;
+}
+
+void store_close(struct store **s)
+{
+    if (!s || !*s)
+        return;
+    sqlite3_close_v2((*s)->db);
+    pthread_mutex_destroy(&(*s)->lock);
+    pthread_mutex_destroy(&(*s)->put_lock);
+    free(*s);
+    *s = NULL;
+}
+
+const char *store_dir(const struct store *s)
+{
+    return s->dir;
+}
+
+bool store_camera_id_valid(const char *id)
+{
+    size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    return n >= 1 && n <= CAMERA_ID_CHARS_MAX && id[n] == '\0';
+}
+
+enum status store_meta_get(struct store *s, const char *key, char *ret, size_t size_bytes,
+                           struct error *err)
+{
+    sqlite3_stmt *q;
+    db_lock(s);
+    enum status st = db_query(s, err, &q, "SELECT value FROM meta WHERE key=?", "t", key);
+    if (st == ST_OK) {
+        st = db_step(s, q, err);
+        if (st == ST_OK)
+            db_text(q, 0, ret, size_bytes);
+        else if (st == ST_END)
+            st = error_set(err, ST_NOT_FOUND, "the store has no '%s'", key);
+        sqlite3_finalize(q);
+    }
+    db_unlock(s);
+    return st;
+}
+
+enum status store_meta_put(struct store *s, const char *key, const char *value, struct error *err)
+{
+    db_lock(s);
+    enum status st = db_run(s, err, "INSERT OR REPLACE INTO meta VALUES(?,?)", "tt", key, value);
+    db_unlock(s);
+    return st;
+}
+
+void store_chunk_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path)
+{
+    snprintf(ret_path, PATH_MAX, "%s/chunks/%s/%llu.chunk", s->dir, camera,
+             (unsigned long long)seq);
+}
+
+void store_label_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path)
+{
+    snprintf(ret_path, PATH_MAX, "%s/labels/%s/%llu.labels", s->dir, camera,
+             (unsigned long long)seq);
+}
+
+void store_model_path(const struct store *s, const char *camera, const char *name, char *ret_path)
+{
+    snprintf(ret_path, PATH_MAX, "%s/models/%s/%s", s->dir, camera, name);
+}

@@ -1,0 +1,416 @@
+/* The store: what was accepted is there after a restart, a number means one content, everything is
+ * bounded. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "store/store.h"
+
+struct fixture {
+    char dir[64];
+    struct store_options options;
+    struct store *store;
+    struct error err;
+};
+
+static void reopen(struct fixture *f)
+{
+    store_close(&f->store);
+    assert_null(f->store);
+    f->err.message[0] = '\0';
+    if (store_open(f->dir, &f->options, &f->store, &f->err) != ST_OK)
+        fail_msg("%s", f->err.message);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f)
+        return -1;
+    snprintf(f->dir, sizeof f->dir, "/tmp/attune-store-XXXXXX");
+    if (!mkdtemp(f->dir))
+        return -1;
+    store_options_init(&f->options);
+    f->options.disk_free_min_mb = 0;
+    reopen(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    store_close(&f->store);
+    snprintf(command, sizeof command, "rm -rf %s", f->dir);
+    int bad = system(command);
+    free(f);
+    return bad;
+}
+
+static void hello(struct fixture *f, const char *id, bool expect_new)
+{
+    struct store_camera c = {.width = 64, .height = 48, .fps = 30, .sampling_fps = 1, .seen_us = 5};
+    bool is_new = !expect_new;
+    snprintf(c.id, sizeof c.id, "%s", id);
+    assert_int_equal(store_camera_hello(f->store, &c, &is_new, &f->err), ST_OK);
+    assert_int_equal(is_new, expect_new);
+}
+
+static enum status put(struct fixture *f, const char *id, uint64_t seq, const char *text,
+                       uint64_t now_us, bool *is_new)
+{
+    return store_chunk_put(f->store, id, seq, text, strlen(text), now_us, is_new, &f->err);
+}
+
+static struct store_camera camera(struct fixture *f, const char *id)
+{
+    struct store_camera c;
+    assert_int_equal(store_camera_get(f->store, id, &c, &f->err), ST_OK);
+    return c;
+}
+
+static void count_row(const struct store_chunk *c, void *context)
+{
+    (void)c;
+    ++*(int *)context;
+}
+
+static int labelled_count(struct fixture *f, const char *id)
+{
+    int n = 0;
+    assert_int_equal(store_chunks_labelled(f->store, id, 0, 1000, count_row, &n, &f->err), ST_OK);
+    return n;
+}
+
+static void ids_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    char longest[66];
+    memset(longest, 'a', sizeof longest);
+    longest[63] = '\0';
+    assert_true(store_camera_id_valid(longest));
+    longest[63] = 'a';
+    longest[64] = '\0';
+    assert_false(store_camera_id_valid(longest));
+    static const char *const bad[] = {"", "A", "a/b", "..", "a.b", "a b", "\xc3\xa9"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(store_camera_id_valid(bad[i]));
+    bool is_new;
+    assert_int_equal(put(f, "../x", 1, "x", 1, &is_new), ST_INVALID);
+    assert_int_equal(put(f, "nobody", 1, "x", 1, &is_new), ST_NOT_FOUND);
+}
+
+static void cameras_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    f->options.cameras_max = 2;
+    reopen(f);
+    hello(f, "a", true);
+    hello(f, "b", true);
+    hello(f, "a", false);
+    struct store_camera c = {.id = "c"};
+    bool is_new;
+    assert_int_equal(store_camera_hello(f->store, &c, &is_new, &f->err), ST_LIMIT);
+}
+
+static void chunks_are_idempotent_and_survive(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new = false;
+    hello(f, "gate", true);
+    assert_int_equal(put(f, "gate", 3, "hello", 10, &is_new), ST_OK);
+    assert_true(is_new);
+    reopen(f);
+    assert_int_equal(put(f, "gate", 3, "hello", 11, &is_new), ST_OK);
+    assert_false(is_new);
+    assert_int_equal(put(f, "gate", 3, "other", 12, &is_new), ST_CONFLICT);
+    assert_int_equal(put(f, "gate", 2, "a late one", 13, &is_new), ST_OK);
+    struct store_camera c = camera(f, "gate");
+    assert_int_equal(c.seq_last, 3);
+    assert_int_equal(c.chunks, 2);
+    assert_int_equal(c.up_bytes, 15);
+    char path[PATH_MAX];
+    struct buf bytes;
+    buf_init(&bytes);
+    store_chunk_path(f->store, "gate", 3, path);
+    assert_int_equal(file_read(path, 100, &bytes, &f->err), ST_OK);
+    assert_int_equal(bytes.size_bytes, 5);
+    assert_memory_equal(bytes.data, "hello", 5);
+    buf_clear(&bytes);
+}
+
+static void backlog_is_bounded_and_in_order(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new;
+    f->options.backlog_max = 2;
+    reopen(f);
+    hello(f, "a", true);
+    hello(f, "b", true);
+    assert_int_equal(put(f, "a", 1, "1", 20, &is_new), ST_OK);
+    assert_int_equal(put(f, "b", 1, "2", 10, &is_new), ST_OK);
+    assert_int_equal(put(f, "a", 2, "3", 30, &is_new), ST_OK);
+    assert_int_equal(put(f, "a", 3, "4", 40, &is_new), ST_AGAIN);
+    assert_int_equal(put(f, "a", 1, "1", 41, &is_new), ST_OK); /* known ones are no load */
+    struct store_chunk next;
+    assert_int_equal(store_chunk_next(f->store, &next, &f->err), ST_OK);
+    assert_string_equal(next.camera, "b");
+    assert_int_equal(store_chunk_failed(f->store, "b", 1, &f->err), ST_OK);
+    assert_int_equal(store_chunk_failed(f->store, "b", 1, &f->err), ST_CONFLICT);
+    assert_int_equal(store_chunk_next(f->store, &next, &f->err), ST_OK);
+    assert_string_equal(next.camera, "a");
+    assert_int_equal(next.seq, 1);
+    assert_int_equal(store_chunk_labelled(f->store, "a", 1, NULL, 0, &f->err), ST_OK);
+    assert_int_equal(put(f, "a", 3, "4", 42, &is_new), ST_OK);
+    uint64_t waiting;
+    assert_int_equal(store_backlog(f->store, NULL, &waiting, &f->err), ST_OK);
+    assert_int_equal(waiting, 2);
+    assert_int_equal(labelled_count(f, "a"), 1);
+}
+
+struct frames {
+    struct store_frame f[10];
+    int count;
+};
+
+static void keep_frame(const struct store_frame *f, void *context)
+{
+    struct frames *l = context;
+    assert_in_range(l->count, 0, 9);
+    l->f[l->count++] = *f;
+}
+
+static void scores_become_the_series(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new;
+    hello(f, "a", true);
+    assert_true(isnan(camera(f, "a").miou));
+    assert_int_equal(put(f, "a", 1, "x", 1, &is_new), ST_OK);
+    struct store_frame rows[3] = {
+        {.t_us = 100, .seq = 1, .index = 0, .version = 4, .miou = 0.5, .unadapted = NAN},
+        {.t_us = 200, .seq = 1, .index = 1, .version = 4, .miou = 0.6, .unadapted = 0.3},
+        {.t_us = 300, .seq = 1, .index = 2, .version = 5, .miou = 0.7, .unadapted = 0.2}};
+    assert_int_equal(store_chunk_labelled(f->store, "a", 1, rows, 3, &f->err), ST_OK);
+    /* A second time is refused: no frame counts twice. */
+    assert_int_equal(store_chunk_labelled(f->store, "a", 1, rows, 3, &f->err), ST_CONFLICT);
+    reopen(f);
+    struct frames all = {.count = 0}, newest = {.count = 0}, since = {.count = 0};
+    assert_int_equal(store_frames(f->store, "a", 0, 10, keep_frame, &all, &f->err), ST_OK);
+    assert_int_equal(all.count, 3);
+    assert_true(isnan(all.f[0].unadapted));
+    assert_int_equal(all.f[2].version, 5);
+    assert_int_equal(store_frames(f->store, "a", 0, 2, keep_frame, &newest, &f->err), ST_OK);
+    assert_int_equal(newest.count, 2);
+    assert_int_equal(newest.f[0].t_us, 200);
+    assert_int_equal(store_frames(f->store, "a", 200, 10, keep_frame, &since, &f->err), ST_OK);
+    assert_int_equal(since.count, 1);
+    struct store_camera c = camera(f, "a");
+    assert_true(c.miou == 0.7 && c.unadapted == 0.2 && c.frame_t_us == 300 && c.frame_seq == 1);
+}
+
+static void rates_are_of_the_window(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new;
+    double up, down;
+    hello(f, "a", true);
+    assert_int_equal(put(f, "a", 1, "0123456789", 1000000, &is_new), ST_OK);
+    assert_int_equal(put(f, "a", 2, "01234567890123456789", 9000000, &is_new), ST_OK);
+    assert_int_equal(store_camera_update(f->store, "a", 1, 1000, 9500000, &f->err), ST_OK);
+    assert_int_equal(store_rates(f->store, "a", 8000000, 10000000, &up, &down, &f->err), ST_OK);
+    assert_float_equal(up, 20 * 8 / 8000.0, 1e-9); /* 20 bytes in 8 s */
+    assert_float_equal(down, 1.0, 1e-9);
+}
+
+static void version_row(struct fixture *f, uint64_t version, bool accepted, enum status expected)
+{
+    struct store_version v = {.version = version,
+                              .base = version - 1,
+                              .accepted = accepted,
+                              .score_before = 0.5,
+                              .score_after = NAN,
+                              .reason = "because"};
+    assert_int_equal(store_version_put(f->store, "a", &v, &f->err), expected);
+}
+
+struct versions {
+    struct store_version v[10];
+    int count;
+};
+
+static void keep_version(const struct store_version *v, void *context)
+{
+    struct versions *l = context;
+    assert_in_range(l->count, 0, 9);
+    l->v[l->count++] = *v;
+}
+
+static void versions_follow_each_other(void **state)
+{
+    struct fixture *f = *state;
+    hello(f, "a", true);
+    version_row(f, 2, true, ST_CONFLICT);
+    version_row(f, 1, true, ST_OK);
+    version_row(f, 2, false, ST_OK);
+    version_row(f, 2, true, ST_OK);
+    version_row(f, 2, true, ST_CONFLICT);
+    reopen(f);
+    struct store_camera c = camera(f, "a");
+    assert_int_equal(c.version, 2);
+    assert_int_equal(c.versions, 2);
+    assert_int_equal(c.rejected, 1);
+    struct versions l = {.count = 0};
+    assert_int_equal(store_versions(f->store, "a", 10, keep_version, &l, &f->err), ST_OK);
+    assert_int_equal(l.count, 3);
+    assert_true(l.v[0].accepted && !l.v[1].accepted);
+    assert_true(isnan(l.v[0].score_after));
+    assert_string_equal(l.v[0].reason, "because");
+}
+
+struct ids {
+    uint64_t id[300];
+    int count;
+};
+
+static void keep_id(const struct store_event *e, void *context)
+{
+    struct ids *l = context;
+    assert_in_range(l->count, 0, 299);
+    l->id[l->count++] = e->id;
+}
+
+static void events_resume_and_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    uint64_t id, last = 0;
+    f->options.events_max = 100;
+    reopen(f);
+    hello(f, "a", true);
+    for (int i = 0; i < 250; i++) {
+        assert_int_equal(store_event_put(f->store, 1, "a", "test", "{}", &id, &f->err), ST_OK);
+        assert_true(id > last);
+        last = id;
+    }
+    struct ids l = {.count = 0};
+    assert_int_equal(store_events(f->store, last - 3, 100, keep_id, &l, &f->err), ST_OK);
+    assert_int_equal(l.count, 3);
+    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(r.events, 150);
+    reopen(f);
+    /* Numbers go on after a restart, even past rows that were deleted. */
+    assert_int_equal(store_event_put(f->store, 1, "a", "test", "{}", &id, &f->err), ST_OK);
+    assert_int_equal(id, last + 1);
+    char huge[STORE_EVENT_BYTES_MAX + 1];
+    memset(huge, ' ', sizeof huge);
+    huge[STORE_EVENT_BYTES_MAX] = '\0';
+    assert_int_equal(store_event_put(f->store, 1, "a", "test", huge, &id, &f->err), ST_LIMIT);
+}
+
+static void old_chunks_go_with_their_files(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    bool is_new;
+    char path[PATH_MAX];
+    struct store_frame row = {.t_us = 1, .seq = 2, .miou = 1, .unadapted = 1};
+    hello(f, "a", true);
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        assert_int_equal(put(f, "a", seq, "bytes", seq * 10, &is_new), ST_OK);
+    store_label_path(f->store, "a", 1, path);
+    assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
+    assert_int_equal(store_chunk_labelled(f->store, "a", 1, NULL, 0, &f->err), ST_OK);
+    assert_int_equal(store_chunk_labelled(f->store, "a", 2, &row, 1, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 35, &r, &f->err), ST_OK);
+    /* 1 goes; 2 is shown on the page; 3 waits for labels; 4 is new. */
+    assert_int_equal(r.chunks, 1);
+    assert_int_not_equal(access(path, F_OK), 0);
+    store_chunk_path(f->store, "a", 1, path);
+    assert_int_not_equal(access(path, F_OK), 0);
+    store_chunk_path(f->store, "a", 2, path);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(put(f, "a", 1, "bytes", 99, &is_new), ST_CONFLICT);
+    assert_int_equal(labelled_count(f, "a"), 1);
+}
+
+static void old_models_go(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    char name[32], path[PATH_MAX];
+    hello(f, "a", true);
+    for (int v = 1; v <= STORE_MODELS_KEPT + 3; v++) {
+        snprintf(name, sizeof name, "v%d.snap", v);
+        store_model_path(f->store, "a", name, path);
+        assert_int_equal(file_write(path, "m", 1, &f->err), ST_OK);
+        version_row(f, (uint64_t)v, true, ST_OK);
+    }
+    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(r.models, 3);
+    store_model_path(f->store, "a", "v3.snap", path);
+    assert_int_not_equal(access(path, F_OK), 0);
+    store_model_path(f->store, "a", "v4.snap", path);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void a_full_disk_is_said(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new;
+    f->options.disk_free_min_mb = UINT64_MAX;
+    reopen(f);
+    hello(f, "a", true);
+    assert_int_equal(put(f, "a", 1, "x", 1, &is_new), ST_LIMIT);
+    assert_non_null(strstr(f->err.message, "full"));
+}
+
+static void settings_survive_and_newer_files_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    char value[64], command[256];
+    assert_int_equal(store_meta_get(f->store, "k", value, sizeof value, &f->err), ST_NOT_FOUND);
+    assert_int_equal(store_meta_put(f->store, "k", "v", &f->err), ST_OK);
+    reopen(f);
+    assert_int_equal(store_meta_get(f->store, "k", value, sizeof value, &f->err), ST_OK);
+    assert_string_equal(value, "v");
+    store_close(&f->store);
+    /* user_version is a big-endian word at byte 60 of the file. */
+    snprintf(command, sizeof command,
+             "printf '\\000\\000\\000\\143' | dd of=%s/attune.db bs=1 seek=60 conv=notrunc "
+             "status=none",
+             f->dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(store_open(f->dir, NULL, &f->store, &f->err), ST_CONFLICT);
+    assert_null(f->store);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(ids_are_checked),
+        TEST(cameras_are_bounded),
+        TEST(chunks_are_idempotent_and_survive),
+        TEST(backlog_is_bounded_and_in_order),
+        TEST(scores_become_the_series),
+        TEST(rates_are_of_the_window),
+        TEST(versions_follow_each_other),
+        TEST(events_resume_and_are_bounded),
+        TEST(old_chunks_go_with_their_files),
+        TEST(old_models_go),
+        TEST(a_full_disk_is_said),
+        TEST(settings_survive_and_newer_files_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
