@@ -30,6 +30,8 @@
 #include "task/segment.h"
 #include "train/buffer.h"
 
+#define LEARNER_STEPS_MAX 100000
+
 enum learner_preset {
     LEARNER_AMS = 1, /* the authors' settings, as printed */
     LEARNER_ATTUNE,  /* ours */
@@ -40,7 +42,7 @@ enum learner_preset {
 struct learner_options {
     double fraction; /* gamma, 0..1 */
     enum select_strategy strategy;
-    int steps; /* K a phase, 1..100000 */
+    int steps; /* K a phase, 1..LEARNER_STEPS_MAX */
     int batch; /* 1..1024 */
     struct nn_optimizer_options optimizer;
     enum nn_bn_mode bn_mode; /* BATCH also sends the statistics */
@@ -112,22 +114,26 @@ typedef bool learner_progress(void *context, int done, int total, double loss);
 enum status learner_phase(struct learner *l, learner_progress *progress, void *context,
                           struct learner_result *ret, struct buf *delta_out, struct error *err);
 
-/* The same in slices. begin: ST_AGAIN when there is nothing to train on (err says why). train: at
- * most `steps` more, *ret_loss their mean. finish: gate, encode. abandon: back to the state at
- * begin. */
+/* The same in slices. begin: ST_AGAIN when there is nothing to train on (err says why). train:
+ * `steps` more (K of the options does not bound them), *ret_loss their mean. finish: gate, encode.
+ * abandon: back to the state at begin. */
 enum status learner_begin(struct learner *l, struct error *err);
 enum status learner_train(struct learner *l, int steps, double *ret_loss, struct error *err);
 enum status learner_finish(struct learner *l, struct learner_result *ret, struct buf *delta_out,
                            struct error *err);
 void learner_abandon(struct learner *l);
 
+/* The weights in training (nn_model_param_count floats, borrowed): between learner_begin and the
+ * end of the phase the candidate's, not rounded yet; else those of learner_params. */
+const float *learner_candidate(const struct learner *l);
+
 /* Predicts buffered frames [first, first + count) with params (NULL: the learner's present ones)
  * and adds to *confusion (initialised by the caller with the network's class count). */
 enum status learner_score(struct learner *l, const float *params, int first, int count,
                           struct confusion *confusion, struct error *err);
 
-/* Present parameters (nn_model_param_count floats, borrowed; between phases: those of the
- * version) and version. Version 0: the model file's own values. */
+/* Parameters of the present version (nn_model_param_count floats, borrowed), and its number.
+ * Version 0: the model file's own values. */
 const float *learner_params(const struct learner *l);
 uint64_t learner_version(const struct learner *l);
 

@@ -1,0 +1,272 @@
+/* Life of a learner, its frames, its score and its snapshots. Phases are in phase.c, the saved
+ * state in learner_state.c. */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/loss.h"
+#include "train/learner_internal.h"
+
+static enum status open_sessions(struct learner *l, struct error *err)
+{
+    struct nn_session_options o;
+    nn_session_options_init(&o);
+    o.threads = l->options.threads;
+    enum status st = nn_session_open(l->model, &o, &l->infer, err);
+    o.mode = NN_TRAIN;
+    o.batch = l->options.batch;
+    o.bn_mode = l->options.bn_mode;
+    if (st == ST_OK)
+        st = nn_session_open(l->model, &o, &l->train, err);
+    if (st == ST_OK)
+        st = nn_optimizer_open(l->trainable, &l->options.optimizer, &l->optimizer, err);
+    return st;
+}
+
+static struct buffer_options buffer_options_of(const struct learner *l)
+{
+    const struct learner_options *o = &l->options;
+    bool soft = o->soft_weight > 0;
+    return (struct buffer_options){.width = l->spec.width,
+                                   .height = l->spec.height,
+                                   .label_width = l->spec.out_width,
+                                   .label_height = l->spec.out_height,
+                                   .soft_width = soft ? o->soft_width : 0,
+                                   .soft_height = soft ? o->soft_height : 0,
+                                   .class_count = l->spec.class_count,
+                                   .capacity = o->frames_max,
+                                   .horizon_us = o->horizon_us};
+}
+
+static enum status allocate(struct learner *l, struct error *err)
+{
+    const struct learner_options *o = &l->options;
+    size_t pixels = (size_t)l->spec.out_width * (size_t)l->spec.out_height;
+    size_t batch = (size_t)o->batch;
+    l->params = malloc(l->count * sizeof *l->params);
+    l->magnitude = malloc(l->trainable * sizeof *l->magnitude);
+    l->mask = calloc(mask_bytes(l->trainable), 1);
+    l->predicted = malloc(pixels);
+    l->truth = malloc(pixels);
+    l->batch.labels = malloc(batch * pixels);
+    l->batch.pixels = malloc((size_t)l->spec.width * (size_t)l->spec.height * 3);
+    l->phase.recent = calloc((size_t)phase_tenth(o), sizeof *l->phase.recent);
+    bool ok = l->params && l->magnitude && l->mask && l->predicted && l->truth && l->batch.labels &&
+              l->batch.pixels && l->phase.recent;
+    if (o->soft_weight > 0) {
+        l->batch.probs = malloc(batch * (size_t)o->soft_width * (size_t)o->soft_height *
+                                (size_t)l->spec.class_count);
+        ok = ok && l->batch.probs;
+    }
+    nn_optimizer_save(l->optimizer, &l->optimizer_before); /* takes the room that it needs later */
+    if (!ok || l->optimizer_before.failed)
+        return error_set(err, ST_NOMEM, "no memory for a learner of %zu parameters", l->count);
+    return ST_OK;
+}
+
+static enum status open_parts(struct learner *l, struct error *err)
+{
+    enum status st = segment_spec_read(l->model, &l->spec, err);
+    if (st == ST_OK)
+        st = delta_model_init(l->model, &l->delta, err);
+    if (st == ST_OK)
+        st = delta_history_init(l->trainable, &l->history, err);
+    if (st == ST_OK)
+        st = open_sessions(l, err);
+    if (st != ST_OK)
+        return st;
+    struct buffer_options b = buffer_options_of(l);
+    st = buffer_open(&b, &l->buffer, err);
+    return st == ST_OK ? allocate(l, err) : st;
+}
+
+enum status learner_open(const struct nn_model *m, const struct learner_options *options,
+                         uint64_t seed, struct learner **ret, struct error *err)
+{
+    *ret = NULL;
+    enum status st = learner_check_options(options, err);
+    if (st != ST_OK)
+        return st;
+    struct learner *l = calloc(1, sizeof *l);
+    if (!l)
+        return error_set(err, ST_NOMEM, "no memory for a learner");
+    l->model = m;
+    l->options = *options;
+    l->count = nn_model_param_count(m);
+    l->trainable = nn_model_trainable_count(m);
+    l->finest_step = options->step_log2;
+    buf_init(&l->optimizer_before);
+    rng_init(&l->rng, seed, 0x1ea9);
+    st = open_parts(l, err);
+    if (st != ST_OK) {
+        learner_close(&l);
+        return st;
+    }
+    memcpy(l->params, nn_model_values(m), l->count * sizeof *l->params);
+    learner_reset_candidate(l);
+    *ret = l;
+    return ST_OK;
+}
+
+void learner_close(struct learner **l_ptr)
+{
+    if (!l_ptr || !*l_ptr)
+        return;
+    struct learner *l = *l_ptr;
+    nn_session_close(&l->train);
+    nn_session_close(&l->infer);
+    nn_optimizer_close(&l->optimizer);
+    buffer_close(&l->buffer);
+    delta_model_clear(&l->delta);
+    delta_history_clear(&l->history);
+    buf_clear(&l->optimizer_before);
+    free(l->params);
+    free(l->magnitude);
+    free(l->mask);
+    free(l->predicted);
+    free(l->truth);
+    free(l->batch.labels);
+    free(l->batch.probs);
+    free(l->batch.pixels);
+    free(l->phase.recent);
+    free(l);
+    *l_ptr = NULL;
+}
+
+void learner_reset_candidate(struct learner *l)
+{
+    memcpy(nn_session_params(l->train), l->params, l->count * sizeof *l->params);
+    nn_session_params_changed(l->train);
+}
+
+const struct segment_spec *learner_spec(const struct learner *l)
+{
+    return &l->spec;
+}
+
+const struct learner_options *learner_options_of(const struct learner *l)
+{
+    return &l->options;
+}
+
+const struct buffer *learner_buffer(const struct learner *l)
+{
+    return l->buffer;
+}
+
+const float *learner_params(const struct learner *l)
+{
+    return l->params;
+}
+
+const float *learner_candidate(const struct learner *l)
+{
+    return nn_session_params(l->train);
+}
+
+uint64_t learner_version(const struct learner *l)
+{
+    return l->version;
+}
+
+enum status learner_add(struct learner *l, const struct frame *frame,
+                        const struct label_map *labels, const struct soft_map *soft, int source,
+                        struct error *err)
+{
+    if (l->phase.open)
+        return error_set(err, ST_CONFLICT, "frames join between phases: finish this one first");
+    return buffer_add(l->buffer, frame, labels, soft, source, err);
+}
+
+/* Labels of classes that are not chosen count as none. */
+static void chosen_labels(const struct learner *l, const struct label_map *from, uint8_t *to)
+{
+    size_t pixels = (size_t)from->width * (size_t)from->height;
+    for (size_t i = 0; i < pixels; i++) {
+        uint8_t c = from->classes[i];
+        to[i] = c < l->spec.class_count && l->options.class_chosen[c] ? c : LABEL_IGNORE;
+    }
+}
+
+enum status learner_score(struct learner *l, const float *params, int first, int count,
+                          struct confusion *confusion, struct error *err)
+{
+    if (first < 0 || count < 0 || first > buffer_count(l->buffer) - count)
+        return error_set(err, ST_INVALID, "frames %d to %d are not in the buffer", first,
+                         first + count - 1);
+    memcpy(nn_session_params(l->infer), params ? params : l->params, l->count * sizeof *params);
+    nn_session_params_changed(l->infer);
+    struct nn_view input = nn_session_input(l->infer, 0);
+    for (int i = first; i < first + count; i++) {
+        const struct buffer_entry *e = buffer_at(l->buffer, i);
+        segment_input(&l->spec, &e->frame, &input, 0);
+        enum status st = nn_session_forward(l->infer, err);
+        if (st != ST_OK)
+            return st;
+        struct nn_view logits = nn_session_output(l->infer, 0);
+        nn_argmax(&logits, l->options.class_chosen, l->predicted);
+        chosen_labels(l, &e->labels, l->truth);
+        confusion_add(confusion, l->truth, l->predicted,
+                      (size_t)l->spec.out_width * (size_t)l->spec.out_height);
+    }
+    return ST_OK;
+}
+
+enum status learner_snapshot(const struct learner *l, struct buf *out, struct error *err)
+{
+    if (l->version == 0)
+        return error_set(err, ST_NOT_FOUND,
+                         "nothing was learnt yet: the model file is the "
+                         "newest version");
+    return delta_encode_snapshot(&l->delta, l->version, l->params, &l->history, l->finest_step, out,
+                                 err);
+}
+
+static enum status restart_optimizer(struct learner *l, struct error *err)
+{
+    struct nn_optimizer *fresh;
+    enum status st = nn_optimizer_open(l->trainable, &l->options.optimizer, &fresh, err);
+    if (st != ST_OK)
+        return st;
+    nn_optimizer_close(&l->optimizer);
+    l->optimizer = fresh;
+    return ST_OK;
+}
+
+enum status learner_install(struct learner *l, const void *snapshot, size_t n, struct error *err)
+{
+    if (l->phase.open)
+        return error_set(err, ST_CONFLICT, "a phase is under way: finish it first");
+    float *params = malloc(l->count * sizeof *params);
+    struct delta_history history = {0};
+    struct delta_info info;
+    uint64_t version = 0;
+    bool applied = false;
+    enum status st = params ? delta_history_init(l->trainable, &history, err)
+                            : error_set(err, ST_NOMEM, "no memory to install a snapshot");
+    if (st == ST_OK)
+        st = delta_apply(&l->delta, snapshot, n, &version, params, &history, &applied, err);
+    if (st == ST_OK)
+        st = delta_info_read(snapshot, n, &info, NULL, 0, err);
+    if (st == ST_OK)
+        st = restart_optimizer(l, err);
+    if (st == ST_OK) {
+        memcpy(l->params, params, l->count * sizeof *params);
+        learner_reset_candidate(l);
+        memcpy(l->history.mask, history.mask, mask_bytes(l->trainable));
+        l->history.statistics = history.statistics;
+        l->finest_step = info.step_log2 > l->finest_step ? info.step_log2 : l->finest_step;
+        l->version = version > l->version ? version : l->version + 1;
+    }
+    delta_history_clear(&history);
+    free(params);
+    return st;
+}
+
+size_t learner_bytes(const struct learner *l)
+{
+    struct buffer_options b = buffer_options_of(l);
+    return nn_session_bytes(l->train) + nn_session_bytes(l->infer) + buffer_bytes(&b) +
+           l->optimizer_before.capacity_bytes * 2 + (l->count + l->trainable) * sizeof(float);
+}

@@ -1,0 +1,309 @@
+/* One training phase: begin chooses what is held out, train steps, finish rounds, gates and
+ * encodes. Whatever goes wrong, the learner is back at its version. */
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/loss.h"
+#include "train/learner_internal.h"
+
+int phase_tenth(const struct learner_options *o)
+{
+    return o->steps < 10 ? 1 : o->steps / 10;
+}
+
+/* How many of the newest frames this phase must not see. Always 0 without a gate. */
+static int holdout_count(const struct learner *l)
+{
+    if (!l->options.gated)
+        return 0;
+    int fresh = 0, count = buffer_count(l->buffer);
+    for (int i = 0; i < count; i++)
+        fresh += buffer_at(l->buffer, i)->frame.t_us > l->seen_us;
+    int held = (int)(l->options.holdout_fraction * fresh);
+    held = held < 1 ? 1 : held;
+    return held < l->options.holdout_max ? held : l->options.holdout_max;
+}
+
+static enum status check_ready(const struct learner *l, int held, struct error *err)
+{
+    int frames = buffer_count(l->buffer);
+    if (l->options.phases_max && l->accepted >= (uint64_t)l->options.phases_max)
+        return error_set(err, ST_AGAIN, "all %d phases of this learner are done",
+                         l->options.phases_max);
+    if (select_count(l->options.fraction, l->trainable) == 0)
+        return error_set(err, ST_AGAIN, "the fraction of coordinates is 0: nothing may move");
+    if (frames - held < 1)
+        return error_set(err, ST_AGAIN, "%d labelled frames, %d are needed", frames, held + 1);
+    return ST_OK;
+}
+
+static uint64_t newest_us(const struct buffer *b)
+{
+    uint64_t newest = 0;
+    for (int i = 0; i < buffer_count(b); i++) {
+        uint64_t t = buffer_at(b, i)->frame.t_us;
+        newest = t > newest ? t : newest;
+    }
+    return newest;
+}
+
+/* All but the strategy that needs a step choose now. */
+static void choose_before(struct learner *l)
+{
+    l->phase.mask_ready = !select_needs_step(l->options.strategy);
+    if (!l->phase.mask_ready)
+        return;
+    bool ranked = l->options.strategy == SELECT_PREVIOUS && nn_optimizer_steps(l->optimizer) > 0;
+    if (ranked)
+        nn_optimizer_update_magnitude(l->optimizer, l->magnitude);
+    select_mask(l->options.strategy, select_count(l->options.fraction, l->trainable), l->trainable,
+                ranked ? l->magnitude : NULL, &l->rng, l->mask);
+}
+
+enum status learner_begin(struct learner *l, struct error *err)
+{
+    if (l->phase.open)
+        return error_set(err, ST_CONFLICT, "a phase is under way: finish or abandon it first");
+    int held = holdout_count(l);
+    enum status st = check_ready(l, held, err);
+    if (st != ST_OK)
+        return st;
+    l->optimizer_before.size_bytes = 0;
+    nn_optimizer_save(l->optimizer, &l->optimizer_before);
+    if (l->optimizer_before.failed)
+        return error_set(err, ST_NOMEM, "no memory to keep the optimiser's state");
+    double *recent = l->phase.recent;
+    l->phase = (struct phase){.open = true,
+                              .trainable_frames = buffer_count(l->buffer) - held,
+                              .holdout_frames = held,
+                              .newest_us = newest_us(l->buffer),
+                              .rng_before = l->rng,
+                              .recent = recent};
+    batch_weigh_classes(l, l->phase.trainable_frames);
+    choose_before(l);
+    return ST_OK;
+}
+
+/* Loss of the drawn batch; its gradient into the session. Soft labels share the loss with hard
+ * ones where the batch has any. */
+static double batch_loss(struct learner *l)
+{
+    const struct learner_options *o = &l->options;
+    struct nn_view logits = nn_session_output(l->train, 0);
+    struct nn_view grad = nn_session_output_grad(l->train, 0);
+    const struct nn_ce_options ce = {.class_chosen = o->class_chosen,
+                                     .class_weight =
+                                         o->class_balance ? l->batch.class_weight : NULL,
+                                     .label_smoothing = o->label_smoothing};
+    float soft = l->batch.any_soft ? o->soft_weight : 0;
+    double loss = (1 - soft) * nn_loss_hard(&logits, l->batch.labels, &ce, 1 - soft, &grad);
+    if (soft > 0)
+        loss += soft * nn_loss_soft(&logits, l->batch.probs, o->soft_height, o->soft_width, &ce,
+                                    o->soft_temperature, soft, true, &grad);
+    return loss;
+}
+
+/* Authors' code: the first step moves everything, then all but the largest moves are undone. */
+static void choose_after_first_step(struct learner *l)
+{
+    float *params = nn_session_params(l->train);
+    select_difference(params, l->params, l->trainable, l->magnitude);
+    select_mask(l->options.strategy, select_count(l->options.fraction, l->trainable), l->trainable,
+                l->magnitude, &l->rng, l->mask);
+    select_undo(params, l->params, l->mask, l->trainable);
+    l->phase.mask_ready = true;
+}
+
+static void note_loss(struct learner *l, double loss)
+{
+    int tenth = phase_tenth(&l->options);
+    if (l->phase.steps < tenth)
+        l->phase.first_sum += loss;
+    l->phase.recent[l->phase.steps % tenth] = loss;
+    l->phase.steps++;
+}
+
+static enum status step(struct learner *l, double *ret_loss, struct error *err)
+{
+    batch_draw(l, l->phase.trainable_frames);
+    enum status st = nn_session_forward(l->train, err);
+    if (st != ST_OK)
+        return st;
+    double loss = batch_loss(l);
+    st = nn_session_backward(l->train, err);
+    if (st != ST_OK)
+        return st;
+    nn_optimizer_step(l->optimizer, nn_session_params(l->train), nn_session_grads(l->train),
+                      l->phase.mask_ready ? l->mask : NULL);
+    if (!l->phase.mask_ready)
+        choose_after_first_step(l);
+    nn_session_params_changed(l->train);
+    note_loss(l, loss);
+    *ret_loss = loss;
+    return ST_OK;
+}
+
+enum status learner_train(struct learner *l, int steps, double *ret_loss, struct error *err)
+{
+    if (!l->phase.open || steps < 1 || steps > LEARNER_STEPS_MAX - l->phase.steps)
+        return error_set(err, ST_INVALID, "training needs a phase, and at most %d steps in it",
+                         LEARNER_STEPS_MAX);
+    double sum = 0;
+    for (int i = 0; i < steps; i++) {
+        double loss = 0;
+        enum status st = step(l, &loss, err);
+        if (st != ST_OK)
+            return st;
+        sum += loss;
+    }
+    *ret_loss = sum / steps;
+    return ST_OK;
+}
+
+/* Weights, statistics and optimiser as they were at begin. */
+static void go_back(struct learner *l)
+{
+    learner_reset_candidate(l);
+    struct cursor in;
+    cursor_init(&in, l->optimizer_before.data, l->optimizer_before.size_bytes);
+    enum status st = nn_optimizer_load(l->optimizer, &in, NULL);
+    assert(st == ST_OK); /* it was saved by this very optimiser */
+    (void)st;
+}
+
+void learner_abandon(struct learner *l)
+{
+    if (!l->phase.open)
+        return;
+    go_back(l);
+    l->rng = l->phase.rng_before;
+    l->phase.open = false;
+}
+
+static void fill_losses(const struct learner *l, struct learner_result *r)
+{
+    int tenth = phase_tenth(&l->options), n = l->phase.steps < tenth ? l->phase.steps : tenth;
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += l->phase.recent[i];
+    r->steps = l->phase.steps;
+    r->loss_first = n ? l->phase.first_sum / n : NAN;
+    r->loss_last = n ? sum / n : NAN;
+}
+
+static bool moves_statistics(const struct learner *l)
+{
+    return l->options.bn_mode == NN_BN_BATCH && l->delta.stat_count > 0;
+}
+
+/* Rounds the candidate to what the cameras will get, then compares exactly that. A candidate that
+ * diverged is rejected like a bad one. */
+static enum status judge(struct learner *l, struct gate_decision *d, struct error *err)
+{
+    *d = (struct gate_decision){.accepted = true, .candidate = NAN, .current = NAN};
+    struct error diverged;
+    if (delta_round(&l->delta, l->mask, l->options.step_log2, moves_statistics(l),
+                    nn_session_params(l->train), &diverged) != ST_OK) {
+        d->accepted = false;
+        snprintf(d->reason, sizeof d->reason, "%.180s", diverged.message);
+        return ST_OK;
+    }
+    nn_session_params_changed(l->train);
+    if (!l->options.gated) {
+        snprintf(d->reason, sizeof d->reason, "accepted without a gate");
+        return ST_OK;
+    }
+    struct confusion candidate, current;
+    confusion_init(&candidate, l->spec.class_count);
+    confusion_init(&current, l->spec.class_count);
+    int first = l->phase.trainable_frames, held = l->phase.holdout_frames;
+    enum status st = learner_score(l, nn_session_params(l->train), first, held, &candidate, err);
+    if (st == ST_OK)
+        st = learner_score(l, l->params, first, held, &current, err);
+    if (st == ST_OK)
+        gate_decide(&l->options.gate, &candidate, &current, held, d);
+    return st;
+}
+
+static enum status accept(struct learner *l, struct learner_result *r, struct buf *delta_out,
+                          struct error *err)
+{
+    const float *candidate = nn_session_params(l->train);
+    size_t before = delta_out->size_bytes;
+    struct delta_versions v = {.base = l->version, .new = l->version + 1};
+    enum status st = delta_encode(&l->delta, v, l->params, candidate, l->mask, l->options.step_log2,
+                                  moves_statistics(l), delta_out, err);
+    if (st != ST_OK)
+        return st;
+    memcpy(l->params, candidate, l->count * sizeof *l->params);
+    delta_history_add(&l->history, l->mask, moves_statistics(l));
+    l->version++;
+    l->accepted++;
+    r->coordinates = mask_count(l->mask, l->trainable);
+    r->delta_bytes = delta_out->size_bytes - before;
+    return ST_OK;
+}
+
+enum status learner_finish(struct learner *l, struct learner_result *ret, struct buf *delta_out,
+                           struct error *err)
+{
+    if (!l->phase.open || l->phase.steps == 0)
+        return error_set(err, ST_INVALID, "there is no phase with a step to finish");
+    struct learner_result r = {.trained = true, .holdout_frames = l->phase.holdout_frames};
+    struct gate_decision d;
+    enum status st = judge(l, &d, err);
+    if (st == ST_OK && d.accepted)
+        st = accept(l, &r, delta_out, err);
+    if (st != ST_OK) {
+        learner_abandon(l);
+        return st;
+    }
+    if (!d.accepted)
+        go_back(l);
+    fill_losses(l, &r);
+    r.accepted = d.accepted;
+    r.score_candidate = d.candidate;
+    r.score_current = d.current;
+    r.version = l->version;
+    memcpy(r.reason, d.reason, sizeof r.reason);
+    l->seen_us = l->phase.newest_us;
+    l->phase.open = false;
+    *ret = r;
+    return ST_OK;
+}
+
+static void nothing_to_do(const struct learner *l, const char *reason, struct learner_result *ret)
+{
+    *ret = (struct learner_result){.loss_first = NAN,
+                                   .loss_last = NAN,
+                                   .score_current = NAN,
+                                   .score_candidate = NAN,
+                                   .version = l->version};
+    snprintf(ret->reason, sizeof ret->reason, "%.180s", reason);
+}
+
+enum status learner_phase(struct learner *l, learner_progress *progress, void *context,
+                          struct learner_result *ret, struct buf *delta_out, struct error *err)
+{
+    struct error why = {.message = ""};
+    enum status st = learner_begin(l, &why);
+    if (st == ST_AGAIN) {
+        nothing_to_do(l, why.message, ret);
+        return ST_OK;
+    }
+    if (st != ST_OK)
+        return error_set(err, st, "%s", why.message);
+    bool going = true;
+    for (int i = 0; i < l->options.steps && going; i++) {
+        double loss;
+        st = learner_train(l, 1, &loss, err);
+        if (st != ST_OK) {
+            learner_abandon(l);
+            return st;
+        }
+        going = !progress || progress(context, i + 1, l->options.steps, loss);
+    }
+    return learner_finish(l, ret, delta_out, err);
+}
