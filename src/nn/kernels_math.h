@@ -1,10 +1,13 @@
-/* kernels_math.h - an exp that vectorises.
+/* kernels_math.h - an exp and a log that vectorise.
  *
- * libm's expf is a call that a vector loop cannot make. Ours reduces x to n ln 2 + r with
- * |r| <= ln 2 / 2, takes a polynomial in r and scales by 2^n through the exponent's bits.
+ * libm's are calls that a vector loop cannot make. exp reduces x to n ln 2 + r with
+ * |r| <= ln 2 / 2, takes a polynomial in r and scales by 2^n through the exponent's bits; log takes
+ * the exponent's bits off and the series of atanh.
  *
- * Relative error: at most 2e-7 for x in [EXP_MIN, 88.72] (tests/nn/test_kernels.c checks it).
- * Below EXP_MIN it gives 0, above 88.72 infinity, for NaN NaN.
+ * Errors (tests/nn/test_kernels.c checks them):
+ * kernel_expf: relative, at most 2e-7 for x in [EXP_MIN, EXP_MAX]; below it gives 0, above infinity.
+ * kernel_logf: at most 2e-7 * (1 + |log x|) for normal finite x > 0; NaN for infinity. Others: no
+ * promise. NaN gives NaN in both.
  */
 #ifndef ATTUNE_NN_KERNELS_MATH_H
 #define ATTUNE_NN_KERNELS_MATH_H
@@ -42,6 +45,22 @@ static inline __attribute__((always_inline)) float kernel_expf(float x)
     float y = (p * scale + scale) * 2.0f;
     y = x < EXP_MIN ? 0.0f : y;
     return x > EXP_MAX ? INFINITY : y;
+}
+
+static inline __attribute__((always_inline)) float kernel_logf(float x)
+{
+    int32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    /* x = 2^n m with m in [sqrt 1/2, sqrt 2): counted from the bits of sqrt 1/2. */
+    int32_t from_low = bits - 0x3f3504f3;
+    float n = (float)(from_low >> 23);
+    int32_t m_bits = (from_low & 0x7fffff) + 0x3f3504f3;
+    float m;
+    memcpy(&m, &m_bits, sizeof(m));
+    float s = (m - 1) / (m + 1), q = s * s;
+    /* log m = 2 (s + s^3/3 + s^5/5 + ...), |s| < 0.172: the next term is 3e-9. */
+    float series = q * (2.0f / 3 + q * (2.0f / 5 + q * (2.0f / 7 + q * (2.0f / 9))));
+    return n * 0.69314718f + (2 * s + s * series) + (x - x);
 }
 
 #endif
