@@ -61,9 +61,8 @@ def slice_(a, x, starts, ends, axes=None, steps=None):
     axes = range(len(starts)) if axes is None else axes
     for i, axis in enumerate(axes):
         step = 1 if steps is None else int(steps[i])
-        index = [slice(None)] * x.dim()
-        index[int(axis)] = slice(int(starts[i]), int(ends[i]), step)
-        x = x[tuple(index)]
+        picked = list(range(x.shape[int(axis)]))[int(starts[i]):int(ends[i]):step]
+        x = x.index_select(int(axis), torch.tensor(picked))
     return x
 
 
@@ -87,6 +86,12 @@ def max_pool(a, x):
     assert p[0] == p[2] and p[1] == p[3]
     return F.max_pool2d(x, a["kernel_shape"], a["strides"], p[:2],
                         ceil_mode=bool(a.get("ceil_mode", 0)))
+
+
+def gather(a, x, index):
+    axis = a.get("axis", 0)
+    return x.select(axis, int(index)) if not index.dim() else x.index_select(
+        axis, index % x.shape[axis])
 
 
 def batch_norm(bn):
@@ -114,8 +119,7 @@ def operators(bn):
         "Constant": None,
         "Conv": conv,
         "ConvTranspose": conv_transpose,
-        "Gather": lambda a, x, i: x.index_select(a.get("axis", 0), i) if i.dim() else
-                  x.select(a.get("axis", 0), int(i)),
+        "Gather": gather,
         "GlobalAveragePool": lambda a, x: x.mean((2, 3), keepdim=True),
         "LeakyRelu": lambda a, x: F.leaky_relu(x, a.get("alpha", 0.01)),
         "MatMul": lambda a, x, y: x @ y,

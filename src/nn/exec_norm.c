@@ -80,8 +80,8 @@ static void norm_saves(struct nn_plan *p, const struct nn_ir *ir)
 
 static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    if (nn_in(p, ir, IN_X)->rank > 4)
-        return nn_plan_refuse(p, err, "only up to two spatial dimensions are supported");
+    if (nn_in(p, ir, IN_X)->rank != 4 && nn_in(p, ir, IN_X)->rank != 2)
+        return nn_plan_refuse(p, err, "only images and vectors are supported");
     struct norm_args a = norm_args_of(p, ir);
     size_t bytes = (size_t)a.channels * 2 * sizeof(float);
     int coefficients = nn_plan_buffer(p, bytes);

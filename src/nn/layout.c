@@ -18,10 +18,9 @@ static enum status nomem(struct error *err)
 /* Which dimension comes i-th in memory, slowest first. */
 static int memory_order(enum nn_layout layout, int rank, int i)
 {
-    if (layout == NN_LAYOUT_PLAIN || rank < 3 || i == 0)
+    if (layout == NN_LAYOUT_PLAIN || rank < 4 || i == 0)
         return i;
-    int last = rank == 3 ? 1 : 2; /* dimensions that are spatial */
-    return i <= last ? rank - last + i - 1 : i - last;
+    return i <= 2 ? rank - 3 + i : i - 2;
 }
 
 static void value_strides(struct nn_value *v)
@@ -177,7 +176,7 @@ static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node 
     case NN_OP_GLOBAL_AVERAGE_POOL:
     case NN_OP_RESIZE:
     case NN_OP_BATCH_NORM:
-        return x->rank >= 3 ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN;
+        return x->rank >= 4 ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN;
     case NN_OP_ADD:
     case NN_OP_SUB:
     case NN_OP_MUL:
