@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "synth/source.h"
 #include "synth/town.h"
 
 #define W 160
@@ -192,6 +194,173 @@ static void bad_options_are_refused(void **state)
     town_close(&t);
 }
 
+static void expect_scenario_error(const char *text, const char *message)
+{
+    struct scenario s;
+    struct error err;
+    assert_int_equal(scenario_read(text, strlen(text), "s.yaml", &s, &err), ST_FORMAT);
+    if (!strstr(err.message, message))
+        fail_msg("expected '%s' in '%s'", message, err.message);
+}
+
+static void scenario_files_are_strict(void **state)
+{
+    (void)state;
+    expect_scenario_error("", "s.yaml:1:1");
+    expect_scenario_error("scenario: x\nkeyframe: []\n", "did you mean 'keyframes'");
+    expect_scenario_error("scenario: x\nkeyframes: []\n", "s.yaml:2:12");
+    expect_scenario_error("scenario: x\nkeyframes:\n  - {t_s: 0, rain: 1.5}\n", "s.yaml:3:20");
+    expect_scenario_error("scenario: x\nkeyframes:\n  - {t_s: 5}\n  - {t_s: 5}\n", "order of time");
+    expect_scenario_error("scenario: x\nkeyframes: [{rain: 1}]\n", "needs 't_s'");
+    expect_scenario_error("scenario: x\nrepeat: true\nkeyframes: [{t_s: 1}]\n", "duration_s");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nrandom: {slice_s: 9}\n", "either");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\ndistricts: {99: {delay_s: 1}}\n",
+                          "s.yaml:3:13");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nbumps: [{t_s: 1}]\n", "camera");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nfront: {speed_m_s: 1}\n",
+                          "heading_deg");
+}
+
+/* Expected values by hand: halfway between keyframes, delayed by front and district. */
+static void scenarios_evaluate(void **state)
+{
+    (void)state;
+    static const char text[] = "scenario: hill\nduration_s: 100\nrepeat: true\n"
+                               "front: {heading_deg: 0, speed_m_s: 10}\n"
+                               "keyframes:\n"
+                               "  - {t_s: 0, crowd: 0.25}\n"
+                               "  - {t_s: 10, rain: 0}\n"
+                               "  - {t_s: 20, rain: 1, crowd: 0.75}\n"
+                               "districts:\n  1: {delay_s: 5}\n"
+                               "bumps:\n  - {camera: 2, t_s: 3, yaw_deg: 4}\n"
+                               "  - {camera: 2, t_s: 9, yaw_deg: -1, roll_deg: 2}\n";
+    struct scenario s;
+    struct error err;
+    assert_int_equal(scenario_read(text, strlen(text), "s.yaml", &s, &err), ST_OK);
+    assert_string_equal(s.name, "hill");
+    struct town_condition c = scenario_condition(&s, 1, 0, 0, 0, 15000000);
+    assert_float_equal(c.rain, 0.5, 1e-5);
+    assert_float_equal(c.crowd, 0.5, 1e-5);
+    c = scenario_condition(&s, 1, 0, 0, 0, 115000000);
+    assert_float_equal(c.rain, 0.5, 1e-4);
+    c = scenario_condition(&s, 1, 1, 0, 0, 20000000);
+    assert_float_equal(c.rain, 0.5, 1e-5);
+    c = scenario_condition(&s, 1, 0, 50, 1000, 20000000);
+    assert_float_equal(c.rain, 0.5, 0.02);
+    struct scenario_bump b;
+    assert_int_equal(scenario_bump_at(&s, 2, 2999999, &b), 0);
+    assert_int_equal(scenario_bump_at(&s, 2, 3000000, &b), 1);
+    assert_int_equal(scenario_bump_at(&s, 2, 9000000, &b), 2);
+    assert_float_equal(b.yaw_deg, 3, 1e-6);
+    assert_int_equal(scenario_bump_at(&s, 1, 9000000, &b), 0);
+}
+
+static void presets_do_what_they_say(void **state)
+{
+    (void)state;
+    struct scenario s;
+    struct error err;
+    for (int i = 0; scenario_presets[i]; i++) {
+        assert_int_equal(scenario_open(scenario_presets[i], &s, &err), ST_OK);
+        for (uint64_t t_s = 0; t_s < 4000; t_s += 7) {
+            struct town_condition c = scenario_condition(&s, 9, 1, 900, 50, t_s * 1000000);
+            const float all[] = {c.dusk, c.night, c.rain, c.fog, c.snow, c.traffic, c.crowd};
+            for (int k = 0; k < 7; k++)
+                assert_true(all[k] >= 0 && all[k] <= 1);
+        }
+    }
+    assert_int_equal(scenario_open("rainy", &s, &err), ST_NOT_FOUND);
+    assert_int_equal(scenario_open("./none.yaml", &s, &err), ST_NOT_FOUND);
+    assert_int_equal(scenario_open("demo", &s, &err), ST_OK);
+    struct town_condition early = scenario_condition(&s, 1, 0, 0, 0, 24000000);
+    struct town_condition late = scenario_condition(&s, 1, 0, 0, 0, 70000000);
+    struct town_condition other = scenario_condition(&s, 1, 1, 900, 0, 44000000);
+    assert_true(early.night == 0 && early.rain == 0 && early.dusk == 0);
+    assert_true(late.night > 0.7f && late.rain > 0.5f);
+    assert_true(other.dusk < 0.1f);
+}
+
+static void bump_moves_the_view(void **state)
+{
+    (void)state;
+    struct scenario s;
+    struct error err;
+    assert_int_equal(scenario_preset("clear", &s, &err), ST_OK);
+    s.bump_count = 1;
+    s.bumps[0] = (struct scenario_bump){.camera = 0, .t_s = 10, .yaw_deg = 6, .roll_deg = 3};
+    static struct shot a, b;
+    struct town *t = open_town(8, 2, &s);
+    int changed[2] = {0, 0};
+    for (int camera = 0; camera < 2; camera++) {
+        take(t, camera, 9999999, &a);
+        take(t, camera, 10000000, &b);
+        for (int p = 0; p < W * H; p++)
+            changed[camera] += a.classes[p] != b.classes[p];
+    }
+    assert_true(changed[0] > W * H / 20);
+    assert_int_equal(changed[1], 0);
+    town_close(&t);
+}
+
+static void urls_are_strict(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *message;
+    } bad[] = {{"town", "write town:"},
+               {"town:camera", "key=value"},
+               {"town:camera=1,camera=1", "twice"},
+               {"town:camra=1", "did you mean 'camera'"},
+               {"town:camera=1.5", "whole"},
+               {"town:camera=3,cameras=2", "not among"},
+               {"town:fps=nan", "fps"},
+               {"town:width=99999", "width"},
+               {"town:scenario=rainy", "rainy"},
+               {"town:camera=0,", "key=value"}};
+    struct synth_url u;
+    struct error err;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_not_equal(synth_url_parse(bad[i].url, &u, &err), ST_OK);
+        if (!strstr(err.message, bad[i].message))
+            fail_msg("%s: '%s'", bad[i].url, err.message);
+    }
+    assert_int_equal(synth_url_parse("town:", &u, &err), ST_OK);
+    assert_int_equal(u.town.width, 320);
+    assert_string_equal(u.scenario.name, "clear");
+    assert_int_equal(synth_url_parse("town:camera=4,seed=12,scenario=demo,fps=10", &u, &err),
+                     ST_OK);
+    assert_int_equal(u.camera, 4);
+    assert_int_equal(u.town.cameras, 5);
+    assert_true(u.seconds == 180 && u.fps == 10);
+}
+
+static void source_steps_and_ends(void **state)
+{
+    (void)state;
+    struct synth_source *s = NULL;
+    struct error err;
+    assert_int_equal(synth_source_open("town:scenario=demo,seed=3,fps=4,seconds=1.5,start=100,"
+                                       "width=160,height=96",
+                                       &s, &err),
+                     ST_OK);
+    struct synth_view v;
+    static struct shot expected;
+    struct scenario demo;
+    assert_int_equal(scenario_preset("demo", &demo, &err), ST_OK);
+    struct town *t = open_town(3, 2, &demo);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(synth_source_next(s, &v, &err), ST_OK);
+        assert_true(v.frame.t_us == (uint64_t)i * 250000);
+        take(t, 0, 100000000 + (uint64_t)i * 250000, &expected);
+        assert_memory_equal(v.frame.pixels, expected.pixels, sizeof expected.pixels);
+        assert_memory_equal(v.labels.classes, expected.classes, sizeof expected.classes);
+        assert_non_null(strstr(v.condition, "night 0.85, rain 0.75"));
+    }
+    assert_int_equal(synth_source_next(s, &v, &err), ST_END);
+    synth_source_close(&s);
+    town_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +369,12 @@ int main(void)
         cmocka_unit_test(all_classes_occur),
         cmocka_unit_test(conditions_change_pictures_only),
         cmocka_unit_test(bad_options_are_refused),
+        cmocka_unit_test(scenario_files_are_strict),
+        cmocka_unit_test(scenarios_evaluate),
+        cmocka_unit_test(presets_do_what_they_say),
+        cmocka_unit_test(bump_moves_the_view),
+        cmocka_unit_test(urls_are_strict),
+        cmocka_unit_test(source_steps_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
