@@ -288,6 +288,18 @@ static enum status render(struct chart *c, const struct plot_series *series, int
                      cairo_status_to_string(rc));
 }
 
+/* The wanted bounds, round numbers where none is wanted. */
+static void fit_y(struct range *y, const struct plot_options *o)
+{
+    y->min = isnan(o->y_min) ? y->min : o->y_min;
+    y->max = isnan(o->y_max) ? y->max : o->y_max;
+    make_drawable(y);
+    struct range rounded = *y;
+    round_out(&rounded);
+    y->min = isnan(o->y_min) ? rounded.min : y->min;
+    y->max = isnan(o->y_max) ? rounded.max : y->max;
+}
+
 enum status plot_png(const struct plot_series *series, int count,
                      const struct plot_options *options, struct buf *out, struct error *err)
 {
@@ -312,10 +324,6 @@ enum status plot_png(const struct plot_series *series, int count,
     if (!extent(series, count, &c.x, &c.y))
         return error_set(err, ST_INVALID, "a chart without a single finite point");
     make_drawable(&c.x);
-    make_drawable(&c.y);
-    round_out(&c.y);
-    c.y.min = isnan(o.y_min) ? c.y.min : o.y_min;
-    c.y.max = isnan(o.y_max) ? c.y.max : o.y_max;
-    make_drawable(&c.y);
+    fit_y(&c.y, &o);
     return render(&c, series, count, out, err);
 }

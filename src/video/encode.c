@@ -59,8 +59,24 @@ static enum status check_frames(const struct frame *frames, int count, struct er
     return ST_OK;
 }
 
+/* x264 would print its complaint. */
+static bool is_preset(const char *name)
+{
+    static const char *const known[] = {"ultrafast", "superfast", "veryfast", "faster",  "fast",
+                                        "medium",    "slow",      "slower",   "veryslow"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (name && strcmp(known[i], name) == 0)
+            return true;
+    return false;
+}
+
 static enum status check_options(const struct clip_options *o, struct error *err)
 {
+    if (!is_preset(o->preset))
+        return error_set(err, ST_INVALID,
+                         "x264 has no preset \"%s\": use ultrafast, superfast, veryfast, faster, "
+                         "fast, medium, slow, slower or veryslow",
+                         o->preset ? o->preset : "");
     if (o->bytes_max < 64 || o->bytes_max > (size_t)1 << 28)
         return error_set(err, ST_INVALID, "a clip budget of %zu bytes: it must be 64 to 2^28",
                          o->bytes_max);
@@ -99,10 +115,7 @@ static enum status encoder_open(struct encoder *e, const struct frame *like, con
     av_opt_set(e->codec->priv_data, "preset", preset, 0);
     av_opt_set(e->codec->priv_data, "crf", text, 0);
     int rc = avcodec_open2(e->codec, codec, NULL);
-    if (rc < 0)
-        return error_set(err, ST_INVALID, "x264 refuses %d x %d with preset \"%s\"", like->width,
-                         like->height, preset);
-    return ST_OK;
+    return rc < 0 ? libav_error(err, rc, "x264 cannot encode a clip") : ST_OK;
 }
 
 static void encoder_clear(struct encoder *e)

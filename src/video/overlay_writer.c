@@ -16,6 +16,8 @@
 
 /* MP4's customary clock. */
 #define TICKS_PER_S 90000
+/* A hint for the encoder: frames carry their own times. */
+#define DECLARED_FPS 30
 
 struct overlay_writer {
     AVFormatContext *format;
@@ -28,7 +30,7 @@ struct overlay_writer {
     int width, height; /* as given; coded are the even sides */
     bool started, finished, failed;
     uint64_t first_us;
-    int64_t last_tick;
+    int64_t last_tick, interval; /* in ticks; interval between the last two frames */
 };
 
 static enum status fail(struct overlay_writer *w, int code, const char *what, struct error *err)
@@ -53,7 +55,7 @@ static enum status open_codec(struct overlay_writer *w, struct error *err)
     w->codec->colorspace = AVCOL_SPC_SMPTE170M;
     w->codec->color_range = AVCOL_RANGE_MPEG;
     w->codec->time_base = (AVRational){1, TICKS_PER_S};
-    w->codec->framerate = (AVRational){30, 1}; /* a hint: frames carry their own times */
+    w->codec->framerate = (AVRational){DECLARED_FPS, 1};
     w->codec->gop_size = 100;
     w->codec->thread_count = 1;
     w->codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -131,6 +133,8 @@ static enum status write_packets(struct overlay_writer *w, struct error *err)
         if (rc >= 0) {
             av_packet_rescale_ts(w->packet, w->codec->time_base, w->stream->time_base);
             w->packet->stream_index = w->stream->index;
+            /* Without it the last frame lasts no time, and players leave it out. */
+            w->packet->duration = w->interval;
             rc = av_interleaved_write_frame(w->format, w->packet);
         }
         if (rc < 0)
@@ -146,6 +150,7 @@ static int64_t next_tick(struct overlay_writer *w, uint64_t t_us)
     int64_t tick = av_rescale((int64_t)(since_us & INT64_MAX), TICKS_PER_S, 1000000);
     if (w->started && tick <= w->last_tick)
         tick = w->last_tick + 1;
+    w->interval = w->started ? tick - w->last_tick : TICKS_PER_S / DECLARED_FPS;
     w->started = true;
     w->last_tick = tick;
     return tick;

@@ -80,7 +80,8 @@ static enum status fail(const struct stream *s, struct error *err, int code, con
 {
     if (cancelled(s))
         return error_set(err, ST_NETWORK, "%s %s: cancelled", what, s->shown_url);
-    if (code == AVERROR_EXIT)
+    /* An interrupted RTSP handshake comes back as invalid data. */
+    if (code == AVERROR_EXIT || clock_mono_us() >= s->deadline_us)
         return error_set(err, ST_NETWORK, "%s %s: no data for %u ms", what, s->shown_url,
                          (unsigned)(s->timeout_us / 1000));
     char text[384];
