@@ -1,8 +1,371 @@
-/* camera.c - not built yet: its engineer replaces this file. */
+/* camera.c - the command line of the camera node.
+ *
+ * Options are one table, from which the parser and the help come. What the agent reports goes out
+ * as JSON lines; the summary at the end as a short text, or as one more line of JSON.
+ */
 #include "cmd/cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "edge/agent.h"
+
+#define NAME "camera"
+
+struct camera_options {
+    struct agent_options agent;
+    const char *results_path;
+    bool json;
+};
+
+enum option_kind { TEXT, NUMBER, FLAG };
+
+/* name, argument's name in the help, kind, where the value goes, least and largest number, help */
+static struct camera_options chosen;
+static double threads_value = 1, seed_value = 1;
+static const char *log_level_name = "info";
+
+static const struct row {
+    const char *name, *argument;
+    enum option_kind kind;
+    void *value;
+    double min, max;
+    const char *help;
+} rows[] = {
+    {"source", "URL", TEXT, &chosen.agent.source_url, 0, 0,
+     "a file, rtsp://..., /dev/video0, a folder of images, or the\n"
+     "synthetic town: town:scenario=demo,camera=0,fps=12"},
+    {"student", "FILE", TEXT, &chosen.agent.student_path, 0, 0,
+     "the ONNX network to run on every frame"},
+    {"server", "URL", TEXT, &chosen.agent.server_url, 0, 0,
+     "https://HOST:PORT of the attune server; plain http:// only to\n"
+     "this machine. Without it the student stays as it is"},
+    {"ca", "FILE", TEXT, &chosen.agent.ca_path, 0, 0,
+     "the server's certificate (its state folder holds it as PEM):\n"
+     "the only one that is trusted"},
+    {"insecure", NULL, FLAG, &chosen.agent.insecure, 0, 0,
+     "do not check the certificate; for experiments only"},
+    {"id", "NAME", TEXT, &chosen.agent.camera_id, 0, 0,
+     "this camera's name at the server: a-z, 0-9, '_' and '-'\n(default: camera)"},
+    {"state", "DIR", TEXT, &chosen.agent.state_folder, 0, 0,
+     "model and unsent chunks live here across restarts\n(default: attune-camera-state)"},
+    {"fps", "N", NUMBER, &chosen.agent.fps, 0.01, 1000, "frames a second (default: the source's)"},
+    {"results", "FILE", TEXT, &chosen.results_path, 0, 0,
+     "a line of JSON for every frame: time, model version, latency,\n"
+     "share of the picture of each class; - is standard output"},
+    {"score", NULL, FLAG, &chosen.agent.score, 0, 0,
+     "town sources: also the mIoU of the running and of the unadapted\n"
+     "student against the exact labels, once a second"},
+    {"overlay", "FILE.mp4", TEXT, &chosen.agent.overlay_path, 0, 0,
+     "a video of what the student sees"},
+    {"seconds", "N", NUMBER, &chosen.agent.seconds, 0.1, 1e9,
+     "stop after this long (default: when the source ends)"},
+    {"threads", "N", NUMBER, &threads_value, 1, 256, "of an inference (default: 1)"},
+    {"seed", "N", NUMBER, &seed_value, 0, 2147483647, "of the retries' jitter (default: 1)"},
+    {"log-level", "LEVEL", TEXT, &log_level_name, 0, 0,
+     "error, warn, info or debug (default: info)"},
+    {"json", NULL, FLAG, &chosen.json, 0, 0, "the summary as one line of JSON"},
+    {"help", NULL, FLAG, NULL, 0, 0, "this text"},
+};
+
+enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
+
+static void print_help(void)
+{
+    puts(
+        "attune camera: run a student network on a live source and keep it accurate.\n\n"
+        "Every frame goes through the student. A few frames are sampled, sent to the server as\n"
+        "H.264 within a bit budget, labelled there by a large network and trained on; the weights\n"
+        "that matter come back and take over between two frames. Without the network the camera\n"
+        "goes on with what it has and sends later.\n\n"
+        "usage: attune camera --source URL --student FILE [OPTIONS]\n");
+    for (int i = 0; i < ROW_COUNT; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+                 rows[i].argument ? rows[i].argument : "");
+        printf("  %-20s ", left);
+        for (const char *c = rows[i].help; *c; c++)
+            if (*c == '\n')
+                printf("\n%23s", "");
+            else
+                putchar(*c);
+        putchar('\n');
+    }
+    puts("\nexamples:\n"
+         "  attune camera --source town:scenario=demo --student models/town-student.onnx --score "
+         "\\\n"
+         "      --server https://127.0.0.1:8443 --ca attune-state/server.crt --results -\n"
+         "  attune camera --source rtsp://10.0.0.7/main --student student.onnx --id gate \\\n"
+         "      --server https://10.0.0.2:8443 --ca server.crt --state /var/lib/attune/gate\n\n"
+         "exit status: 0 done, 2 wrong usage, 3 it could not run");
+}
+
+static int set_option(const struct row *row, const char *text)
+{
+    if (row->kind == FLAG) {
+        *(bool *)row->value = true;
+    } else if (row->kind == TEXT) {
+        if (!*text)
+            return cmd_usage(NAME, "--%s needs a value", row->name);
+        *(const char **)row->value = text;
+    } else {
+        char *end;
+        double v = strtod(text, &end);
+        if (end == text || *end || !(v >= row->min && v <= row->max))
+            return cmd_usage(NAME, "--%s must be a number from %g to %g, not '%s'", row->name,
+                             row->min, row->max, text);
+        *(double *)row->value = v;
+    }
+    return CMD_OK;
+}
+
+/* CMD_OK, or the exit status; -1 after --help. */
+static int parse_options(int argc, char **argv)
+{
+    struct option long_options[ROW_COUNT + 1] = {{0}};
+    for (int i = 0; i < ROW_COUNT; i++)
+        long_options[i] = (struct option){
+            .name = rows[i].name, .has_arg = rows[i].kind != FLAG, .flag = NULL, .val = 1000 + i};
+    agent_options_init(&chosen.agent);
+    chosen.agent.camera_id = "camera";
+    chosen.agent.state_folder = "attune-camera-state";
+    opterr = 0;
+    optind = 0;
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
+        if (c == 'h' || c == 1000 + ROW_COUNT - 1) {
+            print_help();
+            return -1;
+        }
+        if (c == ':')
+            return cmd_usage(NAME, "%s needs a value", argv[optind - 1]);
+        if (c == '?')
+            return cmd_usage(NAME, "there is no option %s", argv[optind - 1]);
+        int bad = set_option(&rows[c - 1000], optarg);
+        if (bad)
+            return bad;
+    }
+    if (optind < argc)
+        return cmd_usage(NAME, "'%s' is not an option", argv[optind]);
+    return CMD_OK;
+}
+
+static int check_options(void)
+{
+    struct agent_options *o = &chosen.agent;
+    if (!o->source_url)
+        return cmd_usage(NAME, "--source is needed: where do the pictures come from?");
+    if (!o->student_path)
+        return cmd_usage(NAME, "--student is needed: the ONNX network to run");
+    if (o->insecure && o->ca_path)
+        return cmd_usage(NAME, "--ca and --insecure contradict each other");
+    enum log_level level = log_level_parse(log_level_name);
+    if (!level)
+        return cmd_usage(NAME, "--log-level is error, warn, info or debug, not '%s'",
+                         log_level_name);
+    log_level_set(level);
+    o->threads = (int)threads_value;
+    o->seed = (uint64_t)seed_value;
+    return CMD_OK;
+}
+
+/* What the callbacks write to. */
+struct report {
+    FILE *results;                   /* NULL: none */
+    const struct segment_spec *spec; /* class names */
+    struct progress progress;
+    uint64_t start_us;
+};
+
+static void print_number(FILE *to, const char *key, double v)
+{
+    if (isfinite(v))
+        fprintf(to, ",\"%s\":%.4f", key, v);
+    else
+        fprintf(to, ",\"%s\":null", key);
+}
+
+/* Class names come from a file: what JSON cannot hold is left out. */
+static void print_json_text(FILE *to, const char *text)
+{
+    fputc('"', to);
+    for (; *text; text++)
+        if ((unsigned char)*text >= 0x20 && *text != '"' && *text != '\\')
+            fputc(*text, to);
+    fputc('"', to);
+}
+
+static void on_result(void *context, const struct agent_result *r)
+{
+    struct report *report = context;
+    uint64_t now_us = clock_mono_us();
+    progress_update(&report->progress, (now_us - report->start_us) / 1000000, NULL, now_us);
+    FILE *to = report->results;
+    if (!to)
+        return;
+    fprintf(to,
+            "{\"type\":\"frame\",\"t_us\":%" PRIu64 ",\"frame\":%" PRIu64 ",\"version\":%" PRIu64
+            ",\"latency_ms\":%.3f,\"classes\":{",
+            r->t_us, r->frame, r->version, (double)r->latency_us / 1000);
+    for (int c = 0, printed = 0; c < r->class_count; c++) {
+        if (r->fraction[c] <= 0)
+            continue;
+        fputs(printed++ ? "," : "", to);
+        print_json_text(to, report->spec->class_name[c]);
+        fprintf(to, ":%.5f", (double)r->fraction[c]);
+    }
+    fputs("}}\n", to);
+}
+
+static void on_score(void *context, const struct agent_score *s)
+{
+    struct report *report = context;
+    FILE *to = report->results;
+    if (!to)
+        return;
+    fprintf(to, "{\"type\":\"score\",\"t_us\":%" PRIu64 ",\"version\":%" PRIu64 ",\"condition\":",
+            s->t_us, s->version);
+    print_json_text(to, s->condition);
+    print_number(to, "miou", s->adapted);
+    print_number(to, "miou_unadapted", s->unadapted);
+    print_number(to, "miou_10s", s->adapted_10s);
+    print_number(to, "miou_unadapted_10s", s->unadapted_10s);
+    print_number(to, "up_kbps", s->up_kbps);
+    print_number(to, "down_kbps", s->down_kbps);
+    fprintf(to, ",\"frames\":%" PRIu64 ",\"dropped\":%" PRIu64 "}\n", s->frames, s->dropped);
+    fflush(to); /* a watcher wants it now; the lines between may wait for it */
+}
+
+static void print_summary_json(FILE *to, const struct agent_summary *s)
+{
+    fprintf(to, "{\"type\":\"summary\",\"camera\":");
+    print_json_text(to, chosen.agent.camera_id);
+    print_number(to, "elapsed_s", s->elapsed_s);
+#define COUNT(name) fprintf(to, ",\"" #name "\":%" PRIu64, s->name)
+    COUNT(frames);
+    COUNT(dropped_late);
+    COUNT(dropped_by_swap);
+    COUNT(dropped_samples);
+    COUNT(dropped_results);
+    COUNT(dropped_chunks);
+    COUNT(source_restarts);
+    COUNT(samples);
+    COUNT(chunks);
+    COUNT(chunks_acknowledged);
+    COUNT(up_bytes);
+    COUNT(down_bytes);
+    COUNT(versions_applied);
+    COUNT(version);
+#undef COUNT
+    print_number(to, "latency_p50_ms", (double)s->latency_p50_us / 1000);
+    print_number(to, "latency_p95_ms", (double)s->latency_p95_us / 1000);
+    print_number(to, "latency_max_ms", (double)s->latency_max_us / 1000);
+    print_number(to, "up_kbps", s->up_kbps);
+    print_number(to, "down_kbps", s->down_kbps);
+    print_number(to, "miou", s->adapted);
+    print_number(to, "miou_unadapted", s->unadapted);
+    print_number(to, "miou_60s", s->adapted_60s);
+    print_number(to, "miou_unadapted_60s", s->unadapted_60s);
+    fprintf(to, ",\"scored_frames\":%d,\"params_crc32\":\"%08x\"}\n", s->scored_frames,
+            s->params_crc32);
+}
+
+static void print_summary_text(FILE *to, const struct agent_summary *s)
+{
+    fprintf(to,
+            "%" PRIu64 " frames in %.0f s; dropped: %" PRIu64 " late, %" PRIu64 " by model swaps\n"
+            "latency to labels: median %.1f ms, p95 %.1f ms, largest %.1f ms\n"
+            "model version %" PRIu64 ", %" PRIu64 " applied in this run\n",
+            s->frames, s->elapsed_s, s->dropped_late, s->dropped_by_swap,
+            (double)s->latency_p50_us / 1000, (double)s->latency_p95_us / 1000,
+            (double)s->latency_max_us / 1000, s->version, s->versions_applied);
+    if (chosen.agent.server_url)
+        fprintf(to,
+                "uplink %.1f kbit/s, downlink %.1f kbit/s; %" PRIu64 " chunks, %" PRIu64
+                " acknowledged, %" PRIu64 " dropped; samples: %" PRIu64 " sent, %" PRIu64
+                " dropped\n",
+                s->up_kbps, s->down_kbps, s->chunks, s->chunks_acknowledged, s->dropped_chunks,
+                s->samples, s->dropped_samples);
+    if (s->scored_frames > 0)
+        fprintf(to, "mIoU against exact labels: %.3f, unadapted %.3f (last minute %.3f, %.3f)\n",
+                s->adapted, s->unadapted, s->adapted_60s, s->unadapted_60s);
+}
+
+static struct agent *_Atomic running; /* for the signal handler */
+
+static void on_signal(int number)
+{
+    (void)number;
+    struct agent *a = running;
+    if (a)
+        agent_stop(a);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int run(struct report *report)
+{
+    struct error err;
+    struct agent *a = NULL;
+    if (agent_open(&chosen.agent, &a, &err) != ST_OK)
+        return cmd_fail(NAME, &err);
+    report->spec = agent_spec(a);
+    report->start_us = clock_mono_us();
+    progress_init(&report->progress, NAME, (uint64_t)chosen.agent.seconds, chosen.agent.seconds < 2,
+                  report->start_us);
+    running = a;
+    catch_signals();
+    struct agent_summary summary;
+    enum status st = agent_run(a, &summary, &err);
+    running = NULL;
+    progress_clear(&report->progress);
+    if (chosen.json)
+        print_summary_json(stdout, &summary);
+    else
+        print_summary_text(report->results == stdout ? stderr : stdout, &summary);
+    agent_close(&a);
+    return st == ST_OK ? CMD_OK : cmd_fail(NAME, &err);
+}
 
 int cmd_camera(int argc, char **argv)
 {
-    (void)argc;
-    return cmd_usage(argv[0], "this command is still being written");
+    int bad = parse_options(argc, argv);
+    if (bad == -1)
+        return CMD_OK;
+    if (bad == CMD_OK)
+        bad = check_options();
+    if (bad != CMD_OK)
+        return bad;
+    struct report report = {0};
+    chosen.agent.on_result = on_result;
+    chosen.agent.on_score = on_score;
+    chosen.agent.context = &report;
+    const char *path = chosen.results_path;
+    if (path)
+        report.results = strcmp(path, "-") == 0 ? stdout : fopen(path, "ae");
+    if (path && !report.results) {
+        struct error err;
+        error_set(&err, ST_IO, "cannot write %s: %s", path, strerror(errno));
+        return cmd_fail(NAME, &err);
+    }
+    int status = run(&report);
+    if (report.results && report.results != stdout)
+        fclose(report.results);
+    return status;
 }

@@ -1,0 +1,381 @@
+/* The whole camera against a server that fails: chunks arrive once, updates are applied, restarts
+ * continue, and the real-time loop neither allocates nor loses a frame to a model swap. */
+#include <dlfcn.h>
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../uplink/fake_server.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "edge/agent.h"
+#include "tiny_model.h"
+#include "uplink/chunk.h"
+#include "video/frame.h"
+
+#define SIDE 64
+#define WARM_UP_FRAMES 20
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
+/* Allocations of the thread that set `counted`, but for those of C++ (oneDNN's own, which makes
+ * small tables for each run and frees them). */
+static _Thread_local bool counted;
+static atomic_ulong allocations;
+
+#ifndef SANITIZED
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t m);
+extern void *__libc_realloc(void *p, size_t n);
+
+static void count_one(const void *caller)
+{
+    if (!counted)
+        return;
+    counted = false;
+    Dl_info info;
+    if (!dladdr(caller, &info) ||
+        (!strstr(info.dli_fname, "libstdc++") && !strstr(info.dli_fname, "libdnnl")))
+        atomic_fetch_add(&allocations, 1);
+    counted = true;
+}
+
+void *malloc(size_t n)
+{
+    count_one(__builtin_return_address(0));
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t m)
+{
+    count_one(__builtin_return_address(0));
+    return __libc_calloc(n, m);
+}
+
+void *realloc(void *p, size_t n)
+{
+    count_one(__builtin_return_address(0));
+    return __libc_realloc(p, n);
+}
+#endif
+
+static char folder[64], student[128], state_folder[128], overlay[128];
+static struct fake_server *server;
+static char server_url[64];
+static struct error err;
+
+static int start(void **state)
+{
+    (void)state;
+    log_level_set(LOG_ERROR);
+    snprintf(folder, sizeof folder, "/tmp/attune-test-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(student, sizeof student, "%s/student.onnx", folder);
+    snprintf(state_folder, sizeof state_folder, "%s/state", folder);
+    snprintf(overlay, sizeof overlay, "%s/overlay.mp4", folder);
+    server = fake_server_start(0);
+    if (!server || !tiny_model_write(student, SIDE, SIDE))
+        return -1;
+    snprintf(server_url, sizeof server_url, "http://127.0.0.1:%d", fake_server_port(server));
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fake_server_stop(&server);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* What the callbacks saw. */
+struct seen {
+    uint64_t results, last_frame, last_version, warm_allocations, last_allocations;
+    uint64_t stop_version; /* ask the agent to stop when it runs this version */
+    struct agent *agent;
+    bool out_of_order, bad_share;
+    int scores;
+    struct agent_score score;
+};
+
+static void on_result(void *context, const struct agent_result *r)
+{
+    struct seen *s = context;
+    s->out_of_order |=
+        s->results > 0 && (r->frame <= s->last_frame || r->version < s->last_version);
+    s->last_frame = r->frame;
+    s->last_version = r->version;
+    double sum = 0;
+    for (int c = 0; c < r->class_count; c++)
+        sum += (double)r->fraction[c];
+    s->bad_share |= fabs(sum - 1) > 1e-4;
+    if (++s->results == WARM_UP_FRAMES)
+        s->warm_allocations = atomic_load(&allocations);
+    s->last_allocations = atomic_load(&allocations);
+    if (s->stop_version > 0 && r->version >= s->stop_version)
+        agent_stop(s->agent);
+}
+
+static void on_score(void *context, const struct agent_score *score)
+{
+    struct seen *s = context;
+    s->scores++;
+    s->score = *score;
+}
+
+static void options_of_test(struct agent_options *o, struct seen *seen)
+{
+    agent_options_init(o);
+    o->source_url = "town:width=64,height=64,fps=40,scenario=clear";
+    o->student_path = student;
+    o->server_url = server_url;
+    o->camera_id = "gate";
+    o->state_folder = state_folder;
+    o->on_result = on_result;
+    o->on_score = on_score;
+    o->context = seen;
+}
+
+static enum status run(const struct agent_options *o, struct seen *seen, struct agent_summary *ret)
+{
+    struct agent *a = NULL;
+    enum status st = agent_open(o, &a, &err);
+    if (st != ST_OK)
+        return st;
+    seen->agent = a;
+    counted = true;
+    st = agent_run(a, ret, &err);
+    counted = false;
+    agent_close(&a);
+    return st;
+}
+
+/* Every chunk that the server stored is whole, in order, and says what the camera ran. */
+static void check_chunks(uint64_t newest_version)
+{
+    static struct chunk c;
+    uint64_t last_seq = 0, last_us = 0;
+    for (int i = 0; i < fake_server_chunk_count(server); i++) {
+        struct fake_chunk f = fake_server_chunk(server, i);
+        assert_int_equal(chunk_parse(f.bytes, f.n, &c, &err), ST_OK);
+        assert_string_equal(c.camera, "gate");
+        assert_true(c.seq == f.seq && c.seq > last_seq);
+        last_seq = c.seq;
+        assert_true(c.width == SIDE && c.height == SIDE && c.count >= 1);
+        for (int k = 0; k < c.count; k++) {
+            assert_true(c.t_us[k] > last_us && c.version[k] <= newest_version);
+            last_us = c.t_us[k];
+        }
+        struct frame frames[CHUNK_FRAMES_MAX];
+        for (int k = 0; k < c.count; k++)
+            frame_init(&frames[k]);
+        assert_int_equal(chunk_decode_frames(&c, frames, &err), ST_OK);
+        for (int k = 0; k < c.count; k++)
+            frame_clear(&frames[k]);
+    }
+}
+
+static void runs_alone(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct agent_options o;
+    options_of_test(&o, &seen);
+    o.server_url = NULL;
+    o.seconds = 1.2;
+    o.score = true;
+    o.overlay_path = overlay;
+    struct agent_summary s;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_true(s.frames > 0 && seen.results + s.dropped_results == s.frames);
+    assert_false(seen.out_of_order || seen.bad_share);
+    assert_int_equal(s.versions_applied, 0);
+    assert_int_equal(s.up_bytes + s.down_bytes, 0);
+    assert_true(s.scored_frames >= 1 && seen.scores == s.scored_frames);
+    assert_true(s.adapted == s.unadapted); /* it is the same student */
+    assert_string_not_equal(seen.score.condition, "");
+    struct stat info;
+    assert_int_equal(stat(overlay, &info), 0);
+    assert_true(info.st_size > 1000);
+}
+
+static void opening_says_what_is_wrong(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    o.student_path = "/nonexistent.onnx";
+    assert_int_equal(run(&o, &seen, &s), ST_NOT_FOUND);
+    options_of_test(&o, &seen);
+    o.source_url = "town:nonsense=1";
+    assert_int_equal(run(&o, &seen, &s), ST_INVALID);
+    options_of_test(&o, &seen);
+    o.server_url = "http://192.0.2.1";
+    assert_int_equal(run(&o, &seen, &s), ST_DENIED);
+}
+
+static void adapts_while_the_network_fails(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model_open(SIDE, SIDE);
+    struct buf one, two;
+    buf_init(&one);
+    buf_init(&two);
+    assert_true(m && tiny_delta(m, 0, 1, tiny_value(1), &one));
+    assert_true(tiny_delta(m, 1, 2, tiny_value(2), &two));
+    fake_server_settings(server, 10, 0.3, 2000, 1);
+    fake_server_update(server, 0, 1, one.data, one.size_bytes);
+    fake_server_update(server, 1, 2, two.data, two.size_bytes);
+    fake_server_spoil(server, FAULT_RESET, 2);
+
+    struct seen seen = {.stop_version = 0};
+    struct agent_options o;
+    options_of_test(&o, &seen);
+    o.seconds = 3;
+    struct agent_summary s;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(s.version, 2);
+    assert_int_equal(s.versions_applied, 2);
+    assert_int_equal(seen.last_version, 2);
+    assert_false(seen.out_of_order);
+    assert_true(s.chunks >= 3 && s.chunks_acknowledged >= 1);
+    assert_int_equal(s.dropped_chunks + s.dropped_samples, 0);
+    assert_int_equal(s.dropped_by_swap, 0);
+    assert_true(fake_server_chunk_count(server) >= (int)s.chunks_acknowledged);
+    check_chunks(2);
+#ifndef SANITIZED
+    assert_true(seen.results > WARM_UP_FRAMES + 10);
+    assert_true(seen.warm_allocations > 0); /* the counter works */
+    assert_int_equal(seen.last_allocations, seen.warm_allocations);
+#endif
+
+    /* A second life: the version is still there, numbers go on, the rest of the chunks arrive. */
+    struct seen again = {0};
+    struct agent_summary t;
+    o.context = &again;
+    o.seconds = 1.5;
+    assert_int_equal(run(&o, &again, &t), ST_OK);
+    assert_int_equal(t.version, 2);
+    assert_int_equal(t.versions_applied, 0);
+    assert_int_equal(t.params_crc32, s.params_crc32);
+    assert_true(fake_server_chunk_count(server) >= (int)s.chunks);
+    check_chunks(2);
+
+    /* A third, with a torn state: a snapshot brings it back. */
+    char path[256];
+    snprintf(path, sizeof path, "%s/params.ckpt", state_folder);
+    assert_int_equal(truncate(path, 40), 0);
+    struct buf snapshot;
+    buf_init(&snapshot);
+    assert_true(tiny_delta(m, 0, 3, tiny_value(3), &snapshot));
+    fake_server_stop(&server);
+    server = fake_server_start(0);
+    assert_non_null(server);
+    snprintf(server_url, sizeof server_url, "http://127.0.0.1:%d", fake_server_port(server));
+    fake_server_settings(server, 10, 0.3, 2000, 1000);
+    fake_server_update(server, 0, 3, snapshot.data, snapshot.size_bytes);
+    struct seen third = {.stop_version = 3};
+    o.context = &third;
+    o.seconds = 20;
+    assert_int_equal(run(&o, &third, &t), ST_OK);
+    assert_int_equal(t.version, 3);
+    assert_true(third.stop_version == third.last_version);
+
+    buf_clear(&snapshot);
+    buf_clear(&one);
+    buf_clear(&two);
+    nn_model_close(&m);
+}
+
+static void a_server_without_memory_starts_over(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model_open(SIDE, SIDE);
+    struct buf delta;
+    buf_init(&delta);
+    assert_true(m && tiny_delta(m, 0, 5, tiny_value(5), &delta));
+    fake_server_update(server, 0, 5, delta.data, delta.size_bytes);
+    struct seen seen = {.stop_version = 5};
+    struct agent_options o;
+    options_of_test(&o, &seen);
+    o.seconds = 20;
+    struct agent_summary s;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(s.version, 5);
+
+    fake_server_stop(&server);
+    server = fake_server_start(0); /* knows nothing */
+    assert_non_null(server);
+    snprintf(server_url, sizeof server_url, "http://127.0.0.1:%d", fake_server_port(server));
+    struct seen again = {0};
+    o.context = &again;
+    o.seconds = 1.5;
+    assert_int_equal(run(&o, &again, &s), ST_OK);
+    assert_int_equal(s.version, 0);
+    assert_int_equal(fake_server_have(server), 0);
+    buf_clear(&delta);
+    nn_model_close(&m);
+}
+
+static void damaged_updates_are_asked_for_again(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model_open(SIDE, SIDE);
+    struct buf bad, good;
+    buf_init(&bad);
+    buf_init(&good);
+    assert_true(m && tiny_delta(m, 0, 4, tiny_value(4), &good));
+    buf_put(&bad, good.data, good.size_bytes);
+    bad.data[bad.size_bytes / 2] ^= 1;
+    fake_server_update(server, 0, 4, bad.data, bad.size_bytes);
+    struct seen seen = {0};
+    struct agent_options o;
+    options_of_test(&o, &seen);
+    o.seconds = 1;
+    struct agent_summary s;
+    log_level_set((enum log_level)0);
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    log_level_set(LOG_ERROR);
+    assert_int_equal(s.version, 0);
+    assert_int_equal(s.versions_applied, 0);
+    assert_true(s.frames > 0);
+    buf_clear(&bad);
+    buf_clear(&good);
+    nn_model_close(&m);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(runs_alone),
+        TEST(opening_says_what_is_wrong),
+        TEST(adapts_while_the_network_fails),
+        TEST(a_server_without_memory_starts_over),
+        TEST(damaged_updates_are_asked_for_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

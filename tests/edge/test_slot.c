@@ -1,0 +1,222 @@
+/* The model slot: updates under running inference, and everything that may be wrong with one. */
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "edge/slot.h"
+#include "tiny_model.h"
+
+static struct nn_model *model;
+static struct slot *slot;
+static struct error err;
+
+static int open_all(void **state)
+{
+    (void)state;
+    model = tiny_model_open(8, 8);
+    return model && slot_open(model, 1, &slot, &err) == ST_OK ? 0 : -1;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    slot_close(&slot);
+    nn_model_close(&model);
+    return 0;
+}
+
+/* Infers a picture of ones; true when the answer is exactly that of the version it names. */
+static bool infer_matches(struct slot *s, uint64_t *ret_version)
+{
+    struct nn_session *session = slot_take(s, ret_version);
+    struct nn_view in = nn_session_input(session, 0), out;
+    for (int64_t c = 0; c < 3; c++)
+        for (int64_t y = 0; y < 8; y++)
+            for (int64_t x = 0; x < 8; x++)
+                in.data[c * in.stride[1] + y * in.stride[2] + x * in.stride[3]] = 1;
+    struct error e;
+    if (nn_session_forward(session, &e) != ST_OK)
+        return false;
+    out = nn_session_output(session, 0);
+    double want = tiny_answer(tiny_value(*ret_version));
+    for (int64_t c = 0; c < 3; c++)
+        for (int64_t y = 0; y < 8; y++)
+            for (int64_t x = 0; x < 8; x++) {
+                double got = out.data[c * out.stride[1] + y * out.stride[2] + x * out.stride[3]];
+                if (fabs(got - want) > 1e-5 * want)
+                    return false;
+            }
+    return true;
+}
+
+static enum status apply(uint64_t base, uint64_t version, float value, int flip_byte)
+{
+    struct buf delta;
+    buf_init(&delta);
+    assert_true(tiny_delta(model, base, version, value, &delta));
+    if (flip_byte >= 0)
+        delta.data[(size_t)flip_byte % delta.size_bytes] ^= 0x10;
+    bool applied = false;
+    enum status st = slot_apply(slot, delta.data, delta.size_bytes, &applied, &err);
+    if (st == ST_OK)
+        assert_true(applied);
+    buf_clear(&delta);
+    return st;
+}
+
+static uint64_t infer(void)
+{
+    uint64_t version = 0;
+    assert_true(infer_matches(slot, &version));
+    return version;
+}
+
+static void versions_follow_each_other(void **state)
+{
+    (void)state;
+    uint64_t version;
+    slot_take(slot, &version);
+    assert_int_equal(version, 0);
+    assert_int_equal(apply(0, 1, tiny_value(1), -1), ST_OK);
+    assert_int_equal(slot_version(slot), 1);
+    assert_int_equal(infer(), 1);
+    assert_int_equal(infer(), 1);
+    /* Three at once, before the reader looks: it gets the newest. */
+    assert_int_equal(apply(1, 2, tiny_value(2), -1), ST_OK);
+    assert_int_equal(apply(2, 3, tiny_value(3), -1), ST_OK);
+    assert_int_equal(apply(3, 4, tiny_value(4), -1), ST_OK);
+    assert_int_equal(infer(), 4);
+    assert_int_equal(apply(4, 5, tiny_value(5), -1), ST_OK);
+    assert_int_equal(infer(), 5);
+}
+
+static void bad_updates_change_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(apply(0, 1, tiny_value(1), -1), ST_OK);
+    assert_int_equal(infer(), 1);
+    for (int byte = 0; byte < 200; byte += 7) /* a flipped bit anywhere */
+        assert_int_not_equal(apply(1, 2, tiny_value(2), byte), ST_OK);
+    assert_int_equal(slot_apply(slot, "", 0, &(bool){0}, &err), ST_FORMAT);
+    assert_int_equal(apply(7, 8, tiny_value(8), -1), ST_CONFLICT);
+    assert_int_equal(slot_version(slot), 1);
+    assert_int_equal(infer(), 1);
+    /* Sixty thousand to the tenth power is no float. */
+    assert_int_equal(apply(1, 2, 60000, -1), ST_INVALID);
+    assert_int_equal(slot_version(slot), 1);
+    assert_int_equal(infer(), 1);
+    /* The same while an offer waits: the offer stands. */
+    assert_int_equal(apply(1, 2, tiny_value(2), -1), ST_OK);
+    assert_int_equal(apply(2, 3, 60000, -1), ST_INVALID);
+    assert_int_equal(infer(), 2);
+    assert_int_equal(apply(2, 3, tiny_value(3), -1), ST_OK);
+    assert_int_equal(infer(), 3);
+}
+
+static void snapshots_replace_and_resets_go_back(void **state)
+{
+    (void)state;
+    assert_int_equal(apply(0, 1, tiny_value(1), -1), ST_OK);
+    assert_int_equal(apply(1, 2, tiny_value(2), -1), ST_OK);
+    assert_int_equal(apply(0, 9, tiny_value(9), -1), ST_OK); /* relative to the file */
+    assert_int_equal(infer(), 9);
+    uint32_t at_nine = slot_params_crc32(slot);
+    assert_int_equal(slot_reset(slot, &err), ST_OK);
+    assert_int_equal(slot_version(slot), 0);
+    assert_int_not_equal(slot_params_crc32(slot), at_nine);
+    assert_int_equal(apply(0, 9, tiny_value(9), -1), ST_OK);
+    assert_int_equal(slot_params_crc32(slot), at_nine);
+    assert_int_equal(infer(), 9);
+}
+
+static void state_survives_and_torn_state_does_not(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/attune-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(apply(0, 6, tiny_value(6), -1), ST_OK);
+    assert_int_equal(slot_save(slot, path, &err), ST_OK);
+    uint32_t saved = slot_params_crc32(slot);
+    slot_close(&slot);
+    assert_int_equal(slot_open(model, 1, &slot, &err), ST_OK);
+    assert_int_equal(slot_load(slot, path, &err), ST_OK);
+    assert_int_equal(slot_version(slot), 6);
+    assert_int_equal(slot_params_crc32(slot), saved);
+    assert_int_equal(infer(), 6);
+    assert_int_equal(apply(6, 7, tiny_value(7), -1), ST_OK);
+
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, -9, SEEK_END), 0);
+    int byte = fgetc(f);
+    assert_int_equal(fseek(f, -9, SEEK_END), 0);
+    fputc(byte ^ 1, f);
+    fclose(f);
+    assert_int_equal(slot_load(slot, path, &err), ST_FORMAT);
+    assert_int_equal(truncate(path, 30), 0);
+    assert_int_equal(slot_load(slot, path, &err), ST_FORMAT);
+    unlink(path);
+    assert_int_equal(slot_load(slot, path, &err), ST_NOT_FOUND);
+    assert_int_equal(infer(), 7); /* none of that did any harm */
+}
+
+static atomic_bool reader_done;
+static atomic_int reader_bad;
+static _Atomic uint64_t reader_version;
+
+static void *read_until_done(void *context)
+{
+    uint64_t last = 0;
+    while (!atomic_load(&reader_done)) {
+        uint64_t version;
+        bool match = infer_matches(context, &version);
+        if (version > 0 && (!match || version < last)) /* version 0 has the file's own values */
+            atomic_fetch_add(&reader_bad, 1);
+        last = version;
+        atomic_store(&reader_version, version);
+    }
+    return NULL;
+}
+
+static void every_inference_sees_one_version(void **state)
+{
+    (void)state;
+    enum { VERSIONS = 120 };
+    atomic_store(&reader_done, false);
+    pthread_t reader;
+    assert_int_equal(pthread_create(&reader, NULL, read_until_done, slot), 0);
+    for (uint64_t v = 1; v <= VERSIONS; v++) {
+        assert_int_equal(apply(v - 1, v, tiny_value(v), -1), ST_OK);
+        if (v % 3 == 0) /* now and then the reader has time to take it, mostly it has not */
+            usleep(500);
+    }
+    for (int i = 0; i < 5000 && atomic_load(&reader_version) != VERSIONS; i++)
+        usleep(1000);
+    atomic_store(&reader_done, true);
+    pthread_join(reader, NULL);
+    assert_int_equal(atomic_load(&reader_bad), 0);
+    assert_int_equal(atomic_load(&reader_version), VERSIONS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+    const struct CMUnitTest tests[] = {
+        TEST(versions_follow_each_other),           TEST(bad_updates_change_nothing),
+        TEST(snapshots_replace_and_resets_go_back), TEST(state_survives_and_torn_state_does_not),
+        TEST(every_inference_sees_one_version),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
