@@ -447,6 +447,21 @@ static void exp_is_accurate(void **state)
     assert_true(isinf(kernel_expf(89)) && isnan(kernel_expf(NAN)));
 }
 
+static void log_is_accurate(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 400000; i++) {
+        float x = ldexpf(1 + (float)(i % 1000) / 1000, i / 1000 - 120);
+        if (i / 1000 > 245)
+            break;
+        double want = log((double)x);
+        if (!(fabs((double)kernel_logf(x) - want) <= 2e-7 * (1 + fabs(want))))
+            fail_msg("log(%g): got %.9g, want %.9g", (double)x, (double)kernel_logf(x), want);
+    }
+    assert_true(kernel_logf(1) == 0);
+    assert_true(isnan(kernel_logf(NAN)) && isnan(kernel_logf(INFINITY)));
+}
+
 struct prelu_case {
     int64_t outer, channels, inner;
 };
@@ -737,6 +752,7 @@ int main(void)
         cmocka_unit_test(activations),
         cmocka_unit_test(activations_keep_nan),
         cmocka_unit_test(exp_is_accurate),
+        cmocka_unit_test(log_is_accurate),
         cmocka_unit_test(prelu),
         cmocka_unit_test(batch_norm),
         cmocka_unit_test(batch_norm_large_is_split_evenly),
