@@ -28,15 +28,15 @@ static const struct mood dusk = {{0.13f, 0.115f, 0.19f},
                                  1.0f,
                                  3.0f,
                                  1.0f};
-static const struct mood night = {{0.0075f, 0.010f, 0.021f},
+static const struct mood night = {{0.011f, 0.015f, 0.033f},
                                   {0, 0, 0},
-                                  {0.003f, 0.004f, 0.012f},
-                                  {0.030f, 0.024f, 0.026f},
-                                  {0.022f, 0.019f, 0.021f},
+                                  {0.0035f, 0.005f, 0.017f},
+                                  {0.028f, 0.024f, 0.036f},
+                                  {0.020f, 0.019f, 0.027f},
                                   1.0f,
-                                  1.35f,
-                                  8.0f,
-                                  0.75f};
+                                  1.3f,
+                                  6.5f,
+                                  0.95f};
 
 static void mix3(float out[3], const float a[3], const float b[3], float t)
 {
@@ -78,7 +78,7 @@ static void overcast(struct mood *m, float amount, float transmitted)
         m->horizon[i] = exact_mix(m->horizon[i], dome * cool[i], amount);
         m->cloud[i] = exact_mix(m->cloud[i], dome * 0.62f * cool[i], amount);
     }
-    m->saturation *= 1.0f - 0.35f * amount;
+    m->saturation *= 1.0f - 0.35f * amount * (1.0f - 0.6f * m->lamp);
     m->lamp = m->lamp > 0.5f * amount * (1.0f - m->lamp) ? m->lamp : 0.5f * amount * 0.3f;
 }
 
@@ -89,7 +89,7 @@ static float most(float a, float b)
 
 void light_of(const struct town_condition *c, struct light *ret)
 {
-    static const float lamp_color[3] = {1.0f, 0.66f, 0.30f};
+    static const float lamp_color[3] = {1.0f, 0.60f, 0.24f};
     struct mood m = mix_moods(&day, &dusk, exact_smooth(0, 1, c->dusk));
     m = mix_moods(&m, &night, exact_smooth(0, 1, c->night));
     overcast(&m, exact_clamp(most(most(1.4f * c->rain, 1.3f * c->snow), 1.2f * c->fog), 0, 1),
@@ -102,12 +102,12 @@ void light_of(const struct town_condition *c, struct light *ret)
     memcpy(l.cloud, m.cloud, sizeof l.cloud);
     float glow = brightness(m.horizon);
     for (int i = 0; i < 3; i++) {
-        l.lamp[i] = lamp_color[i] * 0.30f * m.lamp;
+        l.lamp[i] = lamp_color[i] * LIGHT_LAMP * m.lamp;
         l.fog[i] = m.horizon[i] * 0.9f + lamp_color[i] * m.lamp * (0.012f + 0.03f * c->fog);
         l.flake[i] = 0.75f * m.ambient[i] * 2.0f + 0.2f * glow + l.lamp[i] * 0.5f;
         l.drop[i] = 0.5f * m.ambient[i] + 0.45f * glow + l.lamp[i] * 0.4f;
     }
-    l.fog_per_m = 0.0012f + 0.11f * c->fog * c->fog + 0.012f * c->rain + 0.016f * c->snow;
+    l.fog_per_m = 0.0012f + 0.07f * c->fog * c->fog + 0.012f * c->rain + 0.016f * c->snow;
     l.beacons = exact_clamp(m.lamp * 1.2f + 0.5f * most(c->rain, most(c->fog, c->snow)), 0, 1);
     l.lit_share = 0.42f * m.lamp;
     l.wet = exact_clamp(c->rain * 1.5f, 0, 1) * (1.0f - 0.8f * c->snow);

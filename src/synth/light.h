@@ -9,6 +9,7 @@
 #include "synth/scenario.h"
 
 #define LIGHT_PANES 1024
+#define LIGHT_LAMP 0.62f /* red light of street lamps at full strength */
 
 struct light {
     float ambient[3], sun[3]; /* linear, on albedo */

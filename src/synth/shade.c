@@ -165,15 +165,16 @@ static void illuminate(const struct row *r)
     for (int c = 0; c < 3; c++) {
         float *out = r->canvas->rgb[c] + r->at;
         const float *a = r->v[ROW_R + c], *sun = r->v[ROW_SUN], *lamp = r->v[ROW_LAMP];
+        const float *open = r->v[ROW_OPEN];
         float ambient = l->ambient[c], s = l->sun[c], k = l->lamp[c], b = beam_color[c];
         for (int x = 0; x < r->width; x++)
-            out[x] = a[x] * (ambient + s * sun[x] + k * lamp[x] + b * beam[x]);
+            out[x] = a[x] * (ambient + s * sun[x] + k * lamp[x] + b * beam[x] * open[x]);
     }
 }
 
 static void light_windows(const struct row *r)
 {
-    static const float warm[3] = {0.95f, 0.62f, 0.27f};
+    static const float warm[3] = {0.95f, 0.50f, 0.15f};
     const uint16_t *window = r->in->view->window + r->at;
     for (int x = 0; x < r->width; x++) {
         if (!window[x])
@@ -189,7 +190,7 @@ static void wet_ground(const struct row *r)
 {
     const struct view *v = r->in->view;
     const struct light *l = r->in->light;
-    static const float warm[3] = {0.95f, 0.62f, 0.27f};
+    static const float warm[3] = {0.95f, 0.50f, 0.15f};
     const float byte = 1.0f / 255.0f;
     for (int x = 0; x < r->width; x++) {
         size_t i = r->at + (size_t)x;

@@ -229,7 +229,7 @@ static void throw_beams(struct town *t, const struct view *v, const struct light
 {
     size_t n = (size_t)v->width * (size_t)v->height;
     memset(t->canvas->beam, 0, n * sizeof *t->canvas->beam);
-    float dark = l->lamp[0] * (1.0f / 0.30f);
+    float dark = l->lamp[0] * (1.0f / LIGHT_LAMP);
     if (dark < 0.1f)
         return;
     for (int i = 0; i < count; i++)
@@ -251,13 +251,13 @@ static void add_glow(struct town *t, const struct view *v, const struct light *l
     weather_glow(t->canvas, &g, haze);
     struct raster_vertex mirror;
     if (l->wet > 0 && mesh_project(v, (struct vec3){at.x, at.y, -at.z}, &mirror))
-        weather_streak(t->canvas, &g, l->wet, (mirror.y - p.y) * 1.25f + 4.0f);
+        weather_streak(t->canvas, &g, l->wet, mirror.y, v);
 }
 
 static void add_glows(struct town *t, const struct stage *stage, const struct light *l, int count)
 {
     const struct view *v = stage->view;
-    float lamp = l->lamp[0] * (1.0f / 0.30f);
+    float lamp = l->lamp[0] * (1.0f / LIGHT_LAMP);
     for (int i = 0; i < stage->scene->lamp_count && lamp > 0.05f; i++) {
         const float color[3] = {2.4f * lamp, 1.7f * lamp, 0.85f * lamp};
         add_glow(t, v, l, stage->scene->lamps[i], color, 0.16f);

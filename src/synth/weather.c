@@ -37,18 +37,19 @@ void weather_glow(struct canvas *c, const struct glow *g, float haze)
         }
 }
 
-void weather_streak(struct canvas *c, const struct glow *g, float wet, float length)
+void weather_streak(struct canvas *c, const struct glow *g, float wet, float mirror_y,
+                    const struct view *v)
 {
-    float half = g->radius * 1.1f + 0.5f;
-    struct area a = clip_area(c, g->x, g->y + length * 0.5f, half * 2, length * 0.5f);
+    float half = g->radius * 1.1f + 0.5f, length = 0.55f * (mirror_y - g->y) + 3.0f;
+    struct area a = clip_area(c, g->x, mirror_y, half * 2, length);
     for (int y = a.y0; y < a.y1; y++) {
-        float t = ((float)y - g->y) / length, along = t * (1.0f - t) * 4.0f;
-        float ripple = 0.5f + exact_unit(exact_hash((uint32_t)y, (uint32_t)(int)g->x, 51));
-        for (int x = a.x0; x < a.x1; x++) {
-            float dx = ((float)x + 0.5f - g->x) / half;
-            float k = wet * along * ripple * 0.3f / (1.0f + dx * dx * dx * dx);
+        float t = ((float)y + 0.5f - mirror_y) / length, along = 1.0f - t * t;
+        float ripple = 0.4f + exact_unit(exact_hash((uint32_t)y, (uint32_t)(int)g->x, 51));
+        for (int x = a.x0; x < a.x1 && along > 0; x++) {
             size_t at = (size_t)y * (size_t)c->width + (size_t)x;
-            for (int i = 0; i < 3 && t > 0; i++)
+            float dx = ((float)x + 0.5f - g->x) / half;
+            float k = wet * along * along * ripple * 0.26f / (1.0f + dx * dx * dx * dx);
+            for (int i = 0; i < 3 && v->ground[at]; i++)
                 c->rgb[i][at] += k * g->color[i];
         }
     }
