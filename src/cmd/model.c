@@ -1,4 +1,4 @@
-/* model.c - not built yet: its engineer replaces this file. */
+/* model.c - `attune model VERB`: one verb, one function. */
 #include "cmd/cmd.h"
 
 int cmd_model(int argc, char **argv)

@@ -1,8 +1,10 @@
 /* labeller.c - a frame is scaled to each network's input, the classes are taken at the logits and
  * resized by nearest neighbour to what the caller wants. The student runs twice a frame, as it is
- * and as its file has it: two sessions, so that weights are reloaded only when a version changes. */
+ * and as its file has it: two sessions, so that weights are reloaded only when a version changes.
+ */
 #include "label/labeller.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +25,14 @@ struct labeller {
     struct network student, original, teacher;
     const float *loaded; /* whose values the student's session holds, with their stamp */
     uint64_t stamp;
+    bool restricted; /* only the chosen classes are answered */
+    uint8_t chosen[CLASSES_MAX];
 };
+
+static const uint8_t *chosen_of(const struct labeller *l)
+{
+    return l->restricted ? l->chosen : NULL;
+}
 
 static void network_clear(struct network *n)
 {
@@ -53,8 +62,8 @@ static enum status network_init(struct network *n, const struct nn_model *m, int
     return st;
 }
 
-static enum status network_run(struct network *n, const struct frame *f, struct label_map *dst,
-                               struct error *err)
+static enum status network_run(struct network *n, const struct frame *f, const uint8_t *chosen,
+                               struct label_map *dst, struct error *err)
 {
     enum status st = scaler_run(&n->scaler, f, &n->scaled, err);
     if (st != ST_OK)
@@ -65,7 +74,7 @@ static enum status network_run(struct network *n, const struct frame *f, struct 
     if (st != ST_OK)
         return st;
     struct nn_view out = nn_session_output(n->session, 0);
-    nn_argmax(&out, NULL, n->classes.classes);
+    nn_argmax(&out, chosen, n->classes.classes);
     segment_resize_labels(&n->classes, dst);
     return ST_OK;
 }
@@ -117,14 +126,14 @@ const struct segment_spec *labeller_teacher_spec(const struct labeller *l)
 enum status labeller_teach(struct labeller *l, const struct frame *f, struct label_map *dst,
                            struct error *err)
 {
-    return network_run(&l->teacher, f, dst, err);
+    return network_run(&l->teacher, f, chosen_of(l), dst, err);
 }
 
 enum status labeller_predict(struct labeller *l, const struct frame *f, const float *params,
                              uint64_t stamp, struct label_map *dst, struct error *err)
 {
     if (!params)
-        return network_run(&l->original, f, dst, err);
+        return network_run(&l->original, f, chosen_of(l), dst, err);
     struct network *n = &l->student;
     if (params != l->loaded || stamp != l->stamp) {
         memcpy(nn_session_params(n->session), params,
@@ -133,5 +142,42 @@ enum status labeller_predict(struct labeller *l, const struct frame *f, const fl
         l->loaded = params;
         l->stamp = stamp;
     }
-    return network_run(n, f, dst, err);
+    return network_run(n, f, chosen_of(l), dst, err);
+}
+
+void labeller_choose(struct labeller *l, const uint8_t *chosen)
+{
+    l->restricted = chosen != NULL;
+    if (chosen)
+        memcpy(l->chosen, chosen, (size_t)l->teacher.spec.class_count);
+}
+
+/* Softmax over the chosen classes of one pixel, in 1/255 steps; others get 0. */
+static void soft_pixel(const float *logits, int64_t stride, int class_count, const uint8_t *chosen,
+                       uint8_t *probs)
+{
+    float largest = -INFINITY, e[CLASSES_MAX], sum = 0;
+    for (int k = 0; k < class_count; k++)
+        if ((!chosen || chosen[k]) && logits[k * stride] > largest)
+            largest = logits[k * stride];
+    for (int k = 0; k < class_count; k++) {
+        e[k] = !chosen || chosen[k] ? expf(logits[k * stride] - largest) : 0;
+        sum += e[k];
+    }
+    for (int k = 0; k < class_count; k++)
+        probs[k] = (uint8_t)(255.0f * e[k] / sum + 0.5f);
+}
+
+void labeller_soft(struct labeller *l, int width, int height, uint8_t *probs)
+{
+    const struct segment_spec *spec = &l->teacher.spec;
+    struct nn_view out = nn_session_output(l->teacher.session, 0);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            int64_t sy = ((int64_t)y * 2 + 1) * spec->out_height / (2 * height);
+            int64_t sx = ((int64_t)x * 2 + 1) * spec->out_width / (2 * width);
+            soft_pixel(out.data + sy * out.stride[2] + sx * out.stride[3], out.stride[1],
+                       spec->class_count, chosen_of(l),
+                       probs + (size_t)(y * width + x) * (size_t)spec->class_count);
+        }
 }

@@ -24,9 +24,17 @@ void labeller_close(struct labeller **l);
 const struct segment_spec *labeller_student_spec(const struct labeller *l);
 const struct segment_spec *labeller_teacher_spec(const struct labeller *l);
 
+/* Classes that teacher and student may answer with: chosen[class_count], nonzero for yes; NULL: all
+ * (the default). As AMS: the video's own classes. Copied. */
+void labeller_choose(struct labeller *l, const uint8_t *chosen);
+
 /* Teacher's classes of a frame of any size, resized to dst's size (dst allocated). */
 enum status labeller_teach(struct labeller *l, const struct frame *f, struct label_map *dst,
                            struct error *err);
+
+/* The teacher's probabilities over the chosen classes for the frame of the last labeller_teach, in
+ * 1/255 steps, at the centres of width x height cells: probs[height][width][class_count]. */
+void labeller_soft(struct labeller *l, int width, int height, uint8_t *probs);
 
 /* The student's classes under `params` (nn_model_param_count floats, NULL: the file's own),
  * likewise. The same pointer twice in a row does not reload the weights: stamp tells values apart

@@ -1,0 +1,167 @@
+/* report.c - numbers to text and JSON; the chart is plot.c's. */
+#include "eval/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "eval/plot.h"
+
+static const struct eval_mode_result *find(const struct eval_result *r, enum eval_mode mode)
+{
+    for (size_t i = 0; i < r->mode_count; i++)
+        if (r->modes[i].mode == mode)
+            return &r->modes[i];
+    return NULL;
+}
+
+double report_gap_closed(const struct eval_result *r, const struct eval_mode_result *mode)
+{
+    const struct eval_mode_result *none = find(r, EVAL_NONE);
+    if (!none)
+        return NAN;
+    const struct eval_score *a = &mode->after_warm_up, *b = &none->after_warm_up;
+    if (!isnan(b->miou_truth))
+        return (a->miou_truth - b->miou_truth) / (b->teacher_truth - b->miou_truth);
+    return (a->miou_teacher - b->miou_teacher) / (1.0 - b->miou_teacher);
+}
+
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static void set_score(json_t *o, const struct eval_score *s)
+{
+    json_object_set_new(o, "frames", json_integer((json_int_t)s->frames));
+    json_object_set_new(o, "miou_teacher", number(s->miou_teacher));
+    json_object_set_new(o, "miou_truth", number(s->miou_truth));
+    json_object_set_new(o, "teacher_truth", number(s->teacher_truth));
+}
+
+static json_t *series_json(const struct eval_mode_result *m)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->series_count; i++) {
+        json_t *p = json_object();
+        json_object_set_new(p, "t_s", number(m->series[i].t_s));
+        json_object_set_new(p, "miou_teacher", number(m->series[i].miou_teacher));
+        json_object_set_new(p, "miou_truth", number(m->series[i].miou_truth));
+        json_array_append_new(list, p);
+    }
+    return list;
+}
+
+static json_t *mode_json(const struct eval_result *r, const struct eval_mode_result *m)
+{
+    json_t *o = json_object(), *late = json_object();
+    json_object_set_new(o, "mode", json_string(eval_mode_name(m->mode)));
+    set_score(o, &m->whole);
+    json_object_set_new(o, "uplink_kbps", number(m->uplink_kbps));
+    json_object_set_new(o, "downlink_kbps", number(m->downlink_kbps));
+    json_object_set_new(o, "phases", json_integer((json_int_t)m->phases));
+    json_object_set_new(o, "train_steps", json_integer((json_int_t)m->train_steps));
+    json_object_set_new(o, "rejected", json_integer((json_int_t)m->rejected));
+    json_object_set_new(o, "deltas", json_integer((json_int_t)m->deltas));
+    set_score(late, &m->after_warm_up);
+    json_object_set_new(late, "gap_closed", number(report_gap_closed(r, m)));
+    json_object_set_new(o, "after_60s", late);
+    json_object_set_new(o, "series", series_json(m));
+    return o;
+}
+
+json_t *report_json(const struct eval_result *r)
+{
+    json_t *o = json_object(), *modes = json_array();
+    if (!o || !modes) {
+        json_decref(o);
+        json_decref(modes);
+        return NULL;
+    }
+    json_object_set_new(o, "duration_s", number(r->duration_s));
+    for (size_t i = 0; i < r->mode_count; i++)
+        json_array_append_new(modes, mode_json(r, &r->modes[i]));
+    json_object_set_new(o, "modes", modes);
+    return o;
+}
+
+/* "49.9", or "-" where there is nothing to say. */
+static void put_percent(struct buf *out, double v)
+{
+    if (isfinite(v))
+        buf_printf(out, "%8.1f", 100.0 * v);
+    else
+        buf_printf(out, "%8s", "-");
+}
+
+static void put_row(const struct eval_result *r, const struct eval_mode_result *m, struct buf *out)
+{
+    buf_printf(out, "%-9s%8llu", eval_mode_name(m->mode), (unsigned long long)m->whole.frames);
+    put_percent(out, m->whole.miou_teacher);
+    put_percent(out, m->whole.miou_truth);
+    put_percent(out, m->after_warm_up.miou_teacher);
+    put_percent(out, m->after_warm_up.miou_truth);
+    put_percent(out, m->mode == EVAL_NONE ? NAN : report_gap_closed(r, m));
+    buf_printf(out, "%9.1f%9.1f%8llu%8llu%8llu\n", m->uplink_kbps, m->downlink_kbps,
+               (unsigned long long)m->phases, (unsigned long long)m->train_steps,
+               (unsigned long long)m->rejected);
+}
+
+void report_table(const struct eval_result *r, struct buf *out)
+{
+    buf_printf(out, "                 mIoU %%, whole    mIoU %%, after 60 s     gap    kbit/s\n");
+    buf_printf(out, "mode       frames teacher   truth teacher   truth  closed%%       up     down"
+                    "  phases   steps rejected\n");
+    for (size_t i = 0; i < r->mode_count; i++)
+        put_row(r, &r->modes[i], out);
+    if (r->mode_count > 0 && isfinite(r->modes[0].whole.teacher_truth)) {
+        buf_printf(out, "%-9s%8s%8s", "(teacher)", "", "");
+        put_percent(out, r->modes[0].whole.teacher_truth);
+        buf_printf(out, "%8s", "");
+        put_percent(out, r->modes[0].after_warm_up.teacher_truth);
+        buf_printf(out, "\n");
+    }
+}
+
+/* One line a mode, against ground truth where there is any. */
+static enum status draw(const struct eval_result *r, double *values, const char *title,
+                        struct buf *out, struct error *err)
+{
+    bool truth = r->mode_count > 0 && isfinite(r->modes[0].whole.miou_truth);
+    struct plot_series series[EVAL_MODE_COUNT];
+    for (size_t i = 0; i < r->mode_count; i++) {
+        const struct eval_mode_result *m = &r->modes[i];
+        double *x = values, *y = values + m->series_count;
+        values = y + m->series_count;
+        for (size_t k = 0; k < m->series_count; k++) {
+            x[k] = m->series[k].t_s;
+            y[k] = 100 * (truth ? m->series[k].miou_truth : m->series[k].miou_teacher);
+        }
+        series[i] = (struct plot_series){eval_mode_name(m->mode), x, y, m->series_count};
+    }
+    struct plot_options o;
+    plot_options_init(&o);
+    o.title = title;
+    o.y_label =
+        truth ? "mIoU % against ground truth, last 10 s" : "mIoU % against the teacher, last 10 s";
+    return plot_png(series, (int)r->mode_count, &o, out, err);
+}
+
+enum status report_plot(const struct eval_result *r, const char *title, const char *path,
+                        struct error *err)
+{
+    size_t points = 0;
+    for (size_t i = 0; i < r->mode_count; i++)
+        points += r->modes[i].series_count;
+    double *values = calloc(points ? 2 * points : 1, sizeof *values);
+    if (!values)
+        return error_set(err, ST_NOMEM, "no memory for the chart");
+    struct buf png;
+    buf_init(&png);
+    enum status st = draw(r, values, title, &png, err);
+    if (st == ST_OK)
+        st = file_write(path, png.data, png.size_bytes, err);
+    buf_clear(&png);
+    free(values);
+    return st;
+}
