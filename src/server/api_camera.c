@@ -97,7 +97,7 @@ static void join(struct request *r, const struct hello *h, struct reply *out)
     struct error err = {0};
     enum status st = store_camera_hello(s->store, &c, &is_new, &err);
     if (st != ST_OK) {
-        reply_status(out, st, &err);
+        reply_status(out, st == ST_LIMIT ? ST_DENIED : st, &err);
         return;
     }
     server_event(s, c.id, is_new ? "camera_joined" : "camera_back",
@@ -138,8 +138,10 @@ static enum status check_chunk(const struct request *r, uint64_t seq, struct err
 {
     struct chunk c;
     enum status st = chunk_parse(r->body.data, r->body.size_bytes, &c, err);
+    if (st == ST_LIMIT)
+        return ST_FORMAT; /* of the format, not of this server's disk */
     if (st != ST_OK)
-        return st == ST_NOMEM ? st : error_set(err, ST_FORMAT, "%s", err->message);
+        return st;
     if (strcmp(c.camera, r->args[0]) != 0 || c.seq != seq)
         return error_set(err, ST_FORMAT, "the chunk is number %llu of '%s', the path says another",
                          (unsigned long long)c.seq, c.camera);

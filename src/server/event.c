@@ -44,6 +44,9 @@ void server_event(struct server *s, const char *camera, const char *kind, json_t
     json_object_set_new(members, "reason", json_string(text));
     put(s, camera, kind, members);
     json_decref(members);
+    for (char *c = text; *c; c++)
+        if (*c == '"')
+            *c = '\'';
     /* "labelled" comes every few seconds for every camera. */
     log_write(strcmp(kind, "labelled") == 0 ? LOG_DEBUG : LOG_INFO, kind, "camera=%s reason=\"%s\"",
               camera[0] ? camera : "-", text);

@@ -282,7 +282,6 @@ static struct MHD_Daemon *start(struct http *h, const struct sockaddr_storage *a
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
                      MHD_USE_POLL | MHD_USE_ERROR_LOG | (cert_pem ? MHD_USE_TLS : 0u) |
                      (at->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
-    /* The logger comes first so that it hears about the others. */
     struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert_pem},
                                    {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key_pem},
                                    {MHD_OPTION_END, 0, NULL}};
@@ -292,8 +291,7 @@ static struct MHD_Daemon *start(struct http *h, const struct sockaddr_storage *a
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)at, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->server->set.connections_max,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE,
-        THREAD_STACK_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_ARRAY,
-        cert_pem ? tls : none, MHD_OPTION_END);
+        THREAD_STACK_BYTES, MHD_OPTION_ARRAY, cert_pem ? tls : none, MHD_OPTION_END);
 }
 
 enum status http_open(struct server *s, const char *address, const char *cert_pem,

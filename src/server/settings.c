@@ -91,8 +91,8 @@ static enum status set_number(const struct setting *row, const char *value, doub
         return error_set(err, ST_INVALID, "%s takes a %s, not '%.60s'", row->name,
                          whole ? "whole number" : "number", value);
     if (v < row->min || v > row->max)
-        return error_set(err, ST_INVALID, "%s is %g to %g%s%s, not %.60s", row->name, row->min,
-                         row->max, row->unit[0] ? " " : "", row->unit, value);
+        return error_set(err, ST_INVALID, "%s is %.10g to %.10g%s%s, not %.60s", row->name,
+                         row->min, row->max, row->unit[0] ? " " : "", row->unit, value);
     *ret = v;
     return ST_OK;
 }
@@ -202,7 +202,7 @@ enum status settings_check(const struct settings *s, struct error *err)
 static void write_range(struct buf *out, const struct setting *row)
 {
     if (row->kind == SETTING_INT || row->kind == SETTING_REAL)
-        buf_printf(out, "%g..%g%s%s", row->min, row->max, row->unit[0] ? " " : "", row->unit);
+        buf_printf(out, "%.10g..%.10g%s%s", row->min, row->max, row->unit[0] ? " " : "", row->unit);
     else
         buf_printf(out, "%s", row->kind == SETTING_BOOL ? "true or false" : "text");
 }

@@ -62,10 +62,22 @@ void worker_process_stop(struct worker_process *w)
     w->requests = requests; /* an answer to an old process's request is never taken for a new one */
 }
 
+/* The end of the connection is seen a moment before the end of the process. */
+static pid_t reap(pid_t pid, int *ret_how)
+{
+    pid_t done = 0;
+    for (int i = 0; i < 100 && done == 0; i++) {
+        done = waitpid(pid, ret_how, WNOHANG);
+        if (done == 0)
+            clock_sleep_until_us(clock_mono_us() + 10000);
+    }
+    return done;
+}
+
 static enum status fail_gone(struct worker_process *w, struct error *err)
 {
     int how;
-    pid_t done = waitpid(w->pid, &how, WNOHANG);
+    pid_t done = reap(w->pid, &how);
     if (done == w->pid) {
         w->pid = 0;
         close(w->fd);

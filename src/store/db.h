@@ -16,6 +16,7 @@ struct store {
     char dir[PATH_MAX - 256]; /* room for the longest path inside */
     struct store_options options;
     sqlite3 *db;
+    int lock_fd;              /* one process a folder */
     pthread_mutex_t lock;     /* the connection */
     pthread_mutex_t put_lock; /* one upload at a time: file and row of a number belong together */
 };

@@ -2,9 +2,13 @@
  * user_version; a newer one is refused rather than guessed at. */
 #include "store/db.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -96,12 +100,29 @@ static enum status make_folders(struct store *s, struct error *err)
     return st;
 }
 
+/* Held until the process ends or closes it, however it ends. */
+static enum status take_lock(struct store *s, struct error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/lock", s->dir);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return error_set(err, ST_IO, "cannot create %s: %s", path, strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return error_set(err, ST_CONFLICT,
+                         "the state folder %s is in use by another server; stop that one or give "
+                         "another folder",
+                         s->dir);
+    return ST_OK;
+}
+
 enum status store_open(const char *dir, const struct store_options *options, struct store **ret,
                        struct error *err)
 {
     struct store *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(err, ST_NOMEM, "no memory to open the store");
+    s->lock_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->put_lock, NULL);
     if (options)
@@ -114,6 +135,8 @@ enum status store_open(const char *dir, const struct store_options *options, str
     snprintf(s->dir, sizeof s->dir, "%.*s", (int)sizeof s->dir - 1, dir);
     if (st == ST_OK)
         st = make_folders(s, err);
+    if (st == ST_OK)
+        st = take_lock(s, err);
     if (st == ST_OK)
         st = open_database(s, err);
     if (st != ST_OK) {
@@ -129,6 +152,8 @@ void store_close(struct store **s)
     if (!s || !*s)
         return;
     sqlite3_close_v2((*s)->db);
+    if ((*s)->lock_fd >= 0)
+        close((*s)->lock_fd);
     pthread_mutex_destroy(&(*s)->lock);
     pthread_mutex_destroy(&(*s)->put_lock);
     free(*s);

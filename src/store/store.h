@@ -45,7 +45,8 @@ void store_options_init(struct store_options *o);
 
 struct store;
 
-/* Creates what is missing. ST_CONFLICT: the database is of a newer attune. */
+/* Creates what is missing. ST_CONFLICT: another process has the folder open, or the database is of
+ * a newer attune. */
 enum status store_open(const char *dir, const struct store_options *options, struct store **ret,
                        struct error *err);
 void store_close(struct store **s);

@@ -395,6 +395,14 @@ static void settings_survive_and_newer_files_are_refused(void **state)
     assert_null(f->store);
 }
 
+static void a_folder_has_one_owner(void **state)
+{
+    struct fixture *f = *state;
+    struct store *second = NULL;
+    assert_int_equal(store_open(f->dir, NULL, &second, &f->err), ST_CONFLICT);
+    assert_null(second);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -410,6 +418,7 @@ int main(void)
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),
         TEST(a_full_disk_is_said),
+        TEST(a_folder_has_one_owner),
         TEST(settings_survive_and_newer_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

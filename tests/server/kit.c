@@ -1,0 +1,244 @@
+/* The kit: networks of a few hundred weights, so that labelling and training take milliseconds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <curl/curl.h>
+
+#include "../video/pictures.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "kit.h"
+#include "nn/build.h"
+#include "uplink/chunk.h"
+#include "video/encode.h"
+
+#define AWAIT_US ((uint64_t)60 * 1000000)
+
+static void write_model(const char *path, uint64_t seed, int width)
+{
+    struct nn_build *b;
+    struct buf bytes;
+    struct error err;
+    buf_init(&bytes);
+    assert_int_equal(nn_build_open(KIT_SIDE, KIT_SIDE, seed, &b, &err), ST_OK);
+    nn_value x = nn_build_input(b);
+    x = nn_build_relu(b, nn_build_batch_norm(b, nn_build_conv(b, x, width, 3, 2, 1, 1, false)));
+    x = nn_build_conv(b, x, KIT_CLASSES, 1, 1, 1, 1, true);
+    x = nn_build_resize(b, x, KIT_SIDE, KIT_SIDE);
+    nn_build_metadata(b, "attune.task", "segment");
+    nn_build_metadata(b, "attune.classes", "road,car,sky");
+    assert_int_equal(nn_build_finish(b, x, &bytes, &err), ST_OK);
+    assert_int_equal(file_write(path, bytes.data, bytes.size_bytes, &err), ST_OK);
+    buf_clear(&bytes);
+    nn_build_close(&b);
+}
+
+struct kit *kit_open(void)
+{
+    struct kit *k = calloc(1, sizeof *k);
+    assert_non_null(k);
+    snprintf(k->dir, sizeof k->dir, "/tmp/attune-server-XXXXXX");
+    assert_non_null(mkdtemp(k->dir));
+    struct settings *s = &k->options.settings;
+    settings_init(s);
+    snprintf(s->student, sizeof s->student, "%s/student.onnx", k->dir);
+    snprintf(s->teacher, sizeof s->teacher, "%s/teacher.onnx", k->dir);
+    snprintf(s->state, sizeof s->state, "%s/state", k->dir);
+    snprintf(s->listen, sizeof s->listen, "off");
+    snprintf(s->http, sizeof s->http, "127.0.0.1:0");
+    s->disk_free_min_mb = 0;
+    write_model(s->student, 1, 4);
+    write_model(s->teacher, 2, 8);
+    struct nn_model *m;
+    assert_int_equal(nn_model_open(s->student, NULL, &m, NULL), ST_OK);
+    memcpy(k->identity_hex, nn_model_identity_hex(m), 65);
+    nn_model_close(&m);
+    return k;
+}
+
+void kit_start(struct kit *k)
+{
+    struct error err = {0};
+    if (server_open(&k->options, &k->server, &err) != ST_OK)
+        fail_msg("%s", err.message);
+}
+
+void kit_stop(struct kit *k)
+{
+    server_close(&k->server);
+}
+
+void kit_close(struct kit **ptr)
+{
+    char command[128];
+    kit_stop(*ptr);
+    snprintf(command, sizeof command, "rm -rf %s", (*ptr)->dir);
+    assert_int_equal(system(command), 0);
+    free(*ptr);
+    *ptr = NULL;
+}
+
+static size_t on_body(char *data, size_t one, size_t n, void *context)
+{
+    (void)one;
+    buf_put(context, data, n);
+    return n;
+}
+
+static size_t on_header(char *data, size_t one, size_t n, void *context)
+{
+    (void)one;
+    struct answer *a = context;
+    size_t at = strlen(a->headers);
+    if (at + n < sizeof a->headers) {
+        memcpy(a->headers + at, data, n);
+        a->headers[at + n] = '\0';
+    }
+    return n;
+}
+
+void kit_ask(struct kit *k, const char *method, const char *path, const void *body, size_t n,
+             struct answer *a)
+{
+    char url[512];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server_http_port(k->server), path);
+    CURL *c = curl_easy_init();
+    assert_non_null(c);
+    a->body.size_bytes = 0;
+    a->headers[0] = '\0';
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, &a->body);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
+    if (body) {
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)n);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
+    }
+    CURLcode code = curl_easy_perform(c);
+    /* A refused body may break the connection after the answer is there. */
+    if (code != CURLE_OK && code != CURLE_SEND_ERROR)
+        fail_msg("%s %s: %s", method, path, curl_easy_strerror(code));
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a->status);
+    curl_easy_cleanup(c);
+    buf_put_u8(&a->body, 0);
+    a->body.size_bytes--;
+}
+
+void answer_clear(struct answer *a)
+{
+    buf_clear(&a->body);
+}
+
+json_t *kit_json(struct kit *k, const char *path, long status)
+{
+    struct answer a = {0};
+    kit_ask(k, "GET", path, NULL, 0, &a);
+    if (a.status != status)
+        fail_msg("GET %s: %ld instead of %ld: %s", path, a.status, status,
+                 (const char *)a.body.data);
+    json_t *value = json_loadb((const char *)a.body.data, a.body.size_bytes, 0, NULL);
+    assert_non_null(value);
+    answer_clear(&a);
+    return value;
+}
+
+void kit_hello(struct kit *k, const char *camera)
+{
+    struct answer a = {0};
+    char path[128], body[512];
+    snprintf(path, sizeof path, "/v1/cameras/%s/hello", camera);
+    int n = snprintf(body, sizeof body,
+                     "{\"student\":\"%s\",\"task\":\"segment\",\"width\":48,\"height\":32,"
+                     "\"fps\":30,\"version\":0}",
+                     k->identity_hex);
+    kit_ask(k, "POST", path, body, (size_t)n, &a);
+    if (a.status != 200)
+        fail_msg("hello: %ld %s", a.status, (const char *)a.body.data);
+    answer_clear(&a);
+}
+
+long kit_put(struct kit *k, const char *camera, uint64_t seq, const struct buf *chunk)
+{
+    struct answer a = {0};
+    char path[160];
+    snprintf(path, sizeof path, "/v1/cameras/%s/chunks/%llu", camera, (unsigned long long)seq);
+    kit_ask(k, "PUT", path, chunk->data, chunk->size_bytes, &a);
+    answer_clear(&a);
+    return a.status;
+}
+
+void kit_chunk(const char *camera, uint64_t seq, int count, uint64_t t_us, uint64_t version,
+               struct buf *out)
+{
+    struct frame frames[CHUNK_FRAMES_MAX];
+    struct clip clip;
+    struct clip_options o;
+    struct chunk c = {.seq = seq,
+                      .width = 48,
+                      .height = 32,
+                      .count = count,
+                      .sampling_fps = 1,
+                      .codec = CHUNK_H264};
+    struct error err = {0};
+    snprintf(c.camera, sizeof c.camera, "%s", camera);
+    for (int i = 0; i < count; i++) {
+        frame_init(&frames[i]);
+        draw_picture(&frames[i], c.width, c.height, (int)seq * 10 + i);
+        c.t_us[i] = t_us + (uint64_t)i * 1000000;
+        c.version[i] = version;
+    }
+    clip_init(&clip);
+    clip_options_init(&o);
+    o.bytes_max = 65536;
+    if (clip_encode(frames, count, &o, &clip, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(clip.count, count);
+    c.payload = clip.bytes.data;
+    c.payload_bytes = clip.bytes.size_bytes;
+    out->size_bytes = 0;
+    if (chunk_encode(&c, out, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    clip_clear(&clip);
+    for (int i = 0; i < count; i++)
+        frame_clear(&frames[i]);
+}
+
+/* 0: not among those that are there now; *after moves on. */
+static uint64_t look_for(struct kit *k, const char *kind, uint64_t *after)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/v1/events?format=json&limit=1000&after=%llu",
+             (unsigned long long)*after);
+    json_t *all = kit_json(k, path, 200), *e;
+    size_t i;
+    uint64_t found = 0;
+    json_array_foreach(json_object_get(all, "events"), i, e)
+    {
+        *after = (uint64_t)json_integer_value(json_object_get(e, "id"));
+        if (!found && strcmp(json_string_value(json_object_get(e, "kind")), kind) == 0)
+            found = *after;
+    }
+    json_decref(all);
+    return found;
+}
+
+uint64_t kit_await(struct kit *k, const char *kind, uint64_t after)
+{
+    uint64_t start_us = clock_mono_us(), found;
+    while ((found = look_for(k, kind, &after)) == 0) {
+        if (clock_mono_us() - start_us > AWAIT_US)
+            fail_msg("no event '%s' came", kind);
+        clock_sleep_until_us(clock_mono_us() + 10000);
+    }
+    return found;
+}

@@ -1,0 +1,49 @@
+/* kit.h - a real server on a loopback port with tiny networks, and what a camera would send it. */
+#ifndef ATTUNE_TESTS_SERVER_KIT_H
+#define ATTUNE_TESTS_SERVER_KIT_H
+
+#include <jansson.h>
+
+#include "server/node.h"
+#include "server/server.h"
+
+#define KIT_SIDE 32
+#define KIT_CLASSES 3
+
+struct kit {
+    char dir[64];
+    struct server_options options; /* change, then kit_start */
+    struct server *server;
+    char identity_hex[65]; /* of the student */
+};
+
+/* Makes a folder with student.onnx and teacher.onnx; HTTP on a free port, no HTTPS. */
+struct kit *kit_open(void);
+void kit_close(struct kit **k);
+void kit_start(struct kit *k); /* fails the test when it does not */
+void kit_stop(struct kit *k);
+
+struct answer {
+    long status;
+    struct buf body;    /* NUL-terminated beyond size_bytes */
+    char headers[2048]; /* as received */
+};
+
+/* method, path with query, body (NULL: none). The answer is cleared first; zero it once. */
+void kit_ask(struct kit *k, const char *method, const char *path, const void *body, size_t n,
+             struct answer *a);
+void answer_clear(struct answer *a);
+
+/* Shorthands that also check the status. */
+json_t *kit_json(struct kit *k, const char *path, long status);
+void kit_hello(struct kit *k, const char *camera);
+long kit_put(struct kit *k, const char *camera, uint64_t seq, const struct buf *chunk);
+
+/* A chunk of `count` pictures, one a second from t_us on. */
+void kit_chunk(const char *camera, uint64_t seq, int count, uint64_t t_us, uint64_t version,
+               struct buf *out);
+
+/* Reads events after `after` until one of `kind` comes (bounded); returns its id. */
+uint64_t kit_await(struct kit *k, const char *kind, uint64_t after);
+
+#endif
