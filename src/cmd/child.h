@@ -1,0 +1,48 @@
+/* child.h - the programs that `attune demo` runs: started with pipes, watched, stopped in order.
+ *
+ * Owns:    a struct child its process and the reading end of its standard output.
+ * Threads: one.
+ * Errors:  ST_IO when a process cannot be started.
+ */
+#ifndef ATTUNE_CMD_CHILD_H
+#define ATTUNE_CMD_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+#define CHILD_LINE_BYTES_MAX 8192
+
+struct child {
+    pid_t pid;       /* 0: none, or reaped */
+    int out_fd;      /* its standard output, non-blocking; -1: closed */
+    int wait_status; /* as of waitpid, once reaped */
+    char line[CHILD_LINE_BYTES_MAX];
+    size_t filled_bytes;
+    bool overlong; /* the present line is dropped */
+};
+
+void child_init(struct child *c);
+
+/* Runs this very program with argv (argv[0] included, NULL at the end). Its standard error goes to
+ * log_path. It gets SIGTERM when we die, and no signals of our terminal. */
+enum status child_start(struct child *c, char *const *argv, const char *log_path,
+                        struct error *err);
+
+/* Calls on_line for each whole line (without its end) that is there; does not wait. */
+void child_read_lines(struct child *c, void (*on_line)(void *context, const char *line),
+                      void *context);
+
+/* True while it runs; reaps it when it does not. */
+bool child_runs(struct child *c);
+
+/* SIGTERM; SIGKILL when it still runs after grace_us. Reads its lines meanwhile. */
+void child_stop(struct child *c, uint64_t grace_us,
+                void (*on_line)(void *context, const char *line), void *context);
+
+/* Closes the pipe; the process must have ended. */
+void child_clear(struct child *c);
+
+#endif
