@@ -247,17 +247,7 @@ static void take_header(struct cursor *in, struct delta_info *info, uint8_t *ret
     info->result_crc32 = cursor_u32(in);
 }
 
-static bool header_is_sound(const struct delta_info *info, uint8_t flags)
-{
-    return !(flags & ~FLAG_STATISTICS) && info->step_log2 >= DELTA_STEP_MIN &&
-           info->step_log2 <= DELTA_STEP_FLOAT16 && info->versions.base < info->versions.new &&
-           info->trainable_count > 0 && info->trainable_count <= DELTA_PARAMS_MAX &&
-           info->stat_count <= DELTA_PARAMS_MAX && info->tensor_count > 0 &&
-           info->tensor_count <= DELTA_TENSORS_MAX && info->value_count <= info->trainable_count &&
-           (info->statistics || info->stat_bytes == 0);
-}
-
-/* counts: at most counts_max are written, all are summed. */
+/* At most counts_max are written, all are summed and checked. */
 static bool take_counts(const struct delta_info *info, const uint8_t *bytes, uint32_t *counts,
                         uint32_t counts_max)
 {
@@ -271,6 +261,16 @@ static bool take_counts(const struct delta_info *info, const uint8_t *bytes, uin
             counts[t] = count;
     }
     return !in.failed && in.left_bytes == 0 && sum == info->value_count;
+}
+
+static bool header_is_sound(const struct delta_info *info, uint8_t flags)
+{
+    return !(flags & ~FLAG_STATISTICS) && info->step_log2 >= DELTA_STEP_MIN &&
+           info->step_log2 <= DELTA_STEP_FLOAT16 && info->versions.base < info->versions.new &&
+           info->trainable_count > 0 && info->trainable_count <= DELTA_PARAMS_MAX &&
+           info->stat_count <= DELTA_PARAMS_MAX && info->tensor_count > 0 &&
+           info->tensor_count <= DELTA_TENSORS_MAX && info->value_count <= info->trainable_count &&
+           (info->statistics || info->stat_bytes == 0);
 }
 
 static enum status open_delta(const void *bytes, size_t n, struct delta_info *info,
@@ -300,7 +300,8 @@ static enum status open_delta(const void *bytes, size_t n, struct delta_info *in
     s->mask = cursor_take(&in, info->mask_bytes);
     s->values = cursor_take(&in, info->value_bytes);
     s->stats = cursor_take(&in, info->stat_bytes);
-    if (in.failed || in.left_bytes != TRAILER_BYTES || !header_is_sound(info, flags))
+    if (in.failed || in.left_bytes != TRAILER_BYTES || !header_is_sound(info, flags) ||
+        !take_counts(info, s->counts, NULL, 0))
         return torn(err);
     return ST_OK;
 }
@@ -313,9 +314,6 @@ enum status delta_info_read(const void *bytes, size_t n, struct delta_info *ret,
     enum status st = open_delta(bytes, n, &info, &s, err);
     if (st != ST_OK)
         return st;
-    /* Twice: once to check, once to write, for nothing is written on failure. */
-    if (!take_counts(&info, s.counts, NULL, 0))
-        return torn(err);
     if (counts)
         take_counts(&info, s.counts, counts, counts_max);
     *ret = info;
@@ -401,7 +399,8 @@ static enum status decode(const struct delta_model *m, const struct delta_info *
     if (!d->params || !d->mask || !d->counts)
         return error_set(err, ST_NOMEM, "no memory to decode a model update");
     memcpy(d->params, base, total_count(m) * sizeof *d->params);
-    if (!take_counts(info, s->counts, d->counts, info->tensor_count) || !counts_fit(m, d->counts))
+    take_counts(info, s->counts, d->counts, info->tensor_count);
+    if (!counts_fit(m, d->counts))
         return torn(err);
     enum status st = decode_sections(m, info, s, base, d, err);
     if (st == ST_OK && file_crc32(d->params, total_count(m) * 4) != info->result_crc32)
