@@ -254,6 +254,17 @@ static void reply_update(struct request *r, uint64_t have, uint64_t version, str
                   err.message);
 }
 
+/* The camera runs `have` from now on: said before waiting, so that the page need not wait too. */
+static void note_version(struct server *s, const char *camera, uint64_t have)
+{
+    struct store_camera c;
+    struct error err = {0};
+    if (store_camera_get(s->store, camera, &c, NULL) != ST_OK || c.camera_version == have)
+        return;
+    if (store_camera_update(s->store, camera, have, 0, clock_wall_us(), &err) != ST_OK)
+        log_write(LOG_WARN, "version not noted", "camera=%s why=\"%s\"", camera, err.message);
+}
+
 /* Until the camera's version differs from have; ST_AGAIN after the time. */
 static enum status wait_version(struct request *r, uint64_t have, uint64_t until_us,
                                 uint64_t *ret_version, struct error *err)
@@ -284,6 +295,7 @@ void api_updates(struct request *r, struct reply *out)
         return;
     struct error err = {0};
     uint64_t until_us = clock_mono_us() + wait_s * 1000000;
+    note_version(r->server, r->args[0], have);
     enum status st = wait_version(r, have, until_us, &version, &err);
     if (wait_s > 0)
         http_wait_end(r->server);

@@ -6,7 +6,7 @@
 
 #include "server/http.h"
 
-#define POLICY "default-src 'self'; style-src 'self' 'unsafe-inline'"
+#define POLICY "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 
 void api_asset(struct request *r, struct reply *out)
 {

@@ -27,7 +27,7 @@ struct request {
 
 struct reply_header {
     const char *name; /* a literal */
-    char value[64];
+    char value[160];
 };
 
 struct reply {
