@@ -113,6 +113,10 @@ KERNEL_INLINE void square(const struct copy *c, const float *restrict x, float *
 
 static void copy_squares(const struct copy *c, const float *x, float *y, bool add)
 {
+    if (!add && c->x_row == 1 && c->y_column == 1) {
+        kernel_transpose(x, c->x_column, y, c->y_row, c->columns, c->rows);
+        return;
+    }
     for (int64_t r = 0; r < c->rows; r += SQUARE)
         for (int64_t i = 0; i < c->columns; i += SQUARE) {
             const float *from = x + r * c->x_row + i * c->x_column;

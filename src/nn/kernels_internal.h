@@ -96,4 +96,8 @@ static inline int64_t kernel_column_stride(const struct kernel_walk *w, int oper
 /* Adds to offset[operands] the place of the flat index over the walk's first `rank` dimensions. */
 void kernel_walk_offset(const struct kernel_walk *w, int rank, int64_t flat, int64_t *offset);
 
+/* y[c * y_step + r] = x[r * x_step + c] for r < rows, c < columns; x and y apart. */
+void kernel_transpose(const float *x, int64_t x_step, float *y, int64_t y_step, int64_t rows,
+                      int64_t columns);
+
 #endif

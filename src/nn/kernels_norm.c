@@ -260,34 +260,63 @@ KERNEL_CLONES static void softmax_lanes(const float *x, float *y, int64_t n, int
             y[i * stride + k] *= sum[k];
 }
 
-/* One dense row of n. */
+/* One dense row of n; the sum in sixteen lanes. */
 KERNEL_CLONES static void softmax_row(const float *x, float *y, int64_t n)
 {
     float top = x[0];
-    double sum = 0;
     for (int64_t i = 1; i < n; i++)
         top = x[i] > top ? x[i] : top;
     KERNEL_IVDEP
     for (int64_t i = 0; i < n; i++)
         y[i] = kernel_expf(x[i] - top);
-    for (int64_t i = 0; i < n; i++)
+    double lane[16] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int k = 0; k < 16; k++)
+            lane[k] += (double)y[i + k];
+    for (; i < n; i++)
         sum += (double)y[i];
+    for (int k = 0; k < 16; k++)
+        sum += lane[k];
     float scale = (float)(1.0 / sum);
-    for (int64_t i = 0; i < n; i++)
+    for (i = 0; i < n; i++)
         y[i] *= scale;
+}
+
+/* Dense rows of few: turned in a tile, so that lanes are rows. */
+#define SOFTMAX_FEW 64
+
+static void softmax_rows(const float *x, float *y, int64_t n, int64_t rows)
+{
+    float tile[SOFTMAX_FEW * SOFTMAX_LANES];
+    kernel_transpose(x, n, tile, SOFTMAX_LANES, rows, n);
+    softmax_lanes(tile, tile, n, SOFTMAX_LANES, rows);
+    kernel_transpose(tile, SOFTMAX_LANES, y, n, n, rows);
+}
+
+static void softmax_dense(const float *x, float *y, int64_t outer, int64_t n)
+{
+    int64_t step = n <= SOFTMAX_FEW ? SOFTMAX_LANES : 1;
+#pragma omp parallel for schedule(static) if (outer * n > KERNEL_PARALLEL_MIN)
+    for (int64_t o = 0; o < outer; o += step)
+        if (step > 1)
+            softmax_rows(x + o * n, y + o * n, n, kernel_min(step, outer - o));
+        else
+            softmax_row(x + o * n, y + o * n, n);
 }
 
 void kernel_softmax(const float *x, float *y, int64_t outer, int64_t n, int64_t inner)
 {
-#pragma omp parallel for schedule(static) if (outer * n * inner > KERNEL_PARALLEL_MIN)
-    for (int64_t o = 0; o < outer; o++) {
-        const float *from = x + o * n * inner;
-        float *to = y + o * n * inner;
-        if (inner == 1)
-            softmax_row(from, to, n);
-        for (int64_t k = 0; inner > 1 && k < inner; k += SOFTMAX_LANES)
-            softmax_lanes(from + k, to + k, n, inner, kernel_min(SOFTMAX_LANES, inner - k));
+    if (inner == 1) {
+        softmax_dense(x, y, outer, n);
+        return;
     }
+#pragma omp parallel for schedule(static) if (outer * n * inner > KERNEL_PARALLEL_MIN)
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t k = 0; k < inner; k += SOFTMAX_LANES) {
+            int64_t at = o * n * inner + k;
+            softmax_lanes(x + at, y + at, n, inner, kernel_min(SOFTMAX_LANES, inner - k));
+        }
 }
 
 /* gx = y * (gy - sum(gy * y)). */

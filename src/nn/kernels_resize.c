@@ -2,8 +2,9 @@
  *
  * Indices and weights of both axes are tables made once. Coordinates follow the operator's
  * definition in float32 arithmetic, in the order in which ONNX Runtime evaluates it, so that ties
- * and scales such as 1/3 land on the same pixel. The gradient is gathered: each input row adds up
- * the output rows that read it, which needs no atomics and has one order.
+ * and scales such as 1/3 land on the same pixel. Rows are blended first, in long vector loops, then
+ * columns. The gradient is gathered: each input row adds up the output rows that read it, which
+ * needs no atomics and has one order.
  */
 #include "nn/kernels_internal.h"
 
@@ -131,33 +132,89 @@ void kernel_resize_clear(struct kernel_resize *r)
     axis_clear(&r->w);
 }
 
-/* ---- forward -------------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
-/* One output row of C channels a pixel, from the two input rows x0 and x1 with weight v for x1. */
-KERNEL_CLONES static void linear_row(const struct kernel_resize_axis *w, const float *x0,
-                                     const float *x1, float v, float *y, int64_t channels)
+/* Both directions first add up whole rows into a scratch, then go along the width. The scratch
+ * holds a range of columns of at most CHANNELS channels. */
+#define SCRATCH 8192
+#define CHANNELS ((int64_t)1024)
+
+/* `columns` pixels of `count` channels out of `channels`. */
+struct piece {
+    int columns;
+    int64_t count, channels;
+};
+
+/* out = weight * row, += when add; out is dense. */
+KERNEL_CLONES static void blend_row(const struct piece *p, const float *row, float weight,
+                                    float *restrict out, bool add)
 {
-    for (int i = 0; i < w->out; i++) {
-        float u = w->weight[i];
-        float k00 = (1 - v) * (1 - u), k01 = (1 - v) * u, k10 = v * (1 - u), k11 = v * u;
-        const float *p00 = x0 + w->from[i] * channels, *p01 = x0 + w->to[i] * channels;
-        const float *p10 = x1 + w->from[i] * channels, *p11 = x1 + w->to[i] * channels;
-        float *restrict out = y + i * channels;
-        for (int64_t c = 0; c < channels; c++)
-            out[c] = k00 * p00[c] + k01 * p01[c] + k10 * p10[c] + k11 * p11[c];
+    bool dense = p->count == p->channels;
+    int64_t n = dense ? p->columns * p->count : p->count;
+    for (int i = 0; i < (dense ? 1 : p->columns); i++) {
+        const float *restrict from = row + i * p->channels;
+        float *restrict to = out + i * p->count;
+        if (add)
+            for (int64_t c = 0; c < n; c++)
+                to[c] += weight * from[c];
+        else
+            for (int64_t c = 0; c < n; c++)
+                to[c] = weight * from[c];
     }
 }
 
-KERNEL_CLONES static void linear_row_plain(const struct kernel_resize_axis *w, const float *x0,
-                                           const float *x1, float v, float *restrict y)
+/* ---- forward -------------------------------------------------------------------------------- */
+
+#define LANES 16
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+/* out = p a + q b over n channels; the last vector overlaps instead of leaving a rest. */
+KERNEL_INLINE void mix(const float *a, const float *b, float p, float q, float *out, int64_t n)
 {
-    const int *from = w->from, *to = w->to;
-    const float *weight = w->weight;
-    for (int i = 0; i < w->out; i++) {
-        float u = weight[i];
-        float top = (1 - u) * x0[from[i]] + u * x0[to[i]];
-        float bottom = (1 - u) * x1[from[i]] + u * x1[to[i]];
-        y[i] = (1 - v) * top + v * bottom;
+    if (n < LANES) {
+        KERNEL_IVDEP
+        for (int64_t c = 0; c < n; c++)
+            out[c] = p * a[c] + q * b[c];
+        return;
+    }
+    for (int64_t c = 0; c < n; c += LANES) {
+        int64_t at = c + LANES <= n ? c : n - LANES;
+        *(lanes *)(out + at) = p * *(const lanes *)(a + at) + q * *(const lanes *)(b + at);
+    }
+}
+
+/* Outputs [first, last) from the blended input columns, of which `base` is the first. */
+KERNEL_CLONES static void spread_columns(const struct kernel_resize_axis *w, int first, int last,
+                                         int base, const struct piece *p, const float *in, float *y)
+{
+    if (p->channels == 1) {
+        const int *from = w->from, *to = w->to;
+        for (int i = first; i < last; i++)
+            y[i] = (1 - w->weight[i]) * in[from[i] - base] + w->weight[i] * in[to[i] - base];
+        return;
+    }
+    for (int i = first; i < last; i++) {
+        float u = w->weight[i], rest = 1 - u;
+        const float *a = in + (w->from[i] - base) * p->count;
+        const float *b = in + (w->to[i] - base) * p->count;
+        mix(a, b, rest, u, y + i * p->channels, p->count);
+    }
+}
+
+/* One output row, channels of `p`, from the input rows x0 and x1 with weight v for x1. */
+static void linear_row(const struct kernel_resize_axis *w, struct piece *p, const float *x0,
+                       const float *x1, float v, float *y)
+{
+    float scratch[SCRATCH];
+    int room = (int)(SCRATCH / p->count);
+    for (int first = 0, last; first < w->out; first = last) {
+        int base = w->from[first];
+        for (last = first; last < w->out && w->to[last] < base + room; last++)
+            p->columns = w->to[last] - base + 1;
+        blend_row(p, x0 + base * p->channels, 1 - v, scratch, false);
+        if (v != 0)
+            blend_row(p, x1 + base * p->channels, v, scratch, true);
+        spread_columns(w, first, last, base, p, scratch, y);
     }
 }
 
@@ -182,10 +239,10 @@ void kernel_resize(const struct kernel_resize *r, const float *x, float *y, int6
         const float *x0 = x + (base + r->h.from[i]) * in, *x1 = x + (base + r->h.to[i]) * in;
         if (!r->linear)
             nearest_row(&r->w, x0, y + o * out, channels);
-        else if (channels == 1)
-            linear_row_plain(&r->w, x0, x1, r->h.weight[i], y + o * out);
-        else
-            linear_row(&r->w, x0, x1, r->h.weight[i], y + o * out, channels);
+        for (int64_t c = 0; r->linear && c < channels; c += CHANNELS) {
+            struct piece p = {.count = kernel_min(CHANNELS, channels - c), .channels = channels};
+            linear_row(&r->w, &p, x0 + c, x1 + c, r->h.weight[i], y + o * out + c);
+        }
     }
 }
 
@@ -198,18 +255,38 @@ KERNEL_INLINE float reader_weight(const struct kernel_resize_axis *a, int i, int
     return a->to[i] == j ? weight + a->weight[i] : weight;
 }
 
-/* gx[j] += v * sum over the outputs i that read j. */
-KERNEL_CLONES static void backward_row(const struct kernel_resize_axis *w, const float *gy,
-                                       float *gx, float v, int64_t channels)
+/* gx += what the blended output columns [first, last) read of it. */
+KERNEL_CLONES static void gather_columns(const struct kernel_resize_axis *w, int first, int last,
+                                         const struct piece *p, const float *in, float *gx)
 {
-    for (int j = 0; j < w->in; j++) {
-        float *restrict to = gx + j * channels;
-        for (int i = w->first[j]; i < w->last[j]; i++) {
-            const float *from = gy + i * channels;
-            float k = v * reader_weight(w, i, j);
-            for (int64_t c = 0; c < channels; c++)
+    for (int j = w->from[first]; j <= w->to[last - 1]; j++) {
+        float *restrict to = gx + j * p->channels;
+        int begin = w->first[j] > first ? w->first[j] : first;
+        int end = w->last[j] < last ? w->last[j] : last;
+        for (int i = begin; i < end; i++) {
+            const float *restrict from = in + (i - first) * p->count;
+            float k = reader_weight(w, i, j);
+            for (int64_t c = 0; c < p->count; c++)
                 to[c] += k * from[c];
         }
+    }
+}
+
+/* Input row j, channels of `p`, from the rows of the image that read it. */
+static void backward_row(const struct kernel_resize *r, int j, struct piece *p, const float *image,
+                         float *gx)
+{
+    float scratch[SCRATCH];
+    int room = (int)(SCRATCH / p->count);
+    if (r->h.first[j] == r->h.last[j])
+        return;
+    for (int first = 0, last; first < r->w.out; first = last) {
+        last = r->w.out - first < room ? r->w.out : first + room;
+        p->columns = last - first;
+        for (int i = r->h.first[j]; i < r->h.last[j]; i++)
+            blend_row(p, image + ((int64_t)i * r->w.out + first) * p->channels,
+                      reader_weight(&r->h, i, j), scratch, i > r->h.first[j]);
+        gather_columns(&r->w, first, last, p, scratch, gx);
     }
 }
 
@@ -219,11 +296,12 @@ void kernel_resize_backward(const struct kernel_resize *r, const float *gy, floa
     int64_t rows = images * r->h.in, in = r->w.in * channels, out = r->w.out * channels;
 #pragma omp parallel for schedule(static) if (rows * in > KERNEL_PARALLEL_MIN)
     for (int64_t o = 0; o < rows; o++) {
-        int j = (int)(o % r->h.in);
-        const float *image = gy + o / r->h.in * r->h.out * out;
         if (!add)
             memset(gx + o * in, 0, (size_t)in * sizeof(float));
-        for (int i = r->h.first[j]; i < r->h.last[j]; i++)
-            backward_row(&r->w, image + i * out, gx + o * in, reader_weight(&r->h, i, j), channels);
+        for (int64_t c = 0; c < channels; c += CHANNELS) {
+            struct piece p = {.count = kernel_min(CHANNELS, channels - c), .channels = channels};
+            backward_row(r, (int)(o % r->h.in), &p, gy + o / r->h.in * r->h.out * out + c,
+                         gx + o * in + c);
+        }
     }
 }

@@ -16,6 +16,7 @@
 
 #define LANES 32
 #define PARTS 64
+#define FEW 128 /* classes whose probabilities are turned in a scratch on the stack */
 
 typedef float lanes[LANES];
 
@@ -93,38 +94,44 @@ static struct block block_at(const struct pixels *p, int64_t index)
                           .g_stride = kernel_column_stride(w, GRAD)};
 }
 
-/* Chosen logits of a block, times scale; lanes past the last pixel repeat it. */
+KERNEL_CLONES static void scale_tile(lanes *tile, int classes, float scale)
+{
+    for (int c = 0; c < classes; c++)
+        for (int k = 0; k < LANES; k++)
+            tile[c][k] *= scale;
+}
+
+/* Chosen logits of a block, times scale; lanes past the last pixel are 0. */
 static void load_tile(const struct pixels *p, const struct block *b, float scale, lanes *tile)
 {
-    bool every = p->chosen == p->classes;
-    for (int k = 0; k < LANES; k++) {
-        const float *x = b->x + (k < b->count ? k : b->count - 1) * b->x_stride;
-        if (every && p->class_stride == 1)
-            for (int c = 0; c < p->chosen; c++)
-                tile[c][k] = scale * x[c];
-        else
-            for (int c = 0; c < p->chosen; c++)
-                tile[c][k] = scale * x[p->index[c] * p->class_stride];
-    }
+    if (b->count < LANES)
+        memset(tile, 0, (size_t)p->chosen * sizeof(lanes));
+    if (p->chosen == p->classes && p->class_stride == 1)
+        kernel_transpose(b->x, b->x_stride, tile[0], LANES, b->count, p->chosen);
+    else
+        for (int c = 0; c < p->chosen; c++)
+            for (int k = 0; k < b->count; k++)
+                tile[c][k] = b->x[p->index[c] * p->class_stride + k * b->x_stride];
+    if (scale != 1)
+        scale_tile(tile, p->chosen, scale);
 }
 
 static void store_tile(const struct pixels *p, const struct block *b, lanes *tile, bool add)
 {
     int64_t stride = p->grad_class_stride;
-    bool zero = !add && p->chosen < p->classes;
+    bool every = p->chosen == p->classes;
+    if (every && stride == 1 && !add) {
+        kernel_transpose(tile[0], LANES, b->g, b->g_stride, p->chosen, b->count);
+        return;
+    }
     for (int k = 0; k < b->count; k++) {
         float *g = b->g + k * b->g_stride;
-        for (int c = 0; zero && c < p->classes; c++)
+        for (int c = 0; !add && !every && c < p->classes; c++)
             g[c * stride] = 0;
-        if (add)
-            for (int c = 0; c < p->chosen; c++)
-                g[p->index[c] * stride] += tile[c][k];
-        else if (stride == 1 && !zero)
-            for (int c = 0; c < p->chosen; c++)
-                g[c] = tile[c][k];
-        else
-            for (int c = 0; c < p->chosen; c++)
-                g[p->index[c] * stride] = tile[c][k];
+        for (int c = 0; c < p->chosen; c++) {
+            float *to = g + p->index[c] * stride;
+            *to = add ? *to + tile[c][k] : tile[c][k];
+        }
     }
 }
 
@@ -208,46 +215,101 @@ static int64_t nearest(int64_t i, int64_t in, int64_t out)
     return (2 * i + 1) * in / (2 * out);
 }
 
-static const uint8_t *probs_of(const struct pixels *p, const struct target *t, int64_t pixel)
-{
-    int64_t x = pixel % t->out_width, y = pixel / t->out_width % t->out_height;
-    int64_t n = pixel / t->out_width / t->out_height;
-    return t->probs + ((n * t->height + nearest(y, t->height, t->out_height)) * t->width +
-                       nearest(x, t->width, t->out_width)) *
-                          p->classes;
-}
-
 /* Weight of a pixel with these probabilities: the mean of its classes' weights; 0 when masked.
  * *ret_sum: the sum of the chosen. */
 static float soft_weight(const struct pixels *p, const struct target *t, const uint8_t *q,
                          int *ret_sum)
 {
+    bool plain = !t->options || !t->options->class_weight;
+    int sum = 0;
+    if (p->chosen == p->classes)
+        for (int c = 0; c < p->classes; c++)
+            sum += q[c];
+    else
+        for (int c = 0; c < p->chosen; c++)
+            sum += q[p->index[c]];
+    *ret_sum = sum;
+    if (plain || sum == 0)
+        return sum > 0;
     float weighted = 0;
-    *ret_sum = 0;
-    for (int c = 0; c < p->chosen; c++) {
-        int v = q[p->index[c]];
-        *ret_sum += v;
-        weighted += (float)v * class_weight(t, p->index[c]);
+    for (int c = 0; c < p->chosen; c++)
+        weighted += (float)q[p->index[c]] * class_weight(t, p->index[c]);
+    return weighted / (float)sum;
+}
+
+/* The lanes' probabilities: one source pixel serves several neighbours. */
+static void find_probs(const struct pixels *p, const struct target *t, const struct block *b,
+                       const uint8_t **q)
+{
+    int64_t x = b->pixel % t->out_width, y = b->pixel / t->out_width % t->out_height;
+    int64_t n = b->pixel / t->out_width / t->out_height;
+    const uint8_t *row = NULL;
+    for (int k = 0; k < b->count; k++) {
+        if (!row)
+            row = t->probs +
+                  (n * t->height + nearest(y, t->height, t->out_height)) * t->width * p->classes;
+        q[k] = row + nearest(x, t->width, t->out_width) * p->classes;
+        if (++x < t->out_width)
+            continue;
+        x = 0;
+        row = NULL;
+        n += ++y == t->out_height;
+        y = y == t->out_height ? 0 : y;
     }
-    return *ret_sum > 0 ? weighted / (float)*ret_sum : 0;
+}
+
+/* share = share * scale + evenly, and its product with the logits. */
+KERNEL_CLONES static void finish_shares(lanes *share, lanes *tile, int classes, const float *scale,
+                                        float evenly, float *restrict score)
+{
+    for (int k = 0; k < LANES; k++)
+        score[k] = 0;
+    for (int c = 0; c < classes; c++)
+        for (int k = 0; k < LANES; k++) {
+            float v = share[c][k] * scale[k] + evenly;
+            share[c][k] = v;
+            score[k] += v * tile[c][k];
+        }
+}
+
+/* One pixel's bytes as floats. */
+KERNEL_CLONES static void widen(const uint8_t *restrict from, float *restrict to, int count)
+{
+    for (int c = 0; c < count; c++)
+        to[c] = (float)from[c];
+}
+
+static void gather_shares(const struct pixels *p, const struct block *b, const uint8_t *const *q,
+                          lanes *share)
+{
+    if (b->count < LANES)
+        memset(share, 0, (size_t)p->chosen * sizeof(lanes));
+    if (p->chosen < p->classes || p->classes > FEW) {
+        for (int k = 0; k < b->count; k++)
+            for (int c = 0; c < p->chosen; c++)
+                share[c][k] = (float)q[k][p->index[c]];
+        return;
+    }
+    float row[LANES * FEW];
+    for (int k = 0; k < b->count; k++)
+        widen(q[k], row + k * p->classes, p->classes);
+    kernel_transpose(row, p->classes, share[0], LANES, b->count, p->classes);
 }
 
 static void soft_lanes(const struct pixels *p, const struct target *t, const struct block *b,
                        lanes *tile, lanes *share, struct lane_target *ret)
 {
-    float evenly = t->smoothing / (float)p->chosen;
+    const uint8_t *q[LANES];
+    lanes scale = {0};
     memset(ret, 0, sizeof(*ret));
-    for (int k = 0; k < LANES; k++) {
-        const uint8_t *q = probs_of(p, t, b->pixel + (k < b->count ? k : 0));
+    find_probs(p, t, b, q);
+    gather_shares(p, b, q, share);
+    for (int k = 0; k < b->count; k++) {
         int sum;
-        float weight = soft_weight(p, t, q, &sum);
-        ret->weight[k] = k < b->count ? weight : 0;
-        float scale = sum > 0 ? (1 - t->smoothing) / (float)sum : 0;
-        for (int c = 0; c < p->chosen; c++) {
-            share[c][k] = (float)q[p->index[c]] * scale + evenly;
-            ret->score[k] += share[c][k] * tile[c][k];
-        }
+        ret->weight[k] = soft_weight(p, t, q[k], &sum);
+        scale[k] = sum > 0 ? (1 - t->smoothing) / (float)sum : 0;
     }
+    finish_shares(share, tile, p->chosen, scale, t->smoothing / (float)p->chosen, ret->score);
 }
 
 /* ---- cross-entropy -------------------------------------------------------------------------- */

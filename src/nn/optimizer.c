@@ -146,18 +146,22 @@ KERNEL_CLONES static void adam_run(const struct run *r, const struct constants *
     }
 }
 
-/* Stores the new values where the mask has a one; copies bits, so others keep theirs. */
-KERNEL_CLONES static void store_masked(const float *restrict from, float *restrict to,
-                                       const uint8_t *mask, int64_t count)
+/* One byte a bit: a multiplication puts a copy of the byte everywhere, of which each keeps one bit.
+ */
+KERNEL_CLONES static void spread_bits(const uint8_t *mask, uint8_t *restrict select, int64_t count)
 {
-    for (int64_t i = 0; i + 8 <= count; i += 8) {
-        int bits = mask[i >> 3];
-        for (int k = 0; k < 8; k++)
-            to[i + k] = bits >> k & 1 ? from[i + k] : to[i + k];
+    for (int64_t i = 0; i < (count + 7) / 8; i++) {
+        uint64_t bytes = mask[i] * 0x0101010101010101u & 0x8040201008040201u;
+        memcpy(select + 8 * i, &bytes, sizeof(bytes));
     }
-    for (int64_t i = count & ~(int64_t)7; i < count; i++)
-        if (mask[i >> 3] >> (i & 7) & 1)
-            to[i] = from[i];
+}
+
+/* Stores the new values where the mask has a one; a move changes no bits of the others. */
+KERNEL_CLONES static void store_selected(const float *restrict from, float *restrict to,
+                                         const uint8_t *restrict select, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] = select[i] ? from[i] : to[i];
 }
 
 static struct constants constants_of(const struct nn_optimizer *o)
@@ -184,14 +188,17 @@ static struct constants constants_of(const struct nn_optimizer *o)
 static void step_run(const struct nn_optimizer *o, const struct run *r, const struct constants *k)
 {
     float out[RUN];
+    uint8_t select[RUN];
     if (o->options.kind == NN_SGD)
         sgd_run(r, k, out);
     else
         adam_run(r, k, out);
-    if (r->mask)
-        store_masked(out, r->params, r->mask, r->count);
-    else
+    if (!r->mask) {
         memcpy(r->params, out, (size_t)r->count * sizeof(float));
+        return;
+    }
+    spread_bits(r->mask, select, r->count);
+    store_selected(out, r->params, select, r->count);
 }
 
 void nn_optimizer_step(struct nn_optimizer *o, float *params, const float *grads,

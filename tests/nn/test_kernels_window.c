@@ -163,6 +163,45 @@ static void resize_by_a_third_hits_whole_pixels(void **state)
     kernel_resize_clear(&k);
 }
 
+/* Beyond what the kernel's scratch holds at once: many channels, wide rows. */
+static void resize_in_pieces(void **state)
+{
+    (void)state;
+    const int shape[][4] = {{2, 3, 5, 1100}, {1, 2000, 3111, 7}, {3, 9000, 4000, 1}};
+    struct rng r;
+    rng_init(&r, 27, 0);
+    for (int k = 0; k < 3; k++) {
+        const int *s = shape[k];
+        struct resize_case c = {.mode = NN_RESIZE_LINEAR,
+                                .coordinates = NN_RESIZE_HALF_PIXEL,
+                                .nearest = NN_NEAREST_FLOOR,
+                                .in = {s[0], s[1]},
+                                .out = {3, s[2]},
+                                .scale = {3.0f / (float)s[0], (float)s[2] / (float)s[1]}};
+        struct kernel_resize resize = resize_open(&c);
+        int64_t in_n = (int64_t)s[0] * s[1] * s[3], out_n = (int64_t)3 * s[2] * s[3];
+        float *x = random_values(&r, in_n), *y = guarded(out_n), *gy = random_values(&r, out_n);
+        float *gx = guarded(in_n);
+        kernel_resize(&resize, x, y, 1, s[3]);
+        kernel_resize_backward(&resize, gy, gx, 1, s[3], false);
+        expect_near(dot(gy, y, out_n), dot(gx, x, in_n), 1e-4, "adjoint", k);
+        for (int64_t i = 0; i < out_n; i += 97) { /* against the definition, of a few outputs */
+            int64_t w = i / s[3] % s[2], h = i / s[3] / s[2], ch = i % s[3];
+            double at = fmax(0, fmin(coordinate(&c, 1, (int)w), s[1] - 1)), sum = 0;
+            for (int v = 0; v < s[0]; v++)
+                for (int64_t u = (int64_t)at; u <= (int64_t)at + 1 && u < s[1]; u++)
+                    sum += resize_weight(&c, 0, (int)h, v) * resize_weight(&c, 1, (int)w, (int)u) *
+                           (double)x[(v * s[1] + u) * s[3] + ch];
+            expect_near((double)y[i], sum, 1e-3, "resize", i);
+        }
+        kernel_resize_clear(&resize);
+        release(x);
+        release(y);
+        release(gy);
+        release(gx);
+    }
+}
+
 static void resize_large_is_adjoint(void **state)
 {
     (void)state;
@@ -458,6 +497,7 @@ int main(void)
         cmocka_unit_test(resize_all_modes),
         cmocka_unit_test(resize_uses_the_given_scale),
         cmocka_unit_test(resize_by_a_third_hits_whole_pixels),
+        cmocka_unit_test(resize_in_pieces),
         cmocka_unit_test(resize_large_is_adjoint),
         cmocka_unit_test(average_pools),
         cmocka_unit_test(global_average),
