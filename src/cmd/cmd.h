@@ -24,6 +24,9 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
 CMD_LIST(CMD_DECLARE)
 #undef CMD_DECLARE
 
+/* Nouns with verbs inside: what `attune model VERB` runs. */
+int cmd_model_train(int argc, char **argv);
+
 /* Prints "attune NAME: MESSAGE" on standard error and returns CMD_FAILED. */
 int cmd_fail(const char *name, const struct error *err);
 
