@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Compare one training step's gradients with PyTorch's, tensor by tensor.
 
-    tools/check_grads.py NN_RUN MODEL [--batch 2] [--bn frozen|batch] [--tolerance 1e-3]
+    tools/check_grads.py NN_RUN MODEL [--batch 2] [--bn frozen|batch] [--smooth]
 
 The ONNX graph is interpreted with PyTorch functions in float64 (and float32 for comparison), the
-cotangent of the outputs is random. The error of a tensor is its largest difference divided by its
-largest magnitude. Exit status 1 when a tensor is above the tolerance.
+cotangent of the outputs is random. The error of a tensor is the norm of the difference divided by
+its norm. A float32 run takes the other side of a few kinks (ReLU, PRelu) than the float64 one, so
+that PyTorch's own float32 error, printed beside ours, is not that of rounding alone; --smooth sets
+the slopes of PRelu to 1, which leaves no kinks. Exit status 1 when a tensor is above the tolerance.
 """
 import argparse
 import pathlib
@@ -169,7 +171,7 @@ def torch_step(model, x, cotangent, dtype, bn):
 
 
 def error_of(got, want):
-    return float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-30))
+    return float(np.linalg.norm((got - want).ravel()) / max(np.linalg.norm(want), 1e-30))
 
 
 def compare(lines, ours, exact, single, tolerance):
@@ -192,16 +194,28 @@ def compare(lines, ours, exact, single, tolerance):
     return bad == 0
 
 
+def remove_kinks(model):
+    slopes = {n.input[1] for n in model.graph.node if n.op_type == "PRelu"}
+    for i in model.graph.initializer:
+        if i.name in slopes:
+            ones = np.ones(numpy_helper.to_array(i).shape, np.float32)
+            i.CopyFrom(numpy_helper.from_array(ones, i.name))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nn_run")
     parser.add_argument("model")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--bn", choices=["frozen", "batch"], default="frozen")
-    parser.add_argument("--tolerance", type=float, default=1e-3)
+    parser.add_argument("--smooth", action="store_true")
+    parser.add_argument("--tolerance", type=float, default=0)
     args = parser.parse_args()
+    args.tolerance = args.tolerance or (1e-3 if args.smooth else 1e-2)
     torch.set_num_threads(1)
     model = onnx.load(args.model)
+    if args.smooth:
+        remove_kinks(model)
     known = {i.name for i in model.graph.initializer}
     source = [i for i in model.graph.input if i.name not in known][0]
     dims = [args.batch] + [d.dim_value for d in source.type.tensor_type.shape.dim][1:]
@@ -210,16 +224,18 @@ def main():
     probe = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]
     cotangent = rng.standard_normal([args.batch] + probe[1:]).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        path = {k: pathlib.Path(folder, k) for k in ("x", "y", "gy", "g")}
+        path = {k: pathlib.Path(folder, k) for k in ("x", "y", "gy", "g", "model")}
+        onnx.save(model, str(path["model"]))
         path["x"].write_bytes(x.tobytes())
         path["gy"].write_bytes(cotangent.tobytes())
-        run = subprocess.run([args.nn_run, "train", args.model, path["x"], path["y"],
+        run = subprocess.run([args.nn_run, "train", path["model"], path["x"], path["y"],
                               str(args.batch), args.bn, path["gy"], path["g"]], check=True,
                              capture_output=True, text=True)
         out, exact = torch_step(model, x, cotangent, torch.float64, args.bn)
-        _, single = torch_step(model, x, cotangent, torch.float32, args.bn)
+        out32, single = torch_step(model, x, cotangent, torch.float32, args.bn)
         ours = np.fromfile(path["y"], np.float32).reshape(out.shape)
-        print(f"output: relative error {error_of(ours, out):.2e}")
+        print(f"output: relative error {error_of(ours, out):.2e}, PyTorch in float32 "
+              f"{error_of(out32, out):.2e}")
         good = compare(run.stdout.splitlines(), np.fromfile(path["g"], np.float32), exact, single,
                        args.tolerance)
     sys.exit(0 if good else 1)

@@ -1,8 +1,10 @@
-/* Conv and ConvTranspose: oneDNN forward, backward by data, backward by weights, in NHWC. */
+/* Conv and ConvTranspose in NHWC: forward, backward by data, backward by weights. Each pass is
+ * oneDNN's, or that of conv_group.h where that is expected to be faster. */
 #include "nn/plan.h"
 
 #include <string.h>
 
+#include "nn/conv_group.h"
 #include "nn/kernels.h"
 
 enum { IN_X, IN_WEIGHTS, IN_BIAS };
@@ -39,6 +41,108 @@ static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
         nn_in(p, ir, IN_X)->saved = true;
 }
 
+/* --- conv_group.h's steps: operands source, weights (or their gradient), result, scratch, bias */
+
+struct group_args {
+    struct nn_window window;
+    int threads;
+    bool add;
+};
+
+static enum status run_group_forward(struct nn_step *s)
+{
+    const struct group_args *a = s->args;
+    nn_group_forward(&a->window, a->threads, s->data[3], s->data[0], s->data[1],
+                     a->window.bias ? s->data[4] : NULL, s->data[2]);
+    return ST_OK;
+}
+
+static enum status run_group_data(struct nn_step *s)
+{
+    const struct group_args *a = s->args;
+    nn_group_backward_data(&a->window, a->threads, s->data[3], s->data[0], s->data[1], s->data[2],
+                           a->add);
+    return ST_OK;
+}
+
+/* x, gy, gradient of the weights, scratch */
+static enum status run_group_weights(struct nn_step *s)
+{
+    const struct group_args *a = s->args;
+    nn_group_backward_weights(&a->window, a->threads, s->data[3], s->data[0], s->data[1],
+                              s->data[2]);
+    return ST_OK;
+}
+
+static enum status group_step(struct nn_plan *p, const struct nn_window *w, enum nn_pass pass,
+                              bool add, const int buffer[3], struct nn_step **ret,
+                              struct error *err)
+{
+    enum status (*const run[])(struct nn_step *) = {
+        [NN_PASS_FORWARD] = run_group_forward,
+        [NN_PASS_BACKWARD_DATA] = run_group_data,
+        [NN_PASS_BACKWARD_WEIGHTS] = run_group_weights,
+    };
+    int threads = p->options.threads;
+    int scratch = nn_plan_buffer(p, nn_group_scratch_bytes(w, pass, threads));
+    if (scratch < 0)
+        return error_set(err, ST_NOMEM, "out of memory while planning a session");
+    enum status st = nn_plan_step(p, run[pass], sizeof(struct group_args), ret, err);
+    if (st)
+        return st;
+    *(struct group_args *)(*ret)->args =
+        (struct group_args){.window = *w, .threads = threads, .add = add};
+    for (int i = 0; i < 3; i++)
+        nn_step_operand(*ret, buffer[i]);
+    nn_step_operand(*ret, scratch);
+    return ST_OK;
+}
+
+static enum status group_forward(struct nn_plan *p, struct nn_ir *ir, const struct nn_window *w,
+                                 struct error *err)
+{
+    struct nn_step *s;
+    enum status st = nn_plan_output(p, ir, 0, -1, err);
+    if (st)
+        return st;
+    int buffer[] = {nn_in(p, ir, IN_X)->buffer, nn_in(p, ir, IN_WEIGHTS)->buffer,
+                    nn_out(p, ir, 0)->buffer};
+    st = group_step(p, w, NN_PASS_FORWARD, false, buffer, &s, err);
+    if (!st && w->bias)
+        nn_step_operand(s, nn_in(p, ir, IN_BIAS)->buffer);
+    return st;
+}
+
+static enum status group_backward_data(struct nn_plan *p, struct nn_ir *ir,
+                                       const struct nn_window *w, int gy, struct error *err)
+{
+    struct nn_step *s;
+    int gx;
+    bool add;
+    enum status st = nn_grad_begin(p, ir->in[IN_X], true, &gx, &add, err);
+    if (st)
+        return st;
+    int buffer[] = {gy, nn_in(p, ir, IN_WEIGHTS)->buffer, gx};
+    st = group_step(p, w, NN_PASS_BACKWARD_DATA, add, buffer, &s, err);
+    return st ? st : nn_grad_done(p, ir->in[IN_X], gx, err);
+}
+
+static enum status group_backward_weights(struct nn_plan *p, struct nn_ir *ir,
+                                          const struct nn_window *w, int gy, struct error *err)
+{
+    struct nn_step *s;
+    int gw;
+    bool add;
+    enum status st = nn_grad_begin(p, ir->in[IN_WEIGHTS], false, &gw, &add, err);
+    if (st)
+        return st;
+    int buffer[] = {nn_in(p, ir, IN_X)->buffer, gy, gw};
+    st = group_step(p, w, NN_PASS_BACKWARD_WEIGHTS, false, buffer, &s, err);
+    return st ? st : nn_grad_done(p, ir->in[IN_WEIGHTS], gw, err);
+}
+
+/* --- oneDNN's steps --- */
+
 static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     const struct nn_value *x = nn_in(p, ir, IN_X), *weights = nn_in(p, ir, IN_WEIGHTS);
@@ -48,6 +152,8 @@ static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     struct nn_window w = nn_window_of(p, ir);
     struct nn_dnnl_op *op;
     struct nn_step *s;
+    if (nn_group_is_better(&w, NN_PASS_FORWARD))
+        return group_forward(p, ir, &w, err);
     enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_FORWARD, &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
@@ -70,6 +176,8 @@ static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, st
     struct nn_step *s;
     int gx;
     bool add;
+    if (nn_group_is_better(&w, NN_PASS_BACKWARD_DATA))
+        return group_backward_data(p, ir, &w, gy, err);
     enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_DATA, &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
@@ -83,6 +191,34 @@ static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, st
     return nn_grad_done(p, ir->in[IN_X], gx, err);
 }
 
+struct bias_args {
+    int64_t rows, channels;
+};
+
+static enum status run_column_sums(struct nn_step *s)
+{
+    const struct bias_args *a = s->args;
+    kernel_column_sums(s->data[0], a->rows, a->channels, s->data[1]);
+    return ST_OK;
+}
+
+static enum status backward_bias(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
+{
+    const struct nn_value *y = nn_out(p, ir, 0);
+    struct nn_step *s;
+    int gb;
+    bool add;
+    enum status st = nn_plan_step(p, run_column_sums, sizeof(struct bias_args), &s, err);
+    if (!st)
+        st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
+    if (st)
+        return st;
+    *(struct bias_args *)s->args = (struct bias_args){y->count / y->dim[1], y->dim[1]};
+    nn_step_operand(s, gy);
+    nn_step_operand(s, gb);
+    return nn_grad_done(p, ir->in[IN_BIAS], gb, err);
+}
+
 static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
 {
     const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
@@ -92,6 +228,10 @@ static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy,
     struct nn_step *s;
     int gw, gb = -1;
     bool add;
+    if (nn_group_is_better(&w, NN_PASS_BACKWARD_WEIGHTS)) {
+        enum status st = group_backward_weights(p, ir, &w, gy, err);
+        return st || !w.bias ? st : backward_bias(p, ir, gy, err);
+    }
     enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_WEIGHTS, &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
@@ -110,35 +250,6 @@ static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy,
     return st || !w.bias ? st : nn_grad_done(p, ir->in[IN_BIAS], gb, err);
 }
 
-struct bias_args {
-    int64_t rows, channels;
-};
-
-static enum status run_bias(struct nn_step *s)
-{
-    const struct bias_args *a = s->args;
-    kernel_column_sums(s->data[0], a->rows, a->channels, s->data[1]);
-    return ST_OK;
-}
-
-/* The bias alone trains. */
-static enum status backward_bias(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
-{
-    const struct nn_value *y = nn_out(p, ir, 0);
-    struct nn_step *s;
-    int gb;
-    bool add;
-    enum status st = nn_plan_step(p, run_bias, sizeof(struct bias_args), &s, err);
-    if (!st)
-        st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
-    if (st)
-        return st;
-    *(struct bias_args *)s->args = (struct bias_args){y->count / y->dim[1], y->dim[1]};
-    nn_step_operand(s, gy);
-    nn_step_operand(s, gb);
-    return nn_grad_done(p, ir->in[IN_BIAS], gb, err);
-}
-
 static enum status conv_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
@@ -146,7 +257,7 @@ static enum status conv_backward(struct nn_plan *p, struct nn_ir *ir, struct err
     enum status st = ST_OK;
     if (nn_in(p, ir, IN_WEIGHTS)->needs_grad)
         st = backward_weights(p, ir, gy, err);
-    else if (bias && bias->needs_grad)
+    else if (bias && bias->needs_grad) /* the bias alone trains */
         st = backward_bias(p, ir, gy, err);
     if (!st && nn_in(p, ir, IN_X)->needs_grad)
         st = backward_data(p, ir, gy, err);

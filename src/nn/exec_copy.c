@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "nn/kernels.h"
+#include "nn/pixels.h"
+
+/* Of a shuffle whose table is kept. */
+#define CHANNELS_MAX 65536
 
 /* y[y_offset + ...] (=, +=) x[x_offset + ...], after y was filled where fill_count > 0. */
 struct copy_args {
@@ -130,7 +134,87 @@ static enum status describe_transpose(const struct nn_plan *p, const struct nn_i
         ret->x_stride[i] = x->stride[ir->node->a.transpose.perm[i]];
     return ST_OK;
 }
-SINGLE(transpose)
+
+/* A channel shuffle: images stay where they are, their channels change places. */
+struct shuffle_args {
+    int64_t pixels;
+    int channels;
+    bool add;
+    int source[]; /* [channels] */
+};
+
+static enum status run_shuffle(struct nn_step *s)
+{
+    const struct shuffle_args *a = s->args;
+    nn_shuffle_channels(s->data[0], s->data[1], a->pixels, a->channels, a->source, a->add);
+    return ST_OK;
+}
+
+static bool is_shuffle(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
+    const int *perm = ir->node->a.transpose.perm;
+    return x->layout == NN_LAYOUT_CHANNELS_LAST && y->layout == NN_LAYOUT_CHANNELS_LAST &&
+           perm[0] == 0 && perm[x->rank - 1] == x->rank - 1 && perm[x->rank - 2] == x->rank - 2 &&
+           x->count / x->dim[0] / x->dim[x->rank - 1] / x->dim[x->rank - 2] <= CHANNELS_MAX;
+}
+
+/* Which of x's channels, in memory, is y's channel c. */
+static int source_of(const struct nn_value *x, const struct nn_value *y, const int *perm, int c)
+{
+    int64_t source = 0;
+    for (int i = 1; i < y->rank - 2; i++)
+        source += c / y->stride[i] % y->dim[i] * x->stride[perm[i]];
+    return (int)source;
+}
+
+static enum status shuffle_step(struct nn_plan *p, const struct nn_ir *ir, bool back, bool add,
+                                int from, int to, struct error *err)
+{
+    const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
+    int64_t pixels = x->dim[0] * x->dim[x->rank - 1] * x->dim[x->rank - 2];
+    int channels = (int)(x->count / pixels);
+    struct nn_step *s;
+    enum status st = nn_plan_step(
+        p, run_shuffle, sizeof(struct shuffle_args) + (size_t)channels * sizeof(int), &s, err);
+    if (st)
+        return st;
+    struct shuffle_args *a = s->args;
+    a->pixels = pixels;
+    a->channels = channels;
+    a->add = add;
+    for (int c = 0; c < channels; c++) {
+        int source = source_of(x, y, ir->node->a.transpose.perm, c);
+        a->source[back ? source : c] = back ? c : source;
+    }
+    nn_step_operand(s, from);
+    nn_step_operand(s, to);
+    return ST_OK;
+}
+
+static enum status transpose_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    if (!is_shuffle(p, ir))
+        return single_forward(p, ir, describe_transpose, err);
+    enum status st = nn_plan_output(p, ir, 0, -1, err);
+    return st ? st
+              : shuffle_step(p, ir, false, false, nn_in(p, ir, 0)->buffer, nn_out(p, ir, 0)->buffer,
+                             err);
+}
+
+static enum status transpose_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    int gx;
+    bool add;
+    if (!is_shuffle(p, ir))
+        return single_backward(p, ir, describe_transpose, err);
+    enum status st = nn_grad_begin(p, ir->in[0], true, &gx, &add, err);
+    if (!st)
+        st = shuffle_step(p, ir, true, add, nn_grad_of_output(p, ir, 0), gx, err);
+    return st ? st : nn_grad_done(p, ir->in[0], gx, err);
+}
+
+const struct nn_exec nn_exec_transpose = {NULL, transpose_forward, transpose_backward};
 
 static enum status describe_slice(const struct nn_plan *p, const struct nn_ir *ir,
                                   struct copy_args *ret, struct error *err)

@@ -1,9 +1,11 @@
-/* MatMul and Gemm: row-major products by oneDNN's sgemm. */
+/* MatMul and Gemm: row-major products by oneDNN's sgemm; products of NHWC images with a constant
+ * sparse matrix (interpolation exported as MatMul) by pixels.h. */
 #include "nn/plan.h"
 
 #include <math.h>
 
 #include "nn/kernels.h"
+#include "nn/pixels.h"
 
 /* --- MatMul: batches of [m, k] x [k, n]; each operand's batch may be broadcast --- */
 
@@ -141,9 +143,79 @@ static enum status matmul_step(struct nn_plan *p, const struct matmul_args *args
     return ST_OK;
 }
 
+/* --- sparse --- */
+
+struct sparse_args {
+    struct nn_sparse matrix;
+    int64_t rows, channels;
+};
+
+static enum status run_sparse(struct nn_step *s)
+{
+    const struct sparse_args *a = s->args;
+    nn_sparse_product(&a->matrix, s->data[0], s->data[1], a->rows, a->channels);
+    return ST_OK;
+}
+
+static void clear_sparse(void *args)
+{
+    nn_sparse_clear(&((struct sparse_args *)args)->matrix);
+}
+
+bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n)
+{
+    const struct nn_tensor *x = &g->tensors[n->input[0]], *m = &g->tensors[n->input[1]];
+    return x->rank == 4 && m->rank == 2 && m->kind == NN_TENSOR_CONSTANT &&
+           m->dim[0] == x->dim[3] && nn_sparse_pays(m->data, m->dim[0], m->dim[1]);
+}
+
+static bool is_sparse(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return nn_out(p, ir, 0)->layout == NN_LAYOUT_CHANNELS_LAST;
+}
+
+static enum status sparse_step(struct nn_plan *p, struct nn_ir *ir, bool transposed, int from,
+                               int to, struct error *err)
+{
+    const struct nn_tensor *m = &p->graph->tensors[ir->node->input[1]];
+    const struct nn_value *x = nn_in(p, ir, 0);
+    struct nn_step *s;
+    enum status st = nn_plan_step(p, run_sparse, sizeof(struct sparse_args), &s, err);
+    if (st)
+        return st;
+    struct sparse_args *a = s->args;
+    s->clear = clear_sparse;
+    a->rows = x->dim[0] * x->dim[2];
+    a->channels = x->dim[1];
+    nn_step_operand(s, from);
+    nn_step_operand(s, to);
+    return nn_sparse_init(&a->matrix, m->data, m->dim[0], m->dim[1], transposed, err);
+}
+
+static enum status sparse_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    enum status st = nn_plan_output(p, ir, 0, -1, err);
+    return st ? st
+              : sparse_step(p, ir, false, nn_in(p, ir, 0)->buffer, nn_out(p, ir, 0)->buffer, err);
+}
+
+static enum status sparse_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    int gx;
+    bool add;
+    enum status st = nn_grad_begin(p, ir->in[0], false, &gx, &add, err);
+    if (!st)
+        st = sparse_step(p, ir, true, nn_grad_of_output(p, ir, 0), gx, err);
+    return st ? st : nn_grad_done(p, ir->in[0], gx, err);
+}
+
+/* --- dense --- */
+
 static enum status matmul_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct matmul_args a;
+    if (is_sparse(p, ir))
+        return sparse_forward(p, ir, err);
     enum status st = matmul_args_of(p, ir, &a, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, -1, err);
@@ -156,6 +228,8 @@ static enum status matmul_forward(struct nn_plan *p, struct nn_ir *ir, struct er
 static enum status matmul_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct matmul_args a;
+    if (is_sparse(p, ir))
+        return sparse_backward(p, ir, err);
     enum status st = matmul_args_of(p, ir, &a, err);
     for (int k = 0; k < 2 && !st; k++) {
         const struct nn_value *x = nn_in(p, ir, k);

@@ -190,6 +190,7 @@ static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node 
     case NN_OP_GATHER:
         return x->rank == y->rank ? of_x : NN_LAYOUT_PLAIN;
     case NN_OP_MATMUL:
+        return nn_matmul_is_sparse(p->graph, n) ? of_x : NN_LAYOUT_PLAIN;
     case NN_OP_GEMM:
         return NN_LAYOUT_PLAIN;
     default:

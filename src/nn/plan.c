@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "nn/kernels.h"
+#include "nn/pixels.h"
 
 #define ALIGNMENT_BYTES 64
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
@@ -502,7 +503,7 @@ static enum status assign_offsets(struct nn_plan *p, struct error *err)
 
 static enum status arena_map(struct nn_plan *p, struct error *err)
 {
-    size_t scratch = padded(p->scratch_bytes);
+    size_t scratch = padded(p->scratch_bytes + NN_PIXELS_SLACK_BYTES);
     p->arena_map_bytes = p->arena_bytes + scratch + HUGE_PAGE_BYTES;
     void *map =
         mmap(NULL, p->arena_map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -515,7 +516,7 @@ static enum status arena_map(struct nn_plan *p, struct error *err)
     for (int i = 0; i < p->buffer_count; i++)
         if (!p->buffers[i].external && p->buffers[i].first_step >= 0)
             p->buffers[i].data = (float *)(base + p->buffers[i].offset);
-    p->scratch = scratch ? (void *)(base + p->arena_bytes) : NULL;
+    p->scratch = (void *)(base + p->arena_bytes);
     return ST_OK;
 }
 

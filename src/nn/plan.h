@@ -182,6 +182,9 @@ enum status nn_grad_share(struct nn_plan *p, int value, int buffer, bool give, s
 /* "NODE (Op): why"; returns ST_UNSUPPORTED. */
 enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const char *why);
 
+/* Whether a MatMul works on NHWC images by a sparse matrix (exec_matmul.c). */
+bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n);
+
 /* The window of a convolution or pooling node over the values of ir. */
 struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir);
 
