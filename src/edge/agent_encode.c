@@ -88,11 +88,12 @@ static enum status spool_clip(struct encoder *e, double sampling_fps, struct err
     return ST_OK;
 }
 
-static void close_chunk(struct encoder *e, uint64_t now_us)
+/* last: the agent ends, the frames so far get a whole chunk's bits. */
+static void close_chunk(struct encoder *e, uint64_t now_us, bool last)
 {
     struct agent *a = e->agent;
     struct client_settings settings = agent_settings(a);
-    double elapsed_s = (double)(now_us - e->opened_us) / 1e6;
+    double elapsed_s = last ? settings.chunk_s : (double)(now_us - e->opened_us) / 1e6;
     e->opened_us = now_us;
     if (e->count == 0)
         return;
@@ -131,7 +132,7 @@ static void gather_until_stopped(struct encoder *e)
         }
         uint64_t now_us = clock_mono_us();
         if (over || e->count == e->count_max || now_us >= e->opened_us + chunk_us)
-            close_chunk(e, now_us);
+            close_chunk(e, now_us, over);
         if (over)
             return;
     }

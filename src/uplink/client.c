@@ -27,6 +27,7 @@
 
 struct client {
     CURL *curl;
+    CURLM *multi; /* only so that client_cancel can wake a waiting request */
     struct curl_slist *headers;
     char base[URL_CHARS_MAX]; /* URL/v1/cameras/ID */
     int request_timeout_s;
@@ -81,17 +82,6 @@ static int on_rewind(void *context, curl_off_t offset, int origin)
         return CURL_SEEKFUNC_FAIL;
     c->body_sent = (size_t)offset;
     return CURL_SEEKFUNC_OK;
-}
-
-static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up)
-{
-    (void)down_total;
-    (void)down;
-    (void)up_total;
-    (void)up;
-    struct client *c = context;
-    return atomic_load(&c->cancelled);
 }
 
 static bool is_loopback(const char *host)
@@ -166,9 +156,6 @@ static void set_constants(struct client *c, const struct client_options *o)
     curl_easy_setopt(c->curl, CURLOPT_READDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_SEEKFUNCTION, on_rewind);
     curl_easy_setopt(c->curl, CURLOPT_SEEKDATA, c);
-    curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c);
     if (o->ca_path)
         curl_easy_setopt(c->curl, CURLOPT_CAINFO, o->ca_path);
     if (o->insecure) {
@@ -192,10 +179,11 @@ enum status client_open(const struct client_options *options, struct client **re
     buf_init(&c->answer);
     c->request_timeout_s = options->request_timeout_s;
     c->curl = curl_easy_init();
+    c->multi = curl_multi_init();
     /* No "Expect: 100-continue": it costs a round trip, and the server says 429 soon enough. */
     c->headers = curl_slist_append(NULL, "Expect:");
     /* And libcurl must not call JSON a web form. */
-    if (!c->curl || !c->headers || !curl_slist_append(c->headers, "Content-Type:")) {
+    if (!c->curl || !c->multi || !c->headers || !curl_slist_append(c->headers, "Content-Type:")) {
         st = error_set(err, ST_NOMEM, "no memory for a connection");
         goto out;
     }
@@ -216,6 +204,7 @@ void client_close(struct client **c)
     if (!c || !*c)
         return;
     curl_easy_cleanup((*c)->curl);
+    curl_multi_cleanup((*c)->multi);
     curl_slist_free_all((*c)->headers);
     buf_clear(&(*c)->answer);
     free(*c);
@@ -225,6 +214,7 @@ void client_close(struct client **c)
 void client_cancel(struct client *c)
 {
     atomic_store(&c->cancelled, true);
+    curl_multi_wakeup(c->multi);
 }
 
 static void count_traffic(struct client *c, bool failed)
@@ -296,6 +286,26 @@ static void set_body(struct client *c, const void *body, size_t n)
     c->body_sent = 0;
 }
 
+/* curl_easy_perform that client_cancel can end at once. */
+static CURLcode transfer(struct client *c)
+{
+    CURLcode result = CURLE_ABORTED_BY_CALLBACK;
+    if (curl_multi_add_handle(c->multi, c->curl) != CURLM_OK)
+        return CURLE_OUT_OF_MEMORY;
+    int running = 1, left;
+    while (running > 0 && !atomic_load(&c->cancelled)) {
+        if (curl_multi_perform(c->multi, &running) != CURLM_OK)
+            break;
+        if (running > 0)
+            (void)curl_multi_poll(c->multi, NULL, 0, 1000, NULL);
+    }
+    for (CURLMsg *m; (m = curl_multi_info_read(c->multi, &left));)
+        if (m->msg == CURLMSG_DONE)
+            result = m->data.result;
+    curl_multi_remove_handle(c->multi, c->curl);
+    return result;
+}
+
 /* Runs the request that is set up; *ret_http is the code of the answer, 0 for none. */
 static enum status perform(struct client *c, int wait_s, size_t answer_bytes_max, long *ret_http,
                            struct error *err)
@@ -309,7 +319,7 @@ static enum status perform(struct client *c, int wait_s, size_t answer_bytes_max
     *ret_http = 0;
     if (atomic_load(&c->cancelled))
         return transport_error(c, CURLE_ABORTED_BY_CALLBACK, err);
-    CURLcode code = curl_easy_perform(c->curl);
+    CURLcode code = transfer(c);
     set_body(c, NULL, 0);
     enum status st = ST_OK;
     if (code != CURLE_OK) {
