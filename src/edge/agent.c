@@ -191,25 +191,6 @@ double agent_fps(const struct agent *a)
     return feed_fps(a->feed);
 }
 
-enum status agent_greet(struct agent *a, struct client *c, struct client_settings *ret,
-                        struct error *err)
-{
-    const struct client_hello hello = {.student_identity_hex = nn_model_identity_hex(a->model),
-                                       .width = a->spec.width,
-                                       .height = a->spec.height,
-                                       .fps = feed_fps(a->feed),
-                                       .version = slot_version(a->slot),
-                                       .state = "running"};
-    enum status st = client_say_hello(c, &hello, ret, err);
-    if (st != ST_OK)
-        return st;
-    pthread_mutex_lock(&a->mutex);
-    a->settings = *ret;
-    pthread_mutex_unlock(&a->mutex);
-    atomic_store(&a->rate_fps, ret->sampling_fps);
-    return ST_OK;
-}
-
 struct client_settings agent_settings(struct agent *a)
 {
     pthread_mutex_lock(&a->mutex);

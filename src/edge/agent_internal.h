@@ -60,6 +60,9 @@ struct agent {
     struct handoff *samples, *results, *looks;
     struct agent_report *report;
 
+    /* The upload thread says hello until the server answers; whoever then loses the server clears
+     * `greeted`. server_lost: that server knew less than this camera. */
+    atomic_bool greeted, server_lost;
     /* The server's wishes; rate_fps is read for every frame. */
     struct client_settings settings; /* under mutex */
     _Atomic double rate_fps;
@@ -85,10 +88,6 @@ void agent_report_summary(const struct agent_report *r, struct agent_summary *re
 
 /* Bytes so far, both connections. */
 void agent_traffic(const struct agent *a, uint64_t *ret_up_bytes, uint64_t *ret_down_bytes);
-
-/* Says hello and takes the server's wishes over. */
-enum status agent_greet(struct agent *a, struct client *c, struct client_settings *ret,
-                        struct error *err);
 
 struct client_settings agent_settings(struct agent *a);
 

@@ -12,13 +12,13 @@
 #define BACKOFF_FIRST_US 500000
 #define BACKOFF_MAX_US 30000000
 #define POLL_S 20
+#define WAIT_FOR_GREETING_US 100000
 
 struct updater {
     struct agent *agent;
     struct client_update update;
     struct backoff backoff;
     struct rng rng;
-    bool greeted;
     bool want_snapshot;
 };
 
@@ -39,31 +39,17 @@ static void save(struct agent *a)
                   (unsigned long)slot_version(a->slot), err.message);
 }
 
-/* The server knows less than this camera: its state was lost, both begin at the model file. */
-static void go_back(struct updater *u, uint64_t server_version)
+/* The server knew less than this camera: its state was lost, both begin at the model file. */
+static void go_back(struct updater *u)
 {
     struct agent *a = u->agent;
-    log_write(LOG_WARN, "model reset", "version=%lu server_version=%lu",
-              (unsigned long)slot_version(a->slot), (unsigned long)server_version);
+    log_write(LOG_WARN, "model reset", "version=%lu reason=\"the server does not know it\"",
+              (unsigned long)slot_version(a->slot));
     struct error err;
     if (slot_reset(a->slot, &err) == ST_OK)
         save(a);
     else
         retry_later(u, "model not reset", &err);
-}
-
-static void greet(struct updater *u)
-{
-    struct client_settings settings;
-    struct error err;
-    enum status st = agent_greet(u->agent, u->agent->update_client, &settings, &err);
-    if (st != ST_OK) {
-        retry_later(u, "updates wait", &err);
-        return;
-    }
-    u->greeted = true;
-    if (settings.version < slot_version(u->agent->slot))
-        go_back(u, settings.version);
 }
 
 static void apply(struct updater *u)
@@ -75,7 +61,6 @@ static void apply(struct updater *u)
     enum status st = slot_apply(a->slot, delta->data, delta->size_bytes, &applied, &err);
     if (st != ST_OK) {
         u->want_snapshot = true;
-        u->greeted = false;
         retry_later(u, "update refused", &err);
         return;
     }
@@ -107,7 +92,7 @@ static void poll_update(struct updater *u)
     } else if (st == ST_AGAIN) {
         agent_pause(a, (uint64_t)(u->update.retry_after_s * 1e6));
     } else {
-        u->greeted = false;
+        atomic_store(&a->greeted, false);
         retry_later(u, "updates wait", &err);
     }
 }
@@ -121,8 +106,10 @@ void *agent_update_thread(void *context)
     backoff_init(&u.backoff, BACKOFF_FIRST_US, BACKOFF_MAX_US);
     rng_init(&u.rng, a->options.seed, 1);
     while (!atomic_load(&a->ending)) {
-        if (!u.greeted)
-            greet(&u);
+        if (!atomic_load(&a->greeted))
+            agent_pause(a, WAIT_FOR_GREETING_US);
+        else if (atomic_exchange(&a->server_lost, false))
+            go_back(&u);
         else
             poll_update(&u);
     }

@@ -22,7 +22,6 @@ struct uploader {
     struct buf chunk;
     struct backoff backoff;
     struct rng rng;
-    bool greeted;
     uint64_t next_us; /* not before: keeps the uplink's rate */
 };
 
@@ -45,24 +44,44 @@ static void retry_later(struct uploader *u, const struct error *err)
     if (!atomic_load(&u->agent->ending))
         log_write(LOG_WARN, "upload waits", "retry_s=%.1f reason=\"%s\"", (double)wait_us / 1e6,
                   err->message);
-    u->greeted = false;
+    atomic_store(&u->agent->greeted, false);
     agent_pause(u->agent, wait_us);
+}
+
+/* Says hello and takes the server's wishes over. */
+static enum status say_hello(struct agent *a, struct client_settings *ret, struct error *err)
+{
+    const struct client_hello hello = {.student_identity_hex = nn_model_identity_hex(a->model),
+                                       .width = a->spec.width,
+                                       .height = a->spec.height,
+                                       .fps = feed_fps(a->feed),
+                                       .version = slot_version(a->slot),
+                                       .state = "running"};
+    enum status st = client_say_hello(a->upload_client, &hello, ret, err);
+    if (st == ST_OK)
+        st = spool_skip_to(a->spool, ret->next_seq, err);
+    if (st != ST_OK)
+        return st;
+    pthread_mutex_lock(&a->mutex);
+    a->settings = *ret;
+    pthread_mutex_unlock(&a->mutex);
+    atomic_store(&a->rate_fps, ret->sampling_fps);
+    /* Compared with what was said: the update thread may have got further meanwhile. */
+    if (ret->version < hello.version)
+        atomic_store(&a->server_lost, true);
+    atomic_store(&a->greeted, true);
+    return ST_OK;
 }
 
 static void greet(struct uploader *u)
 {
-    struct agent *a = u->agent;
     struct client_settings settings;
     struct error err;
-    enum status st = agent_greet(a, a->upload_client, &settings, &err);
-    if (st == ST_OK)
-        st = spool_skip_to(a->spool, settings.next_seq, &err);
-    if (st != ST_OK) {
+    if (say_hello(u->agent, &settings, &err) != ST_OK) {
         retry_later(u, &err);
         return;
     }
     backoff_reset(&u->backoff);
-    u->greeted = true;
     log_write(LOG_INFO, "server greeted",
               "server_version=%lu sampling_fps=%.2f chunk_s=%.1f uplink_kbps=%.0f next_seq=%lu",
               (unsigned long)settings.version, settings.sampling_fps, settings.chunk_s,
@@ -94,7 +113,7 @@ static void refused(struct uploader *u, uint64_t seq, const struct error *err)
     struct error drop_err;
     if (spool_drop(u->agent->spool, seq, &drop_err) != ST_OK)
         retry_later(u, &drop_err);
-    u->greeted = false; /* its next number is worth knowing */
+    atomic_store(&u->agent->greeted, false); /* its next number is worth knowing */
 }
 
 static void send_chunk(struct uploader *u, uint64_t seq)
@@ -154,7 +173,7 @@ void *agent_upload_thread(void *context)
     backoff_init(&u.backoff, BACKOFF_FIRST_US, BACKOFF_MAX_US);
     rng_init(&u.rng, a->options.seed, 0);
     while (!atomic_load(&a->ending)) {
-        if (!u.greeted)
+        if (!atomic_load(&a->greeted))
             greet(&u);
         else
             upload_next(&u);

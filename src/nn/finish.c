@@ -181,8 +181,8 @@ static enum status copy_nodes(struct finish *f, struct error *err)
             continue;
         struct nn_node *n = &nodes[at];
         *n = f->d->nodes[k];
-        for (int i = 0; i < n->input_count; i++)
-            n->input[i] = n->input[i] < 0 ? -1 : f->places[n->input[i]];
+        for (int i = 0; i < NN_NODE_INPUTS_MAX; i++)
+            n->input[i] = i >= n->input_count || n->input[i] < 0 ? -1 : f->places[n->input[i]];
         for (int i = 0; i < n->output_count; i++) {
             n->output[i] = f->places[n->output[i]];
             f->tensors[n->output[i]].producer = at;

@@ -230,8 +230,8 @@ int nn_attr_choice(struct nn_lower *l, const char *name, const char *const *name
     const Onnx__AttributeProto *a = nn_attr(l, name, ONNX_ATTR_STRING);
     if (!a)
         return otherwise;
-    for (int i = 0; names[i]; i++)
-        if (a->s.len == strlen(names[i]) && memcmp(a->s.data, names[i], a->s.len) == 0)
+    for (int i = 0; names[i]; i++) /* an empty text matches none: its data may be NULL */
+        if (a->s.len && a->s.len == strlen(names[i]) && memcmp(a->s.data, names[i], a->s.len) == 0)
             return i;
     nn_fail(l, ST_UNSUPPORTED, "attribute %s '%.*s' is not supported", name,
             (int)(a->s.len < 60 ? a->s.len : 60), (const char *)a->s.data);

@@ -6,18 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/inspect.h"
 #include "nn/onnx_make.h"
 
 struct writer {
     struct nn_maker mk;
     const struct nn_graph *g;
     char prefix[48]; /* begins no tensor's name: for tensors that only the file needs */
-};
-
-static const char *const op_names[] = {"",
-#define OP_NAME(name, onnx) onnx,
-                                       NN_OP_LIST(OP_NAME)
-#undef OP_NAME
 };
 
 static const struct nn_tensor *in(const struct writer *w, const struct nn_node *n, int i)
@@ -215,7 +210,7 @@ static void write_attributes(struct writer *w, const struct nn_node *n, Onnx__No
 
 static void write_node(struct writer *w, const struct nn_node *n)
 {
-    Onnx__NodeProto *p = nn_make_node(&w->mk, op_names[n->op], n->name);
+    Onnx__NodeProto *p = nn_make_node(&w->mk, nn_op_name(n->op), n->name);
     for (int i = 0; i < n->input_count; i++)
         nn_make_input(&w->mk, p, n->input[i] < 0 ? "" : in(w, n, i)->name);
     for (int i = 0; i < n->output_count; i++)

@@ -2,7 +2,8 @@
  * that exporters' no-op Pads and Slices cost nothing.
  *
  * A tensor stays `batched` while its dim 0 is the batch. Exporters bake the batch of one into the
- * targets of Reshape: a target that begins with 1 is taken as one that begins with the batch. */
+ * targets of Reshape and its kin: a result that begins with 1 is taken as one that begins with the
+ * batch, which is right as long as every image is computed by itself, as these networks do. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -190,9 +191,11 @@ void nn_lower_pad(struct nn_lower *l)
     for (int i = 0; !l->status && i < x.rank; i++) {
         int64_t before = l->node.a.pad.before[i], after = l->node.a.pad.after[i];
         if (before < -NN_ELEMENTS_MAX || before > NN_ELEMENTS_MAX || after < -NN_ELEMENTS_MAX ||
-            after > NN_ELEMENTS_MAX || x.dim[i] + before + after < 0)
+            after > NN_ELEMENTS_MAX || x.dim[i] + before + after < 0) {
             nn_fail(l, ST_UNSUPPORTED, "pads %" PRId64 " and %" PRId64 " are not possible", before,
                     after);
+            return;
+        }
         out.dim[i] = x.dim[i] + before + after;
         changes = changes || before || after;
         out.batched = out.batched && (i || (!before && !after));
@@ -216,7 +219,8 @@ static void out_reshape(struct nn_lower *l, const struct nn_shape *x, struct nn_
         return;
     }
     l->node.input_count = 1;
-    if (nn_shape_equal(x, &out) && x->batched == out.batched)
+    out.batched = x->batched && out.rank > 0 && out.dim[0] == 1;
+    if (nn_shape_equal(x, &out))
         nn_out_alias(l, 0);
     else
         nn_out(l, NN_OP_RESHAPE, out);
@@ -250,7 +254,6 @@ void nn_lower_reshape(struct nn_lower *l)
         else
             out.dim[unknown] = count / known;
     }
-    out.batched = x.batched && out.rank > 0 && out.dim[0] == x.dim[0];
     if (out.rank >= 0)
         out_reshape(l, &x, out);
 }
@@ -266,7 +269,6 @@ void nn_lower_flatten(struct nn_lower *l)
     int at = (int)(axis < 0 ? axis + x.rank : axis);
     out.dim[0] = product(&x, 0, at);
     out.dim[1] = product(&x, at, x.rank);
-    out.batched = x.batched && at > 0 && out.dim[0] == x.dim[0];
     out_reshape(l, &x, out);
 }
 
@@ -297,7 +299,6 @@ void nn_lower_squeeze(struct nn_lower *l)
     for (int i = 0; i < x.rank; i++)
         if (!(bits >> i & 1))
             out.dim[out.rank++] = x.dim[i];
-    out.batched = x.batched && !(bits & 1) && out.rank > 0;
     out_reshape(l, &x, out);
 }
 
@@ -313,7 +314,6 @@ void nn_lower_unsqueeze(struct nn_lower *l)
     unsigned bits = read_axes(l, x.rank + count, 0);
     for (int i = 0, from = 0; !l->status && i < x.rank + count; i++)
         out.dim[out.rank++] = bits >> i & 1 ? 1 : x.dim[from++];
-    out.batched = x.batched && !(bits & 1);
     out_reshape(l, &x, out);
 }
 

@@ -16,8 +16,6 @@ static const char *const nearest_names[] = {
 static void read_mode(struct nn_lower *l)
 {
     int mode = nn_attr_choice(l, "mode", mode_names, NN_RESIZE_NEAREST);
-    if (mode < NN_RESIZE_NEAREST)
-        nn_fail(l, ST_UNSUPPORTED, "attribute mode is empty");
     l->node.a.resize.mode = mode > NN_RESIZE_NEAREST ? NN_RESIZE_LINEAR : NN_RESIZE_NEAREST;
 }
 
@@ -48,7 +46,7 @@ static void apply_sizes(struct nn_lower *l, const int64_t *size, int count, stru
         return;
     }
     for (int i = 2; i < 4; i++) {
-        if (size[i] < 1 || size[i] > NN_ELEMENTS_MAX)
+        if (size[i] < 1 || size[i] > (int64_t)RESIZE_SCALE_MAX * x->dim[i])
             nn_fail(l, ST_FORMAT, "size %" PRId64 " is not possible", size[i]);
         l->node.a.resize.scale[i - 2] = (float)size[i] / (float)x->dim[i];
         x->dim[i] = size[i];
@@ -115,8 +113,6 @@ void nn_lower_resize(struct nn_lower *l)
         l, "coordinate_transformation_mode", coordinate_names, NN_RESIZE_HALF_PIXEL);
     l->node.a.resize.nearest = (enum nn_resize_nearest)nn_attr_choice(
         l, "nearest_mode", nearest_names, NN_NEAREST_ROUND_PREFER_FLOOR);
-    if (!l->node.a.resize.coordinates || !l->node.a.resize.nearest)
-        nn_fail(l, ST_UNSUPPORTED, "an empty mode");
     int scales = nn_in(l, 2) ? nn_in_f32(l, 2, scale, 4) : 0;
     if (scales > 0)
         apply_scales(l, scale, scales, &x);

@@ -1,0 +1,26 @@
+/* inspect.h - what `attune model inspect` tells of a model, as JSON.
+ *
+ * {"identity": hex, "inputs": [{"name", "shape", "batched"}], "outputs": [the same],
+ *  "operators": {ONNX name: nodes}, "nodes": n, "parameters": {"total", "trainable", "statistics",
+ *  "tensors"}, "flops": of one image, "batch_norm": "none" | "kept" | "folded",
+ *  "batch_fixed_by": node name or null, "metadata": {key: value}, "classes": [names] or null}
+ *
+ * Owns:    *ret is the caller's (json_decref).
+ * Errors:  ST_NOMEM; the error is filled.
+ */
+#ifndef ATTUNE_NN_INSPECT_H
+#define ATTUNE_NN_INSPECT_H
+
+#include <jansson.h>
+
+#include "nn/model.h"
+
+/* Name of an operator in ONNX; "" for NN_OP_NONE. */
+const char *nn_op_name(enum nn_op op);
+
+/* "none", "kept" or "folded". */
+const char *nn_bn_form_name(enum nn_bn_form form);
+
+enum status nn_inspect_json(const struct nn_model *m, json_t **ret, struct error *err);
+
+#endif
