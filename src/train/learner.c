@@ -2,6 +2,7 @@
  * state in learner_state.c. */
 #include <assert.h>
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +141,18 @@ void learner_reset_candidate(struct learner *l)
     nn_session_params_changed(l->train);
 }
 
+int learner_threads_enter(const struct learner *l)
+{
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(l->options.threads);
+    return threads;
+}
+
+void learner_threads_leave(int threads)
+{
+    omp_set_num_threads(threads);
+}
+
 const struct segment_spec *learner_spec(const struct learner *l)
 {
     return &l->spec;
@@ -189,14 +202,9 @@ static void chosen_labels(const struct learner *l, const struct label_map *from,
     }
 }
 
-enum status learner_score(struct learner *l, const float *params, int first, int count,
-                          struct confusion *confusion, struct error *err)
+static enum status score_frames(struct learner *l, int first, int count,
+                                struct confusion *confusion, struct error *err)
 {
-    if (first < 0 || count < 0 || first > buffer_count(l->buffer) - count)
-        return error_set(err, ST_INVALID, "frames %d to %d are not in the buffer", first,
-                         first + count - 1);
-    memcpy(nn_session_params(l->infer), params ? params : l->params, l->count * sizeof *params);
-    nn_session_params_changed(l->infer);
     struct nn_view input = nn_session_input(l->infer, 0);
     for (int i = first; i < first + count; i++) {
         const struct buffer_entry *e = buffer_at(l->buffer, i);
@@ -211,6 +219,20 @@ enum status learner_score(struct learner *l, const float *params, int first, int
                       (size_t)l->spec.out_width * (size_t)l->spec.out_height);
     }
     return ST_OK;
+}
+
+enum status learner_score(struct learner *l, const float *params, int first, int count,
+                          struct confusion *confusion, struct error *err)
+{
+    if (first < 0 || count < 0 || first > buffer_count(l->buffer) - count)
+        return error_set(err, ST_INVALID, "frames %d to %d are not in the buffer", first,
+                         first + count - 1);
+    memcpy(nn_session_params(l->infer), params ? params : l->params, l->count * sizeof *params);
+    nn_session_params_changed(l->infer);
+    int threads = learner_threads_enter(l);
+    enum status st = score_frames(l, first, count, confusion, err);
+    learner_threads_leave(threads);
+    return st;
 }
 
 enum status learner_snapshot(const struct learner *l, struct buf *out, struct error *err)

@@ -42,8 +42,9 @@ enum learner_preset {
 struct learner_options {
     double fraction; /* gamma, 0..1 */
     enum select_strategy strategy;
-    int steps; /* K a phase, 1..LEARNER_STEPS_MAX */
-    int batch; /* 1..1024 */
+    int select_after; /* SELECT_GRADIENT: full steps before the choice, 1 as in the authors' code */
+    int steps;        /* K a phase, 1..LEARNER_STEPS_MAX */
+    int batch;        /* 1..1024 */
     struct nn_optimizer_options optimizer;
     enum nn_bn_mode bn_mode; /* BATCH also sends the statistics */
     int phases_max;          /* accepted phases after which nothing is trained; 0: no end */

@@ -59,6 +59,11 @@ void batch_weigh_classes(struct learner *l, int frames);
 /* The tenth of K over which first and last loss are averaged. */
 int phase_tenth(const struct learner_options *o);
 
+/* The engine's sessions keep to their own thread count; losses and optimiser use the calling
+ * thread's team, which is set to the same number in between. enter returns what leave restores. */
+int learner_threads_enter(const struct learner *l);
+void learner_threads_leave(int threads);
+
 /* Puts l->params into the train session. */
 void learner_reset_candidate(struct learner *l);
 

@@ -32,6 +32,7 @@ static void preset_ams(struct learner_options *o)
 {
     *o = (struct learner_options){.fraction = 0.05,
                                   .strategy = SELECT_GRADIENT,
+                                  .select_after = 1,
                                   .steps = 20,
                                   .batch = 8,
                                   .bn_mode = NN_BN_FROZEN,
@@ -83,6 +84,8 @@ static const char *bad_training_option(const struct learner_options *o)
         return "fraction must be 0 to 1";
     if (!select_strategy_name(o->strategy))
         return "strategy is none of those known";
+    if (o->select_after < 1 || o->select_after > LEARNER_STEPS_MAX)
+        return "select_after must be 1 to 100000";
     if (o->steps < 1 || o->steps > LEARNER_STEPS_MAX)
         return "steps must be 1 to 100000";
     if (o->batch < 1 || o->batch > 1024)

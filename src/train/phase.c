@@ -105,8 +105,9 @@ static double batch_loss(struct learner *l)
     return loss;
 }
 
-/* Authors' code: the first step moves everything, then all but the largest moves are undone. */
-static void choose_after_first_step(struct learner *l)
+/* Authors' code: the first step moves everything, then all but the largest moves are undone. Where
+ * more steps come before the choice, moves that noise undoes again lose against steady ones. */
+static void choose_by_moves(struct learner *l)
 {
     float *params = nn_session_params(l->train);
     select_difference(params, l->params, l->trainable, l->magnitude);
@@ -137,8 +138,8 @@ static enum status step(struct learner *l, double *ret_loss, struct error *err)
         return st;
     nn_optimizer_step(l->optimizer, nn_session_params(l->train), nn_session_grads(l->train),
                       l->phase.mask_ready ? l->mask : NULL);
-    if (!l->phase.mask_ready)
-        choose_after_first_step(l);
+    if (!l->phase.mask_ready && l->phase.steps + 1 >= l->options.select_after)
+        choose_by_moves(l);
     nn_session_params_changed(l->train);
     note_loss(l, loss);
     *ret_loss = loss;
@@ -151,15 +152,17 @@ enum status learner_train(struct learner *l, int steps, double *ret_loss, struct
         return error_set(err, ST_INVALID, "training needs a phase, and at most %d steps in it",
                          LEARNER_STEPS_MAX);
     double sum = 0;
-    for (int i = 0; i < steps; i++) {
+    enum status st = ST_OK;
+    int threads = learner_threads_enter(l);
+    for (int i = 0; i < steps && st == ST_OK; i++) {
         double loss = 0;
-        enum status st = step(l, &loss, err);
-        if (st != ST_OK)
-            return st;
+        st = step(l, &loss, err);
         sum += loss;
     }
-    *ret_loss = sum / steps;
-    return ST_OK;
+    learner_threads_leave(threads);
+    if (st == ST_OK)
+        *ret_loss = sum / steps;
+    return st;
 }
 
 /* Weights, statistics and optimiser as they were at begin. */
@@ -252,6 +255,8 @@ enum status learner_finish(struct learner *l, struct learner_result *ret, struct
     if (!l->phase.open || l->phase.steps == 0)
         return error_set(err, ST_INVALID, "there is no phase with a step to finish");
     struct learner_result r = {.trained = true, .holdout_frames = l->phase.holdout_frames};
+    if (!l->phase.mask_ready) /* stopped before the choice */
+        choose_by_moves(l);
     struct gate_decision d;
     enum status st = judge(l, &d, err);
     if (st == ST_OK && d.accepted)

@@ -26,6 +26,8 @@ static const struct entry entries[] = {
     {"fraction", "of the coordinates that move in a phase (gamma)", REAL, 0, 1, LEARNING(fraction)},
     {"strategy", "full, gradient, previous, random, first, last, first-last", STRATEGY, 0, 0,
      LEARNING(strategy)},
+    {"select_after", "gradient: full steps before the choice", INT, 1, 100000,
+     LEARNING(select_after)},
     {"steps", "optimiser steps a phase (K)", INT, 1, 100000, LEARNING(steps)},
     {"batch", "frames a step", INT, 1, 1024, LEARNING(batch)},
     {"learning_rate", "", FLOAT, 0, 10, LEARNING(optimizer.learning_rate)},

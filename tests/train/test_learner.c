@@ -209,6 +209,14 @@ static void learns_a_drifting_world(void **state)
     adapt(&o, 0.6);
 }
 
+static size_t moved_count(const struct learner *l, const struct nn_model *m)
+{
+    size_t moved = 0;
+    for (size_t i = 0; i < nn_model_trainable_count(m); i++)
+        moved += learner_candidate(l)[i] != nn_model_values(m)[i];
+    return moved;
+}
+
 static void off_the_mask_nothing_moves(void **state)
 {
     (void)state;
@@ -222,12 +230,11 @@ static void off_the_mask_nothing_moves(void **state)
         struct rng rng;
         rng_init(&rng, 22, 0);
         feed(l, 0, 10, 0, &rng);
-        size_t n = nn_model_trainable_count(m), take = select_count(o.fraction, n), moved = 0;
+        size_t n = nn_model_trainable_count(m), take = select_count(o.fraction, n);
         double loss;
         assert_int_equal(learner_begin(l, NULL), ST_OK);
         assert_int_equal(learner_train(l, 7, &loss, NULL), ST_OK);
-        for (size_t i = 0; i < n; i++)
-            moved += learner_candidate(l)[i] != nn_model_values(m)[i];
+        size_t moved = moved_count(l, m);
         assert_true(moved > take / 2 && moved <= take);
         for (size_t i = 0; i < n && all[k] == SELECT_LAST; i++)
             assert_true(i >= n - take || learner_candidate(l)[i] == nn_model_values(m)[i]);
@@ -235,6 +242,39 @@ static void off_the_mask_nothing_moves(void **state)
                             (nn_model_param_count(m) - n) * sizeof(float));
         learner_close(&l);
     }
+    nn_model_close(&m);
+}
+
+static void a_later_choice_moves_all_until_then(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model();
+    struct learner_options o = quick_options(LEARNER_AMS);
+    o.select_after = 4;
+    struct learner *l = open_learner(m, &o, 5);
+    struct rng rng;
+    rng_init(&rng, 30, 0);
+    feed(l, 0, 10, 0, &rng);
+    size_t take = select_count(o.fraction, nn_model_trainable_count(m));
+    double loss;
+    assert_int_equal(learner_begin(l, NULL), ST_OK);
+    assert_int_equal(learner_train(l, 3, &loss, NULL), ST_OK);
+    assert_true(moved_count(l, m) > 2 * take);
+    assert_int_equal(learner_train(l, 1, &loss, NULL), ST_OK);
+    assert_int_equal(moved_count(l, m), take);
+    assert_int_equal(learner_train(l, 3, &loss, NULL), ST_OK);
+    assert_true(moved_count(l, m) <= take);
+    learner_abandon(l);
+    /* A phase that stops before the choice chooses at its end. */
+    struct buf delta;
+    buf_init(&delta);
+    struct learner_result r;
+    assert_int_equal(learner_begin(l, NULL), ST_OK);
+    assert_int_equal(learner_train(l, 2, &loss, NULL), ST_OK);
+    assert_int_equal(learner_finish(l, &r, &delta, NULL), ST_OK);
+    assert_int_equal(r.coordinates, take);
+    buf_clear(&delta);
+    learner_close(&l);
     nn_model_close(&m);
 }
 
@@ -607,6 +647,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learns_a_drifting_world),
         cmocka_unit_test(off_the_mask_nothing_moves),
+        cmocka_unit_test(a_later_choice_moves_all_until_then),
         cmocka_unit_test(whole_fraction_is_plain_adam),
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(rejected_phases_leave_no_trace),
