@@ -16,7 +16,7 @@
 
 #define LANES 32
 #define PARTS 64
-#define FEW 128 /* classes whose probabilities are turned in a scratch on the stack */
+#define FEW 128 /* classes that are turned in a scratch on the stack */
 
 typedef float lanes[LANES];
 
@@ -116,12 +116,35 @@ static void load_tile(const struct pixels *p, const struct block *b, float scale
         scale_tile(tile, p->chosen, scale);
 }
 
+KERNEL_CLONES static void add_pixels(const float *restrict from, float *restrict to, int pixels,
+                                     int classes, int64_t stride)
+{
+    for (int k = 0; k < pixels; k++)
+        for (int c = 0; c < classes; c++)
+            to[k * stride + c] += from[k * classes + c];
+}
+
+/* All classes, channels-last. */
+static void store_dense(const struct pixels *p, const struct block *b, lanes *tile, bool add)
+{
+    float row[LANES * FEW];
+    if (!add) {
+        kernel_transpose(tile[0], LANES, b->g, b->g_stride, p->classes, b->count);
+        return;
+    }
+    kernel_transpose(tile[0], LANES, row, p->classes, p->classes, b->count);
+    if (b->g_stride == p->classes)
+        add_pixels(row, b->g, 1, b->count * p->classes, 0);
+    else
+        add_pixels(row, b->g, b->count, p->classes, b->g_stride);
+}
+
 static void store_tile(const struct pixels *p, const struct block *b, lanes *tile, bool add)
 {
     int64_t stride = p->grad_class_stride;
     bool every = p->chosen == p->classes;
-    if (every && stride == 1 && !add) {
-        kernel_transpose(tile[0], LANES, b->g, b->g_stride, p->chosen, b->count);
+    if (every && stride == 1 && (!add || p->classes <= FEW)) {
+        store_dense(p, b, tile, add);
         return;
     }
     for (int k = 0; k < b->count; k++) {
