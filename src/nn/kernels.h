@@ -143,8 +143,8 @@ struct kernel_resize {
 };
 
 /* scale[2] as in nn_attributes.resize: output / input for H and W as the file gives it. Coordinates
- * are computed in float32 from it, as ONNX Runtime does. ST_NOMEM. kernel_resize_clear accepts a
- * zeroed struct. */
+ * are computed in float32 from it, as ONNX Runtime does (which, unlike us, copies where the sizes
+ * are equal but the scale is not 1). ST_NOMEM. kernel_resize_clear accepts a zeroed struct. */
 enum status kernel_resize_init(struct kernel_resize *r, int in_h, int in_w, int out_h, int out_w,
                                enum nn_resize_mode mode, enum nn_resize_coordinates coordinates,
                                enum nn_resize_nearest nearest, const float scale[2],
@@ -157,7 +157,7 @@ void kernel_resize(const struct kernel_resize *r, const float *x, float *y, int6
 void kernel_resize_backward(const struct kernel_resize *r, const float *gy, float *gx,
                             int64_t images, int64_t channels, bool add);
 
-/* ---- kernels_window.c: pooling and depthwise convolution, channels-last ------------------- */
+/* ---- kernels_window.c, kernels_depthwise.c: channels-last --------------------------------- */
 
 /* in [images, in_h, in_w, C] to out [images, out_h, out_w, C]; the session computes the output's
  * size (ceil_mode is in it). */
@@ -181,9 +181,10 @@ void kernel_global_average(const float *x, float *y, int64_t images, int64_t pix
 void kernel_global_average_backward(const float *gy, float *gx, int64_t images, int64_t pixels,
                                     int64_t channels, bool add);
 
-/* Depthwise convolution: one filter a channel. weights are [kh][kw][C]: kernel_depthwise_pack
- * makes them of ONNX's [C][1][kh][kw], kernel_depthwise_unpack goes back (for gradients). bias [C]
- * or NULL. y = clamp(conv + bias). */
+/* Depthwise convolution: one filter a channel. oneDNN is faster without dilation; its gradients of
+ * dilated ones fall back to a general or GEMM convolution, ten and more times slower than
+ * these. weights are [kh][kw][C]: kernel_depthwise_pack makes them of ONNX's [C][1][kh][kw],
+ * kernel_depthwise_unpack goes back (for gradients). bias [C] or NULL. y = clamp(conv + bias). */
 void kernel_depthwise_pack(const struct kernel_window *w, const float *onnx, float *packed);
 void kernel_depthwise_unpack(const struct kernel_window *w, const float *packed, float *onnx);
 void kernel_depthwise(const struct kernel_window *w, const float *x, const float *weights,

@@ -5,9 +5,9 @@
  * the exponent's bits off and the series of atanh.
  *
  * Errors (tests/nn/test_kernels.c checks them):
- * kernel_expf: relative, at most 2e-7 for x in [EXP_MIN, EXP_MAX]; below it gives 0, above infinity.
- * kernel_logf: at most 2e-7 * (1 + |log x|) for normal finite x > 0; NaN for infinity. Others: no
- * promise. NaN gives NaN in both.
+ * kernel_expf: relative, at most 2e-7 for x in [EXP_MIN, EXP_MAX]; below it gives 0, above
+ * infinity. kernel_logf: at most 2e-7 * (1 + |log x|) for normal finite x > 0; NaN for infinity.
+ * Others: no promise. NaN gives NaN in both.
  */
 #ifndef ATTUNE_NN_KERNELS_MATH_H
 #define ATTUNE_NN_KERNELS_MATH_H

@@ -28,14 +28,19 @@ static float source_coordinate(enum nn_resize_coordinates mode, int i, int in, i
     }
 }
 
+/* How far from one half still counts as a tie: a float32 scale is not exact either. ONNX Runtime
+ * 1.30 behaves so. */
+#define TIE 1e-6f
+
 static float round_nearest(enum nn_resize_nearest mode, float x)
 {
-    float low = floorf(x);
+    float low = floorf(x), part = x - low;
+    bool tie = fabsf(part - 0.5f) < TIE;
     switch (mode) {
     case NN_NEAREST_ROUND_PREFER_FLOOR:
-        return x - low <= 0.5f ? low : low + 1;
+        return tie || part < 0.5f ? low : low + 1;
     case NN_NEAREST_ROUND_PREFER_CEIL:
-        return x - low < 0.5f ? low : low + 1;
+        return tie || part > 0.5f ? low + 1 : low;
     case NN_NEAREST_FLOOR:
         return low;
     default:

@@ -163,6 +163,25 @@ static void resize_by_a_third_hits_whole_pixels(void **state)
     kernel_resize_clear(&k);
 }
 
+/* Where ONNX Runtime rounds ties that a float32 scale has moved a little. */
+static void resize_ties_survive_rounding(void **state)
+{
+    (void)state;
+    struct resize_case c = {.mode = NN_RESIZE_NEAREST,
+                            .coordinates = NN_RESIZE_ASYMMETRIC,
+                            .nearest = NN_NEAREST_ROUND_PREFER_CEIL,
+                            .in = {7, 33},
+                            .out = {2, 9},
+                            .scale = {2.0f / 7, 0.3f}};
+    struct kernel_resize k = resize_open(&c);
+    assert_int_equal(k.h.from[1], 4); /* 3.5 - 2e-7 in float32 */
+    kernel_resize_clear(&k);
+    c.coordinates = NN_RESIZE_HALF_PIXEL;
+    k = resize_open(&c);
+    assert_int_equal(k.w.from[4], 15); /* 14.5 - 1e-6 */
+    kernel_resize_clear(&k);
+}
+
 /* Beyond what the kernel's scratch holds at once: many channels, wide rows. */
 static void resize_in_pieces(void **state)
 {
@@ -497,6 +516,7 @@ int main(void)
         cmocka_unit_test(resize_all_modes),
         cmocka_unit_test(resize_uses_the_given_scale),
         cmocka_unit_test(resize_by_a_third_hits_whole_pixels),
+        cmocka_unit_test(resize_ties_survive_rounding),
         cmocka_unit_test(resize_in_pieces),
         cmocka_unit_test(resize_large_is_adjoint),
         cmocka_unit_test(average_pools),
