@@ -108,7 +108,7 @@ static enum status copy_out(struct preview_set *p, const char *camera, enum prev
 enum status preview_jpeg(struct preview_set *p, const char *camera, enum preview_view view,
                          struct buf *out, struct error *err)
 {
-    struct preview copy;
+    struct preview copy = {.camera = ""};
     preview_init(&copy, "");
     enum status st = copy_out(p, camera, view, &copy, err);
     if (st == ST_OK && view != PREVIEW_IMAGE)

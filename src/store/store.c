@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,26 @@ static enum status make_folders(struct store *s, struct error *err)
     return st;
 }
 
+static int sweep_one(const char *path, const struct stat *at, int kind, struct FTW *where)
+{
+    (void)at;
+    if (kind == FTW_F && strstr(path + where->base, ".tmp."))
+        unlink(path);
+    return 0;
+}
+
+/* Half-written files of a process that was killed (base/file.h names them so). Only the owner of
+ * the folder may do this, so the lock comes first. */
+static void sweep(const struct store *s)
+{
+    static const char *const names[] = {"chunks", "labels", "models"};
+    for (int i = 0; i < 3; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", s->dir, names[i]);
+        nftw(path, sweep_one, 8, FTW_PHYS);
+    }
+}
+
 /* Held until the process ends or closes it, however it ends. */
 static enum status take_lock(struct store *s, struct error *err)
 {
@@ -137,6 +158,8 @@ enum status store_open(const char *dir, const struct store_options *options, str
         st = make_folders(s, err);
     if (st == ST_OK)
         st = take_lock(s, err);
+    if (st == ST_OK)
+        sweep(s);
     if (st == ST_OK)
         st = open_database(s, err);
     if (st != ST_OK) {

@@ -403,6 +403,20 @@ static void a_folder_has_one_owner(void **state)
     assert_null(second);
 }
 
+static void half_written_files_are_swept(void **state)
+{
+    struct fixture *f = *state;
+    char half[PATH_MAX], whole[PATH_MAX];
+    hello(f, "a", true);
+    store_model_path(f->store, "a", "v1.delta.tmp.123", half);
+    store_model_path(f->store, "a", "v1.delta", whole);
+    assert_int_equal(file_write(half, "x", 1, &f->err), ST_OK);
+    assert_int_equal(file_write(whole, "x", 1, &f->err), ST_OK);
+    reopen(f);
+    assert_int_not_equal(access(half, F_OK), 0);
+    assert_int_equal(access(whole, F_OK), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -419,6 +433,7 @@ int main(void)
         TEST(old_models_go),
         TEST(a_full_disk_is_said),
         TEST(a_folder_has_one_owner),
+        TEST(half_written_files_are_swept),
         TEST(settings_survive_and_newer_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
