@@ -27,6 +27,7 @@ static const char help[] =
     "  --steps N           optimiser steps, default 1000\n"
     "  --batch N           pictures a step, default 8\n"
     "  --learning-rate X   highest rate of Adam, default 0.002; warm-up, then a half cosine\n"
+    "  --color-jitter X    0 to 1: pictures of cameras with other exposure and colours, default 0\n"
     "  --seed N            initial weights and everything drawn, default 1\n"
     "  --size WxH          of the pictures, multiples of 16, default 320x192\n"
     "  --threads N         default 1\n"
@@ -53,6 +54,7 @@ enum option_id {
     OPTION_STEPS,
     OPTION_BATCH,
     OPTION_RATE,
+    OPTION_JITTER,
     OPTION_SEED,
     OPTION_SIZE,
     OPTION_THREADS,
@@ -70,6 +72,7 @@ static const struct option options[] = {{"network", required_argument, NULL, OPT
                                         {"steps", required_argument, NULL, OPTION_STEPS},
                                         {"batch", required_argument, NULL, OPTION_BATCH},
                                         {"learning-rate", required_argument, NULL, OPTION_RATE},
+                                        {"color-jitter", required_argument, NULL, OPTION_JITTER},
                                         {"seed", required_argument, NULL, OPTION_SEED},
                                         {"size", required_argument, NULL, OPTION_SIZE},
                                         {"threads", required_argument, NULL, OPTION_THREADS},
@@ -125,6 +128,10 @@ static bool take_number(struct arguments *a, int id, const char *text)
     case OPTION_RATE:
         ok = number("learning-rate", text, 1e-6, 0.5, &v);
         a->train.learning_rate = (float)v;
+        break;
+    case OPTION_JITTER:
+        ok = number("color-jitter", text, 0, 1, &v);
+        a->train.color_jitter = (float)v;
         break;
     case OPTION_SEED:
         ok = number("seed", text, 0, 9e15, &v);

@@ -72,10 +72,11 @@ static enum status check(const struct pretrain_options *o, struct error *err)
 {
     if (o->steps < 1 || o->steps > PRETRAIN_STEPS_MAX || o->batch < 1 || o->batch > BATCH_MAX ||
         !(o->learning_rate > 0 && o->learning_rate < 1) ||
-        !(o->weight_decay >= 0 && o->weight_decay < 1))
+        !(o->weight_decay >= 0 && o->weight_decay < 1) ||
+        !(o->color_jitter >= 0 && o->color_jitter <= 1))
         return error_set(err, ST_INVALID,
                          "pre-training takes 1 to %d steps, a batch of 1 to %d, a learning rate "
-                         "and a weight decay below 1",
+                         "and a weight decay below 1, a colour jitter of 0 to 1",
                          PRETRAIN_STEPS_MAX, BATCH_MAX);
     return ST_OK;
 }
@@ -196,6 +197,32 @@ static void mirror(struct frame *f, uint8_t *labels)
     }
 }
 
+static float between(struct rng *r, float low, float high)
+{
+    return low + (high - low) * rng_float(r);
+}
+
+/* Another camera's exposure, gamma, contrast and white balance; amount 0..1. */
+static void jitter_colors(struct frame *f, struct rng *r, float amount)
+{
+    uint8_t table[3][256];
+    float gain = expf(amount * between(r, -1.2f, 0.3f)),
+          gamma = expf(amount * between(r, -0.5f, 0.5f));
+    float contrast = 1 - amount * between(r, 0, 0.6f), gray = between(r, 0.2f, 0.7f) * gain;
+    for (int c = 0; c < 3; c++) {
+        float tint = expf(amount * between(r, -0.25f, 0.25f));
+        for (int v = 0; v < 256; v++) {
+            float x = gain * tint * powf((float)v / 255.0f, gamma);
+            x = gray + (x - gray) * contrast;
+            table[c][v] = (uint8_t)(fminf(fmaxf(x, 0), 1) * 255.0f + 0.5f);
+        }
+    }
+    size_t n = (size_t)f->width * (size_t)f->height;
+    for (size_t i = 0; i < n; i++)
+        for (int c = 0; c < 3; c++)
+            f->pixels[3 * i + (size_t)c] = table[c][f->pixels[3 * i + (size_t)c]];
+}
+
 static enum status draw_sample(struct pretrain *p, int index, struct error *err)
 {
     uint64_t n = p->step * (uint64_t)p->options.batch + (uint64_t)index;
@@ -214,6 +241,8 @@ static enum status draw_sample(struct pretrain *p, int index, struct error *err)
         return st;
     if (rng_below(&r, 2))
         mirror(&p->frame, labels.classes);
+    if (p->options.color_jitter > 0)
+        jitter_colors(&p->frame, &r, p->options.color_jitter);
     struct nn_view input = nn_session_input(p->session, 0);
     segment_input(&p->spec, &p->frame, &input, index);
     return ST_OK;

@@ -29,6 +29,7 @@ struct pretrain_options {
     float learning_rate;  /* default 2e-3; warm-up over 2 % of the steps, then a half cosine */
     float weight_decay;   /* default 1e-4, decoupled */
     int threads;          /* default 1 */
+    float color_jitter;   /* default 0; 1: exposure, gamma, contrast and tint vary widely */
     const char *scenario; /* a preset: "clear" or "all"; default "clear" */
 };
 
