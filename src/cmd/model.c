@@ -16,7 +16,8 @@ static const char help_text[] =
     "\n"
     "  inspect FILE.onnx [--json]   operators, shapes, parameters, FLOPs; batch-norm kept or "
     "folded\n"
-    "  delta FILE [--json]          what a model update says of itself: versions, weights, bytes\n";
+    "  delta FILE [--json]          what a model update says of itself: versions, weights, bytes\n"
+    "  train --help                 make a starter network for the synthetic town, or score one\n";
 
 /* FILE and --json of a verb; CMD_OK, or CMD_USAGE after a message. */
 static int parse_args(int argc, char **argv, const char **ret_path, bool *ret_json)
@@ -175,7 +176,7 @@ static int delta(int argc, char **argv)
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} verbs[] = {{"inspect", inspect}, {"delta", delta}};
+} verbs[] = {{"inspect", inspect}, {"delta", delta}, {"train", cmd_model_train}};
 
 int cmd_model(int argc, char **argv)
 {

@@ -223,7 +223,8 @@ static enum status allocate(struct view *v, struct error *err)
     v->inv_depth = v->memory;
     v->sky_u = v->inv_depth + n;
     v->sky_v = v->sky_u + n;
-    v->window = (uint16_t *)(v->sky_v + n);
+    void *after_floats = v->sky_v + n;
+    v->window = after_floats;
     v->mirror_window = v->window + n;
     uint8_t *next = (uint8_t *)(v->mirror_window + n);
     uint8_t **const planes[] = {&v->albedo[0], &v->albedo[1],  &v->albedo[2],   &v->mirror[0],
