@@ -244,11 +244,18 @@ def windows_cases():
             ("conv_groups_1x1", 16, 8, 4, [1, 1], [1, 1], [1, 1], [0, 0, 0, 0], [5, 5], True),
             ("conv_groups_5_to_1", 15, 3, 3, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [5, 6], True),
             ("conv_groups_1_to_2", 3, 6, 3, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [5, 6], True),
+            ("conv_groups_17_to_17", 34, 51, 17, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [5, 6], True),
+            ("conv_groups_stride", 16, 24, 8, [3, 3], [2, 2], [1, 1], [0, 1, 1, 0], [8, 7], True),
+            ("conv_groups_dilated", 20, 10, 10, [3, 2], [1, 1], [3, 2], [3, 1, 2, 1], [7, 9], False),
+            ("conv_groups_1x1_small", 32, 8, 8, [1, 1], [1, 1], [1, 1], [0, 0, 0, 0], [4, 7], True),
             ("conv_groups_large", 32, 64, 2, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [4, 4], False),
             ("depthwise", 5, 5, 5, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [6, 7], True),
             ("depthwise_dilated", 17, 17, 17, [3, 3], [1, 1], [2, 2], [2, 2, 2, 2], [9, 8], False),
             ("depthwise_dilated_stride", 4, 4, 4, [3, 3], [2, 2], [3, 3], [3, 3, 3, 3], [11, 10],
              True),
+            ("depthwise_dilated_channels", 32, 32, 32, [3, 3], [1, 1], [4, 4], [4, 4, 4, 4],
+             [7, 6], False),
+            ("depthwise_5x5", 6, 6, 6, [5, 5], [2, 2], [2, 1], [2, 2, 3, 1], [12, 9], True),
             ("depthwise_one", 1, 1, 1, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], [5, 5], True),
             ("conv_dilated", 3, 4, 1, [3, 3], [1, 1], [4, 2], [4, 2, 4, 2], [10, 9], True)]:
         weights = {"w": floats(o, c // g, *k)}
@@ -392,6 +399,22 @@ def copy_cases():
           node("Reshape", ["t", "four"], ["z"]),
           node("Conv", ["z", "w"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=3)],
          {"five": ints(1, 2, 3, 4, 5), "four": ints(1, 6, 4, 5), "w": floats(3, 2, 3, 3)})
+    case("channel_shuffle_planar", [1, 27, 6, 5],
+         [node("Reshape", ["x", "five"], ["r"]),
+          node("Transpose", ["r"], ["t"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["t", "four"],
+                                                                      ["z"]),
+          node("Conv", ["z", "w", "b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=9)],
+         {"five": ints(1, 3, 9, 6, 5), "four": ints(1, 27, 6, 5), "w": floats(9, 3, 3, 3),
+          "b": floats(9)})
+    case("channel_shuffle_planar_shared", [1, 20, 5, 4],
+         [node("Reshape", ["x", "five"], ["r"]),
+          node("Transpose", ["r"], ["t"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["t", "four"],
+                                                                      ["z"]),
+          node("Conv", ["z", "w"], ["c"], kernel_shape=[3, 3], strides=[2, 1], pads=[1, 1, 0, 1],
+               group=10), node("Conv", ["x", "v"], ["d"], kernel_shape=[2, 1], strides=[2, 1]),
+          node("Add", ["c", "d"])],
+         {"five": ints(1, 2, 10, 5, 4), "four": ints(1, 20, 5, 4), "w": floats(30, 2, 3, 3),
+          "v": floats(30, 20, 2, 1)})
     case("gather", image, [node("Gather", ["x", "i"], axis=1)], {"i": ints(4, 0, 4, -1)}, batch=2)
     case("gather_scalar", image, [node("Gather", ["x", "i"], axis=2)], {"i": np.int64(2)}, batch=2)
 

@@ -28,6 +28,7 @@ struct tap {
 struct source {
     const float *data;
     int64_t height, width, channels, planes; /* channels = groups * planes */
+    bool planar;                             /* channel = plane * groups + group */
     int64_t left, pixels;                    /* zeros before, pixels of a packed row */
 };
 
@@ -37,6 +38,7 @@ struct group {
     struct source source;
     int64_t ring_rows, row_floats; /* packed rows kept, floats of one */
     int64_t out_planes, out_width; /* of the rows that the pass makes */
+    bool out_planar;
     int64_t weight_floats;
 };
 
@@ -67,10 +69,12 @@ static struct group group_of(const struct nn_window *w, enum nn_pass pass)
                                    .width = w->out_width,
                                    .channels = w->out_channels,
                                    .planes = g.m,
+                                   .planar = g.m == 1,
                                    .left = left,
                                    .pixels = left + max64(w->out_width, past)};
         g.ring_rows = reach_h / w->stride[0] + 1;
         g.out_planes = g.k;
+        g.out_planar = g.k == 1 || w->planar;
         g.out_width = w->in_width;
     } else {
         int64_t past = (w->out_width - 1) * w->stride[1] + reach_w + 1;
@@ -78,10 +82,12 @@ static struct group group_of(const struct nn_window *w, enum nn_pass pass)
                                    .width = w->in_width,
                                    .channels = w->in_channels,
                                    .planes = g.k,
+                                   .planar = g.k == 1 || w->planar,
                                    .left = w->pad[1],
                                    .pixels = max64(w->in_width + w->pad[1], past)};
         g.ring_rows = reach_h + 1;
         g.out_planes = g.m;
+        g.out_planar = g.m == 1;
         g.out_width = w->out_width;
     }
     g.row_floats = g.source.planes * g.chunks * g.source.pixels * LANES;
@@ -112,7 +118,7 @@ bool nn_group_is_better(const struct nn_window *w, enum nn_pass pass)
     bool dilated = w->dilation[0] > 1 || w->dilation[1] > 1;
     if (k == 1 && m == 1)
         return dilated && pass != NN_PASS_FORWARD;
-    return w->groups >= 8 && k * m <= 8;
+    return w->groups >= 8 && k * m <= NN_GROUP_CHANNELS_MAX;
 }
 
 size_t nn_group_scratch_bytes(const struct nn_window *w, enum nn_pass pass, int threads)
@@ -154,40 +160,28 @@ static int64_t weight_at(const struct group *g, int64_t i, int64_t j, int64_t kh
 
 /* --- rows --- */
 
-/* One plane of one chunk of a row: `pixels` pixels whose channels lie `channels` apart, n of them
- * (16 or less), `planes` apart. */
-KERNEL_CLONES static void pack_plane(const float *restrict x, int64_t pixels, int64_t channels,
-                                     int64_t planes, int n, float *restrict packed)
-{
-    if (planes == 1 && n == LANES) {
-        for (int64_t p = 0; p < pixels; p++)
-            *(vec *)(packed + p * LANES) = *(const vec *)(x + p * channels);
-        return;
-    }
-    /* Lanes beyond n repeat the last: nobody reads what becomes of them. */
-    int source[LANES];
-    for (int i = 0; i < LANES; i++)
-        source[i] = (i < n ? i : n - 1) * (int)planes;
-    for (int64_t p = 0; p < pixels; p++)
-        for (int i = 0; i < LANES; i++)
-            packed[p * LANES + i] = x[p * channels + source[i]];
-}
-
-KERNEL_CLONES static void unpack_plane(const float *restrict packed, int64_t pixels,
-                                       int64_t channels, int64_t planes, int n, bool add,
-                                       float *restrict y)
-{
-    for (int64_t p = 0; p < pixels; p++)
-        for (int i = 0; i < n; i++) {
-            float *to = y + p * channels + i * planes;
-            *to = packed[p * LANES + i] + (add ? *to : 0);
-        }
-}
-
 static int lanes_of(const struct group *g, int64_t chunk)
 {
     int64_t left = g->groups - chunk * LANES;
     return left < LANES ? (int)left : LANES;
+}
+
+/* Pixels `channels` apart. Lanes beyond the groups get whatever comes next: nobody reads what
+ * becomes of them. */
+KERNEL_CLONES static void pack_planar(const float *restrict x, int64_t pixels, int64_t channels,
+                                      float *restrict packed)
+{
+    for (int64_t p = 0; p < pixels; p++)
+        *(vec *)(packed + p * LANES) = *(const vec *)(x + p * channels);
+}
+
+/* The channels of n groups (16 or less) are `planes` apart. */
+KERNEL_CLONES static void pack_strided(const float *restrict x, int64_t pixels, int64_t channels,
+                                       int64_t planes, int n, float *restrict packed)
+{
+    for (int64_t p = 0; p < pixels; p++)
+        for (int i = 0; i < LANES; i++)
+            packed[p * LANES + i] = i < n ? x[p * channels + i * planes] : 0;
 }
 
 static void pack_row(const struct group *g, const struct source *s, int64_t row, float *packed)
@@ -196,10 +190,13 @@ static void pack_row(const struct group *g, const struct source *s, int64_t row,
     for (int64_t j = 0; j < s->planes; j++)
         for (int64_t c = 0; c < g->chunks; c++) {
             float *plane = packed + (j * g->chunks + c) * s->pixels * LANES;
-            float *after = plane + (s->left + s->width) * LANES;
+            float *pixels = plane + s->left * LANES, *after = pixels + s->width * LANES;
             memset(plane, 0, (size_t)(s->left * LANES) * sizeof(float));
-            pack_plane(x + c * LANES * s->planes + j, s->width, s->channels, s->planes,
-                       lanes_of(g, c), plane + s->left * LANES);
+            if (s->planar)
+                pack_planar(x + j * g->groups + c * LANES, s->width, s->channels, pixels);
+            else
+                pack_strided(x + c * LANES * s->planes + j, s->width, s->channels, s->planes,
+                             lanes_of(g, c), pixels);
             memset(after, 0, (size_t)((s->pixels - s->left - s->width) * LANES) * sizeof(float));
         }
 }
@@ -215,14 +212,51 @@ static const float *ring_row(const struct group *g, struct worker *k, int64_t im
     return packed;
 }
 
-static void unpack_row(const struct group *g, const float *packed, int64_t channels, bool add,
-                       float *y)
+/* A whole row at once, in ascending order: what a store puts beyond the groups is overwritten by
+ * the next one; near the end of the row lanes are stored one by one. */
+KERNEL_CLONES static void unpack_planar(const float *restrict packed, int64_t pixels,
+                                        int64_t planes, int64_t groups, int64_t chunks,
+                                        float *restrict y)
 {
+    int64_t end = pixels * planes * groups;
+    for (int64_t p = 0; p < pixels; p++)
+        for (int64_t j = 0; j < planes; j++)
+            for (int64_t c = 0; c < chunks; c++) {
+                const float *from = packed + ((j * chunks + c) * pixels + p) * LANES;
+                int64_t to = (p * planes + j) * groups + c * LANES;
+                if (to + LANES <= end)
+                    *(vec *)(y + to) = *(const vec *)from;
+                else
+                    for (int64_t i = 0; i < LANES && c * LANES + i < groups; i++)
+                        y[to + i] = from[i];
+            }
+}
+
+/* Lanes `step` apart. */
+KERNEL_CLONES static void unpack_strided(const float *restrict packed, int64_t pixels,
+                                         int64_t channels, int64_t step, int n, bool add,
+                                         float *restrict y)
+{
+    for (int64_t p = 0; p < pixels; p++)
+        for (int i = 0; i < n; i++) {
+            float *to = y + p * channels + i * step;
+            *to = packed[p * LANES + i] + (add ? *to : 0);
+        }
+}
+
+static void unpack_row(const struct group *g, const float *packed, bool add, float *y)
+{
+    if (g->out_planar && !add) {
+        unpack_planar(packed, g->out_width, g->out_planes, g->groups, g->chunks, y);
+        return;
+    }
+    int64_t group_step = g->out_planar ? 1 : g->out_planes;
+    int64_t plane_step = g->out_planar ? g->groups : 1;
     for (int64_t j = 0; j < g->out_planes; j++)
         for (int64_t c = 0; c < g->chunks; c++)
-            unpack_plane(packed + (j * g->chunks + c) * g->out_width * LANES, g->out_width,
-                         channels, g->out_planes, lanes_of(g, c), add,
-                         y + c * LANES * g->out_planes + j);
+            unpack_strided(packed + (j * g->chunks + c) * g->out_width * LANES, g->out_width,
+                           g->out_planes * g->groups, group_step, lanes_of(g, c), add,
+                           y + j * plane_step + c * LANES * group_step);
 }
 
 static struct worker worker_at(const struct group *g, float *memory)
@@ -310,7 +344,7 @@ void nn_group_forward(const struct nn_window *w, int threads, float *scratch, co
         struct worker k = worker_at(&g, workers + t * worker_floats(&g));
         for (int64_t r = rows * t / threads; r < rows * (t + 1) / threads; r++) {
             forward_row(&g, &k, scratch, bias, r);
-            unpack_row(&g, k.out, w->out_channels, false, y + r * w->out_width * w->out_channels);
+            unpack_row(&g, k.out, false, y + r * w->out_width * w->out_channels);
         }
     }
 }
@@ -370,7 +404,7 @@ void nn_group_backward_data(const struct nn_window *w, int threads, float *scrat
         struct worker k = worker_at(&g, workers + t * worker_floats(&g));
         for (int64_t r = rows * t / threads; r < rows * (t + 1) / threads; r++) {
             backward_row(&g, &k, scratch, r);
-            unpack_row(&g, k.out, w->in_channels, add, gx + r * w->in_width * w->in_channels);
+            unpack_row(&g, k.out, add, gx + r * w->in_width * w->in_channels);
         }
     }
 }
@@ -434,6 +468,7 @@ static void weights_row(const struct group *g, struct worker *k, const float *gy
                        .width = w->out_width,
                        .channels = w->out_channels,
                        .planes = g->m,
+                       .planar = g->m == 1,
                        .pixels = w->out_width};
     const float *in[KERNEL_MAX];
     for (int64_t kh = 0; kh < w->kernel[0]; kh++) {

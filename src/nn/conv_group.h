@@ -5,11 +5,14 @@
  * group of k input and m output channels is k * m depthwise convolutions over "planes": plane j has
  * the j-th channel of every group, so that 16 groups are one vector whatever k and m are.
  *
+ * With nn_window.planar the input's channels are in that order already.
+ *
  * Rows of the input are copied into zero-padded planes a few at a time, the products run over those
  * without borders, and rows of the output are copied back.
  *
  * Threads: the calling thread's OpenMP team of at most the given size.
- * Memory:  allocates nothing: `scratch` has nn_group_scratch_bytes, 64-byte aligned.
+ * Memory:  allocates nothing: `scratch` has nn_group_scratch_bytes, 64-byte aligned. Up to 64
+ *          bytes after the end of x and gy may be read (never used).
  * Determinism: the same bits for any number of threads.
  */
 #ifndef ATTUNE_NN_CONV_GROUP_H
@@ -19,6 +22,9 @@
 
 /* Taps of one group, k * m * kernel area, that fit. */
 #define NN_GROUP_TAPS_MAX 256
+
+/* A group whose input and output channels multiply to more is left to oneDNN. */
+#define NN_GROUP_CHANNELS_MAX 8
 
 /* Whether these kernels can do it, and are expected to beat oneDNN's. */
 bool nn_group_is_better(const struct nn_window *w, enum nn_pass pass);

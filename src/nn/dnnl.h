@@ -33,6 +33,9 @@ struct nn_window {
     int64_t groups;  /* convolutions */
     bool transposed; /* ConvTranspose */
     bool bias;       /* convolutions */
+    /* Input channel c of group g is c * groups + g instead of g * (channels of a group) + c: a
+     * channel shuffle in front is part of the convolution. conv_group.h's only. */
+    bool planar;
 };
 
 enum nn_pool_kind { NN_POOL_MAX = 1, NN_POOL_AVERAGE_INCLUDE_PAD, NN_POOL_AVERAGE_EXCLUDE_PAD };

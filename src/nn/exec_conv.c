@@ -24,6 +24,7 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
         .groups = a->window.groups > 0 ? a->window.groups : 1,
         .transposed = ir->node->op == NN_OP_CONV_TRANSPOSE,
         .bias = nn_optional(p, ir, IN_BIAS) != NULL,
+        .planar = ir->planar,
     };
     for (int i = 0; i < 2; i++) {
         w.kernel[i] = a->window.kernel[i];
@@ -42,6 +43,13 @@ static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
 }
 
 /* --- conv_group.h's steps: operands source, weights (or their gradient), result, scratch, bias */
+
+/* They may read beyond the end of their input: not what others own. */
+static bool by_group(const struct nn_plan *p, const struct nn_ir *ir, const struct nn_window *w,
+                     enum nn_pass pass)
+{
+    return !p->buffers[nn_in(p, ir, IN_X)->buffer].external && nn_group_is_better(w, pass);
+}
 
 struct group_args {
     struct nn_window window;
@@ -152,7 +160,7 @@ static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     struct nn_window w = nn_window_of(p, ir);
     struct nn_dnnl_op *op;
     struct nn_step *s;
-    if (nn_group_is_better(&w, NN_PASS_FORWARD))
+    if (by_group(p, ir, &w, NN_PASS_FORWARD))
         return group_forward(p, ir, &w, err);
     enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_FORWARD, &op, err);
     if (!st)
@@ -176,7 +184,7 @@ static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, st
     struct nn_step *s;
     int gx;
     bool add;
-    if (nn_group_is_better(&w, NN_PASS_BACKWARD_DATA))
+    if (by_group(p, ir, &w, NN_PASS_BACKWARD_DATA))
         return group_backward_data(p, ir, &w, gy, err);
     enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_DATA, &op, err);
     if (!st)
@@ -228,7 +236,7 @@ static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy,
     struct nn_step *s;
     int gw, gb = -1;
     bool add;
-    if (nn_group_is_better(&w, NN_PASS_BACKWARD_WEIGHTS)) {
+    if (by_group(p, ir, &w, NN_PASS_BACKWARD_WEIGHTS)) {
         enum status st = group_backward_weights(p, ir, &w, gy, err);
         return st || !w.bias ? st : backward_bias(p, ir, gy, err);
     }

@@ -165,7 +165,8 @@ static void clear_sparse(void *args)
 bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n)
 {
     const struct nn_tensor *x = &g->tensors[n->input[0]], *m = &g->tensors[n->input[1]];
-    return x->rank == 4 && m->rank == 2 && m->kind == NN_TENSOR_CONSTANT &&
+    bool made = x->kind == NN_TENSOR_ACTIVATION || x->kind == NN_TENSOR_INPUT;
+    return made && x->rank == 4 && m->rank == 2 && m->kind == NN_TENSOR_CONSTANT &&
            m->dim[0] == x->dim[3] && nn_sparse_pays(m->data, m->dim[0], m->dim[1]);
 }
 

@@ -5,6 +5,7 @@
  * reshape is free in either layout when it leaves N and the last two dimensions alone, else in
  * row-major only. Conversions that would not move anything (a 1 x 1 image) are aliases. Also here:
  * the checks that a graph made for one image holds for a batch. */
+#include "nn/conv_group.h"
 #include "nn/plan.h"
 
 #include <stdlib.h>
@@ -286,6 +287,69 @@ static enum status has_inputs(const struct nn_plan *p, const struct nn_node *n, 
     return ST_OK;
 }
 
+/* The node that makes a tensor as a channels-last image, if it is of this operator. */
+static const struct nn_node *maker(const struct nn_plan *p, int tensor, enum nn_op op)
+{
+    int node = p->graph->tensors[tensor].producer;
+    bool fits = node >= 0 && p->graph->nodes[node].op == op &&
+                layout_of(p, tensor) == NN_LAYOUT_CHANNELS_LAST;
+    return fits ? &p->graph->nodes[node] : NULL;
+}
+
+/* What a convolution's input is a channel shuffle of (Reshape [N,k,groups,H,W], Transpose, Reshape)
+ * such that the channels of a group lie `groups` apart before it; -1: not of that kind. */
+static int before_shuffle(const struct nn_plan *p, const struct nn_node *conv)
+{
+    static const int swap[5] = {0, 2, 1, 3, 4};
+    const struct nn_node *merge = maker(p, conv->input[0], NN_OP_RESHAPE);
+    const struct nn_node *turn = merge ? maker(p, merge->input[0], NN_OP_TRANSPOSE) : NULL;
+    const struct nn_node *part = turn ? maker(p, turn->input[0], NN_OP_RESHAPE) : NULL;
+    if (!part || layout_of(p, part->input[0]) != NN_LAYOUT_CHANNELS_LAST)
+        return -1;
+    const struct nn_tensor *x = &p->graph->tensors[part->input[0]], *five = tensor_out(p, part);
+    if (x->rank != 4 || five->rank != 5 || memcmp(turn->a.transpose.perm, swap, sizeof swap) != 0)
+        return -1;
+    return five->dim[2] == conv->a.window.groups ? p->tensor_value[part->input[0]][0] : -1;
+}
+
+/* Where the kernels for small groups run a convolution, it reads around the shuffle. */
+static void skip_shuffle(struct nn_plan *p, struct nn_ir *conv)
+{
+    int source = before_shuffle(p, conv->node);
+    struct nn_window w = nn_window_of(p, conv);
+    if (source < 0 || !nn_group_is_better(&w, NN_PASS_FORWARD) ||
+        !nn_group_is_better(&w, NN_PASS_BACKWARD_DATA) ||
+        !nn_group_is_better(&w, NN_PASS_BACKWARD_WEIGHTS))
+        return;
+    p->values[conv->in[0]].uses--;
+    p->values[source].uses++;
+    conv->in[0] = source;
+    conv->planar = true;
+}
+
+static bool is_output(const struct nn_plan *p, int value)
+{
+    for (int i = 0; i < p->graph->output_count; i++)
+        if (p->tensor_value[p->graph->outputs[i]][0] == value)
+            return true;
+    return false;
+}
+
+/* Shuffles that nobody reads any more. */
+static void mark_dead(struct nn_plan *p)
+{
+    for (int i = p->ir_count; i-- > 0;) {
+        struct nn_ir *ir = &p->irs[i];
+        ir->dead = true;
+        for (int o = 0; o < ir->output_count; o++)
+            if (ir->out[o] >= 0 && (p->values[ir->out[o]].uses > 0 || is_output(p, ir->out[o])))
+                ir->dead = false;
+        for (int k = 0; ir->dead && k < ir->input_count; k++)
+            if (ir->in[k] >= 0)
+                p->values[ir->in[k]].uses--;
+    }
+}
+
 static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct error *err)
 {
     enum status st = has_inputs(p, n, err);
@@ -327,6 +391,8 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
         return nomem(err);
     *ir = made;
     ir->alias = n->op == NN_OP_RESHAPE;
+    if (n->op == NN_OP_CONV)
+        skip_shuffle(p, ir);
     return ST_OK;
 }
 
@@ -351,5 +417,6 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
     for (int i = 0; i < g->output_count; i++)
         if (value_first(p, g->outputs[i]) < 0)
             return nomem(err);
+    mark_dead(p);
     return ST_OK;
 }

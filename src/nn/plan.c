@@ -326,6 +326,8 @@ static void mark_saved(struct nn_plan *p)
     for (int i = 0; i < p->ir_count; i++) {
         const struct nn_exec *exec = nn_exec_of(&p->irs[i]);
         bool trains = false;
+        if (p->irs[i].dead)
+            continue;
         for (int o = 0; o < p->irs[i].output_count; o++)
             trains = trains || (p->irs[i].out[o] >= 0 && nn_out(p, &p->irs[i], o)->needs_grad);
         if (exec->saves && trains)
@@ -352,6 +354,8 @@ static enum status emit_forward(struct nn_plan *p, struct error *err)
         struct nn_ir *ir = &p->irs[i];
         p->node = ir_node(p, ir);
         enum status st = ST_OK;
+        if (ir->dead)
+            continue;
         if (ir->alias)
             value_place(p, nn_out(p, ir, 0), nn_in(p, ir, 0)->buffer);
         else
@@ -392,7 +396,7 @@ static enum status emit_backward(struct nn_plan *p, struct error *err)
             reached = reached || nn_grad_of_output(p, ir, o) >= 0;
         for (int k = 0; k < ir->input_count; k++)
             wanted = wanted || (ir->in[k] >= 0 && nn_in(p, ir, k)->needs_grad);
-        if (!reached || !wanted)
+        if (ir->dead || !reached || !wanted)
             continue;
         if (ir->alias)
             st = nn_grad_share(p, ir->in[0], nn_out(p, ir, 0)->grad, nn_out(p, ir, 0)->grad_owned,

@@ -67,6 +67,8 @@ struct nn_ir {
     int input_count, output_count;
     int in[NN_NODE_INPUTS_MAX], out[NN_NODE_OUTPUTS_MAX]; /* values, -1: absent */
     bool alias;    /* output 0 is input 0 under other dims (Reshape, free conversions) */
+    bool planar;   /* Conv reads its input from before the channel shuffle (nn_window.planar) */
+    bool dead;     /* nobody reads its outputs */
     int workspace; /* buffer kept from forward to backward, -1 */
 };
 
