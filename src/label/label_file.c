@@ -100,12 +100,22 @@ enum status label_set_write(const struct label_set *l, struct buf *out, struct e
     return st;
 }
 
+/* Before memory is taken for what the header claims: is as much really in the compressed frame? */
+static enum status check_claim(const struct cursor *c, uint32_t width, uint32_t height,
+                               uint32_t count, struct error *err)
+{
+    uint64_t times = (uint64_t)count * 8, raw = (uint64_t)count * width * height;
+    if (c->left_bytes < times)
+        return error_set(err, ST_FORMAT, "the label file is cut short");
+    if (ZSTD_getFrameContentSize(c->data + times, c->left_bytes - times) != raw)
+        return error_set(err, ST_FORMAT, "the label file's maps are not of the stated size");
+    return ST_OK;
+}
+
 static enum status read_maps(struct cursor *c, struct label_set *l, struct error *err)
 {
     for (int i = 0; i < l->count; i++)
         l->t_us[i] = cursor_u64(c);
-    if (c->failed)
-        return error_set(err, ST_FORMAT, "the label file is cut short");
     size_t raw = (size_t)l->count * map_bytes(l);
     if (ZSTD_decompress(l->classes, raw, c->data, c->left_bytes) != raw)
         return error_set(err, ST_FORMAT, "the label file's maps are damaged");
@@ -134,7 +144,10 @@ enum status label_set_read(const void *data, size_t n, struct label_set *ret, st
     if (width > FRAME_SIDE_MAX || height > FRAME_SIDE_MAX || count > LABEL_FRAMES_MAX)
         return error_set(err, ST_FORMAT, "the label file's sizes are not valid");
     struct label_set l;
-    enum status st = label_set_init(&l, (int)count, (int)width, (int)height, (int)classes, err);
+    enum status st = check_claim(&c, width, height, count, err);
+    if (st != ST_OK)
+        return st;
+    st = label_set_init(&l, (int)count, (int)width, (int)height, (int)classes, err);
     if (st != ST_OK)
         return st;
     st = read_maps(&c, &l, err);
