@@ -127,9 +127,9 @@ static struct town_condition at_time(const struct scenario_track *track, float t
 }
 
 /* The condition of a slice: a kind of light, a kind of weather, each with a drawn intensity. */
-static struct town_condition draw_slice(uint64_t seed, uint32_t slice)
+static struct town_condition draw_slice(uint64_t seed, uint64_t slice)
 {
-    uint32_t h = exact_hash((uint32_t)seed ^ (uint32_t)(seed >> 32), slice, 81);
+    uint32_t h = exact_hash((uint32_t)seed ^ (uint32_t)(seed >> 32), (uint32_t)slice, 81);
     float light = exact_unit(exact_hash(h, 1, 0)), weather = exact_unit(exact_hash(h, 2, 0));
     float amount = exact_unit(exact_hash(h, 3, 0)), force = exact_unit(exact_hash(h, 4, 0));
     struct town_condition c = {.traffic = 0.3f + 0.6f * exact_unit(exact_hash(h, 5, 0)),
@@ -153,7 +153,7 @@ static struct town_condition draw_slice(uint64_t seed, uint32_t slice)
 static struct town_condition random_condition(const struct scenario *s, uint64_t seed, double t_s)
 {
     double at = t_s / (double)s->slice_s;
-    uint32_t slice = (uint32_t)at;
+    uint64_t slice = (uint64_t)at;
     float into_s = (float)(at - (double)slice) * s->slice_s;
     struct town_condition now = draw_slice(seed, slice);
     if (slice == 0 || s->blend_s <= 0 || into_s >= s->blend_s)

@@ -199,6 +199,22 @@ static void conditions_change_pictures_only(void **state)
     assert_true(mean_of(&shots[4]) > mean_of(&shots[2]));
 }
 
+/* No moment is too late to be drawn. */
+static void any_moment_can_be_rendered(void **state)
+{
+    (void)state;
+    struct scenario s;
+    struct error err;
+    static struct shot a;
+    for (int i = 0; scenario_presets[i]; i++) {
+        assert_int_equal(scenario_preset(scenario_presets[i], &s, &err), ST_OK);
+        struct town *t = open_town(11, 2, &s);
+        take(t, 1, UINT64_MAX, &a);
+        take(t, 0, UINT64_MAX / 3, &a);
+        town_close(&t);
+    }
+}
+
 static void bad_options_are_refused(void **state)
 {
     (void)state;
@@ -398,6 +414,7 @@ int main(void)
         cmocka_unit_test(boxes_fit_labels),
         cmocka_unit_test(all_classes_occur),
         cmocka_unit_test(conditions_change_pictures_only),
+        cmocka_unit_test(any_moment_can_be_rendered),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(scenario_files_are_strict),
         cmocka_unit_test(scenarios_evaluate),
