@@ -36,18 +36,20 @@ void api_health(struct request *r, struct reply *out)
         return;
     }
     unsigned long long labelled = n->frames_labelled, phases = n->phases;
-    reply_json(
-        out, 200,
-        json_pack("{s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:b}", "status", "ok",
-                  "uptime_s", (json_int_t)((clock_mono_us() - s->started_us) / 1000000), "student",
-                  nn_model_identity_hex(s->student), "teacher", nn_model_identity_hex(s->teacher),
-                  "cameras", cameras, "backlog_chunks", (json_int_t)backlog, "worker",
-                  control_worker_state(s), "worker_restarts", (json_int_t)n->worker_restarts,
-                  "phases", (json_int_t)phases, "phases_failed", (json_int_t)n->phases_failed,
-                  "label_ms", server_json_real(mean(n->label_us, labelled, 1e3)), "phase_s",
-                  server_json_real(mean(n->phase_us, phases, 1e6)), "frames_labelled",
-                  (json_int_t)labelled, "events", (json_int_t)store_event_last(s->store), "adapt",
-                  (int)s->set.adapt));
+    reply_json(out, 200,
+               json_pack("{s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:b}",
+                         "status", "ok", "uptime_s",
+                         (json_int_t)((clock_mono_us() - s->started_us) / 1000000), "student",
+                         nn_model_identity_hex(s->student), "teacher",
+                         nn_model_identity_hex(s->teacher), "cameras", cameras, "backlog_chunks",
+                         (json_int_t)backlog, "worker", control_worker_state(s), "worker_restarts",
+                         (json_int_t)n->worker_restarts, "phases", (json_int_t)phases,
+                         "phases_failed", (json_int_t)n->phases_failed, "label_ms",
+                         server_json_real(mean(n->label_us, labelled, 1e3)), "phase_s",
+                         server_json_real(mean(n->phase_us, phases, 1e6)), "frames_labelled",
+                         (json_int_t)labelled, "chunks_failed", (json_int_t)n->chunks_failed,
+                         "chunks_retired", (json_int_t)n->retired_chunks, "events",
+                         (json_int_t)store_event_last(s->store), "adapt", (int)s->set.adapt));
 }
 
 /* Rows are read under the store's lock; what needs the store again comes after. */

@@ -22,6 +22,7 @@
 #include "video/scale.h"
 
 #define SNAPSHOT_BYTES_MAX ((size_t)1 << 30)
+#define FRAMES_MAX 2048 /* a camera; pictures of the student's size */
 
 struct pupil {
     char camera[CAMERA_ID_CHARS_MAX + 1];
@@ -74,9 +75,9 @@ static enum status read_options(const json_t *q, struct learner_options *o, stru
     double horizon_s = number_of(q, "horizon_s"), fps = number_of(q, "sampling_fps_max");
     if (horizon_s > 0) {
         o->horizon_us = (uint64_t)(horizon_s * 1e6);
-        double frames = ceil(horizon_s * fps * 1.25) + 16;
-        if (frames < o->frames_max)
-            o->frames_max = (int)frames;
+        /* Room for every frame of the horizon, and some that come early. */
+        double frames = ceil(horizon_s * fps * 1.1) + 16;
+        o->frames_max = frames < FRAMES_MAX ? (int)frames : FRAMES_MAX;
     }
     return ST_OK;
 }

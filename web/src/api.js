@@ -8,7 +8,7 @@ export const getJson = async path => {
 };
 
 const KINDS = ['server_started', 'camera_joined', 'camera_back', 'labelled', 'sampling_changed', 'accepted',
-  'rejected', 'phase_failed', 'worker_restarted', 'chunk_failed', 'backlog_full', 'retired'];
+  'rejected', 'phase_failed', 'worker_restarted', 'chunk_failed', 'backlog_full'];
 const RETRY_MS = 3000;
 
 // Calls onEvent for each event and onState(true or false) as the stream comes and goes; for ever.

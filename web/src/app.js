@@ -104,7 +104,7 @@ const clock = us => new Date(us / 1000).toLocaleTimeString([], {hour12: false});
 const KIND = {
   accepted: 'deployed', rejected: 'rejected', sampling_changed: 'sampling', camera_joined: 'joined', camera_back: 'back',
   worker_restarted: 'worker lost', phase_failed: 'phase failed', chunk_failed: 'chunk failed',
-  backlog_full: 'backlog full', server_started: 'started', retired: 'retired',
+  backlog_full: 'backlog full', server_started: 'started',
 };
 
 // ---- parts ----
