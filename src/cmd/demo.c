@@ -30,12 +30,11 @@
 #include "cmd/demo_view.h"
 
 #define NAME "demo"
-#define ARGUMENTS_MAX 40
 #define SERVER_START_US 30000000
 #define SERVER_STOP_US 15000000
 #define CAMERA_STOP_US 6000000
-#define CAMERA_LATE_US 30000000 /* a camera that has not ended by itself this long after its time  \
-                                 */
+/* A camera that has not ended by itself this long after its time does not. */
+#define CAMERA_LATE_US 30000000
 #define DRAW_US 500000
 #define LOG_TAIL_BYTES 2000
 #define JSON_BYTES_MAX ((size_t)8 << 20)

@@ -56,6 +56,7 @@ static enum status open_video(struct feed *f, struct error *err)
     video_source_info(f->video, &info);
     f->live = info.live;
     f->fps = info.fps > 0 ? info.fps : FPS_ASSUMED;
+    f->period_us = (uint64_t)(1e6 / f->fps);
     return ST_OK;
 }
 
@@ -70,6 +71,7 @@ static enum status open_town(struct feed *f, struct error *err)
         return st;
     const struct synth_url *u = synth_source_url(f->town);
     f->fps = u->fps;
+    f->period_us = (uint64_t)(1e6 / f->fps);
     f->town_next_us = (uint64_t)(u->start_s * 1e6);
     st = frame_resize(&f->scaled, f->options.width, f->options.height, err);
     if (st == ST_OK)
@@ -95,7 +97,6 @@ enum status feed_open(const struct feed_options *options, struct feed **ret, str
         feed_close(&f);
         return st;
     }
-    f->period_us = (uint64_t)(1e6 / f->fps);
     *ret = f;
     return ST_OK;
 }

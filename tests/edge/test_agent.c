@@ -24,6 +24,7 @@
 #include "tiny_model.h"
 #include "uplink/chunk.h"
 #include "video/frame.h"
+#include "video/image.h"
 
 #define SIDE 64
 #define WARM_UP_FRAMES 20
@@ -240,6 +241,40 @@ static void runs_alone(void **state)
     assert_true(info.st_size > 1000);
 }
 
+static void a_folder_of_images_ends(void **state)
+{
+    (void)state;
+    enum { IMAGES = 9 };
+    char images[160], path[256];
+    snprintf(images, sizeof images, "%s/images", folder);
+    assert_int_equal(file_mkdirs(images, &err), ST_OK);
+    struct frame f; /* another size than the network's: it is scaled */
+    frame_init(&f);
+    assert_int_equal(frame_resize(&f, 96, 80, &err), ST_OK);
+    for (int i = 0; i < IMAGES; i++) {
+        memset(f.pixels, 20 * i, frame_bytes(&f));
+        struct buf jpeg;
+        buf_init(&jpeg);
+        assert_int_equal(image_jpeg_write(&f, 90, &jpeg, &err), ST_OK);
+        snprintf(path, sizeof path, "%s/img%d.jpg", images, i);
+        assert_int_equal(file_write(path, jpeg.data, jpeg.size_bytes, &err), ST_OK);
+        buf_clear(&jpeg);
+    }
+    frame_clear(&f);
+    struct seen seen = {0};
+    struct agent_options o;
+    options_of_test(&o, &seen);
+    o.server_url = NULL;
+    o.source_url = images;
+    o.fps = 20;
+    struct agent_summary s;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(s.frames + s.dropped_late, IMAGES);
+    assert_int_equal(s.scored_frames, 0);
+    o.score = true; /* nobody knows the truth of these */
+    assert_int_equal(run(&o, &seen, &s), ST_UNSUPPORTED);
+}
+
 static void opening_says_what_is_wrong(void **state)
 {
     (void)state;
@@ -385,6 +420,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         TEST(runs_alone),
+        TEST(a_folder_of_images_ends),
         TEST(opening_says_what_is_wrong),
         TEST(adapts_while_the_network_fails),
         TEST(a_server_without_memory_starts_over),
