@@ -9,7 +9,7 @@
 #include "nn/lower.h"
 
 #define UNPACK_EXTRA_BYTES ((size_t)64 << 20)
-#define FOLD_EXTRA_BYTES ((size_t)256 << 20)
+#define FOLD_EXTRA_BYTES ((size_t)48 << 20) /* tables and names take up to 16 of them */
 #define OUTPUTS_MAX 64
 #define METADATA_MAX 256
 #define DIM_MAX 65536

@@ -86,8 +86,10 @@ void nn_lower_split(struct nn_lower *l)
     l->node.a.axis.axis = axis;
     l->node.input_count = 1;
     for (int i = 0; !l->status && i < count; i++) {
-        if (sizes[i] < 0 || sizes[i] > left)
+        if (sizes[i] < 0 || sizes[i] > left) {
             nn_fail(l, ST_FORMAT, "its parts do not add up to %" PRId64, x.dim[axis]);
+            return;
+        }
         left -= sizes[i];
         struct nn_shape part = x;
         part.dim[axis] = sizes[i];
