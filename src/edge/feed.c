@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/rng.h"
 #include "synth/source.h"
 #include "task/segment.h"
@@ -165,8 +166,10 @@ static enum status next_town(struct feed *f, struct feed_view *out, struct error
 }
 
 /* Waits, opens the live source anew, until it works or cancel is set (ST_END). */
-static enum status restart_video(struct feed *f)
+static enum status restart_video(struct feed *f, const struct error *why)
 {
+    log_write(LOG_WARN, "source lost", "reason=\"%s\"",
+              why->message[0] ? why->message : "the stream ended");
     struct backoff backoff;
     backoff_init(&backoff, RESTART_FIRST_US, RESTART_MAX_US);
     video_source_close(&f->video);
@@ -174,6 +177,7 @@ static enum status restart_video(struct feed *f)
         sleep_until(f, clock_mono_us() + backoff_next_us(&backoff, &f->rng));
         if (!cancelled(f) && open_video(f, NULL) == ST_OK) {
             f->stats.restarts++;
+            log_write(LOG_INFO, "source back", NULL);
             f->started = false;
             return ST_OK;
         }
@@ -205,14 +209,15 @@ static enum status next_video(struct feed *f, struct feed_view *out, struct erro
 {
     for (;;) {
         struct frame frame;
-        enum status st = video_source_next(f->video, &frame, err);
+        struct error why = {0};
+        enum status st = video_source_next(f->video, &frame, &why);
         if (st != ST_OK && !cancelled(f) && f->live) {
-            if ((st = restart_video(f)) != ST_OK)
+            if ((st = restart_video(f, &why)) != ST_OK)
                 return st;
             continue;
         }
         if (st != ST_OK)
-            return cancelled(f) ? ST_END : st;
+            return cancelled(f) || st == ST_END ? ST_END : error_set(err, st, "%s", why.message);
         if (on_time(f, frame.t_us)) {
             *out = (struct feed_view){.frame = frame, .condition = ""};
             return ST_OK;
