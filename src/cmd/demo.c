@@ -77,7 +77,7 @@ static void print_help(void)
          "status 0 when both cameras are at least 10 points better over the last minute, within\n"
          "300 kbit/s each way and 40 ms from camera to labels.\n\n"
          "usage: attune demo [OPTIONS]\n\n"
-         "  --seconds N      how long (default: 180; the weather needs about 90)\n"
+         "  --seconds N      how long (default: 180; with less than 150 the night has only begun)\n"
          "  --fps N          of the cameras (default: 12)\n"
          "  --models DIR     folder with town-student.onnx and town-teacher.onnx\n"
          "                   (default: found beside the program)\n"
