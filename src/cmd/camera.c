@@ -103,9 +103,9 @@ static void print_help(void)
     puts("\nexamples:\n"
          "  attune camera --source town:scenario=demo --student models/town-student.onnx --score "
          "\\\n"
-         "      --server https://127.0.0.1:8443 --ca attune-state/server.crt --results -\n"
+         "      --server https://127.0.0.1:8443 --ca attune-state/tls/cert.pem --results -\n"
          "  attune camera --source rtsp://10.0.0.7/main --student student.onnx --id gate \\\n"
-         "      --server https://10.0.0.2:8443 --ca server.crt --state /var/lib/attune/gate\n\n"
+         "      --server https://10.0.0.2:8443 --ca cert.pem --state /var/lib/attune/gate\n\n"
          "exit status: 0 done, 2 wrong usage, 3 it could not run");
 }
 

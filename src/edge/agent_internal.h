@@ -21,7 +21,7 @@
 #include "edge/handoff.h"
 #include "edge/meter.h"
 #include "edge/sampler.h"
-#include "edge/scorer.h"
+#include "task/scorer.h"
 #include "edge/slot.h"
 #include "task/segment.h"
 #include "uplink/client.h"

@@ -23,7 +23,7 @@ void gate_decide(const struct gate_options *o, const struct confusion *candidate
     } else {
         d.accepted = d.candidate >= d.current + o->margin;
         snprintf(d.reason, sizeof d.reason,
-                 "candidate mIoU %.4f %s current %.4f + margin %.4f on %d held-out frames",
+                 "candidate mIoU %.4f %s current %.4f + margin %.4f on %d held-out frame(s)",
                  d.candidate, d.accepted ? "reaches" : "is below", d.current, o->margin, frames);
     }
     *ret = d;

@@ -15,7 +15,7 @@
 #include "edge/handoff.h"
 #include "edge/meter.h"
 #include "edge/sampler.h"
-#include "edge/scorer.h"
+#include "task/scorer.h"
 
 static void sampler_keeps_the_rate(void **state)
 {

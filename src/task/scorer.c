@@ -1,5 +1,5 @@
 /* scorer.c - one confusion matrix a frame and answer in a ring; windows are sums over the ring. */
-#include "edge/scorer.h"
+#include "task/scorer.h"
 
 #include <assert.h>
 #include <math.h>

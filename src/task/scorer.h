@@ -7,8 +7,8 @@
  * Threads: one at a time.  Time: an argument.
  * Memory:  taken at open.
  */
-#ifndef ATTUNE_EDGE_SCORER_H
-#define ATTUNE_EDGE_SCORER_H
+#ifndef ATTUNE_TASK_SCORER_H
+#define ATTUNE_TASK_SCORER_H
 
 #include "task/segment.h"
 
