@@ -11,14 +11,11 @@
 
 #include "nn/kernels_internal.h"
 
-#define LANES 16
+#define LANES KERNEL_LANES
 #define PIXELS 8 /* of the output at once */
 #define TAPS 9   /* of the gradient at once: a 3 x 3 filter */
 #define PARTS 16 /* of the sum over rows, fixed: the sum does not depend on the threads */
 #define KERNEL_MAX 16
-
-/* 16 floats anywhere. */
-typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
 struct tap {
     const float *x, *weights;
@@ -116,8 +113,11 @@ bool nn_group_is_better(const struct nn_window *w, enum nn_pass pass)
         k * m * w->kernel[0] * w->kernel[1] > NN_GROUP_TAPS_MAX)
         return false;
     bool dilated = w->dilation[0] > 1 || w->dilation[1] > 1;
-    if (k == 1 && m == 1)
-        return dilated && pass != NN_PASS_FORWARD;
+    if (k == 1 && m == 1) {
+        bool partial = w->groups >= LANES / 2 && w->groups % LANES != 0;
+        return pass != NN_PASS_FORWARD &&
+               (dilated || (partial && pass == NN_PASS_BACKWARD_WEIGHTS));
+    }
     return w->groups >= 8 && k * m <= NN_GROUP_CHANNELS_MAX;
 }
 
@@ -172,7 +172,7 @@ KERNEL_CLONES static void pack_planar(const float *restrict x, int64_t pixels, i
                                       float *restrict packed)
 {
     for (int64_t p = 0; p < pixels; p++)
-        *(vec *)(packed + p * LANES) = *(const vec *)(x + p * channels);
+        *(kernel_vec *)(packed + p * LANES) = *(const kernel_vec *)(x + p * channels);
 }
 
 /* The channels of n groups (16 or less) are `planes` apart. */
@@ -225,7 +225,7 @@ KERNEL_CLONES static void unpack_planar(const float *restrict packed, int64_t pi
                 const float *from = packed + ((j * chunks + c) * pixels + p) * LANES;
                 int64_t to = (p * planes + j) * groups + c * LANES;
                 if (to + LANES <= end)
-                    *(vec *)(y + to) = *(const vec *)from;
+                    *(kernel_vec *)(y + to) = *(const kernel_vec *)from;
                 else
                     for (int64_t i = 0; i < LANES && c * LANES + i < groups; i++)
                         y[to + i] = from[i];
@@ -274,23 +274,24 @@ KERNEL_CLONES static void sum_taps(const struct tap *tap, int taps, int64_t x_st
 {
     int64_t p = 0;
     for (; p + PIXELS <= pixels; p += PIXELS) {
-        vec sum[PIXELS];
+        kernel_vec sum[PIXELS];
         for (int i = 0; i < PIXELS; i++)
-            sum[i] = *(const vec *)start;
+            sum[i] = *(const kernel_vec *)start;
         for (int t = 0; t < taps; t++) {
-            vec weight = *(const vec *)tap[t].weights;
+            kernel_vec weight = *(const kernel_vec *)tap[t].weights;
             const float *x = tap[t].x + p * x_step;
             for (int i = 0; i < PIXELS; i++)
-                sum[i] += *(const vec *)(x + i * x_step) * weight;
+                sum[i] += *(const kernel_vec *)(x + i * x_step) * weight;
         }
         for (int i = 0; i < PIXELS; i++)
-            *(vec *)(y + (p + i) * y_step) = sum[i];
+            *(kernel_vec *)(y + (p + i) * y_step) = sum[i];
     }
     for (; p < pixels; p++) {
-        vec sum = *(const vec *)start;
+        kernel_vec sum = *(const kernel_vec *)start;
         for (int t = 0; t < taps; t++)
-            sum += *(const vec *)(tap[t].x + p * x_step) * *(const vec *)tap[t].weights;
-        *(vec *)(y + p * y_step) = sum;
+            sum +=
+                *(const kernel_vec *)(tap[t].x + p * x_step) * *(const kernel_vec *)tap[t].weights;
+        *(kernel_vec *)(y + p * y_step) = sum;
     }
 }
 
@@ -415,16 +416,16 @@ void nn_group_backward_data(const struct nn_window *w, int threads, float *scrat
 KERNEL_CLONES static void sum_pixels(const float *const *x, float *const *sum, int64_t x_step,
                                      const float *gy, int64_t pixels)
 {
-    vec total[TAPS];
+    kernel_vec total[TAPS];
     for (int t = 0; t < TAPS; t++)
-        total[t] = (vec){0};
+        total[t] = (kernel_vec){0};
     for (int64_t p = 0; p < pixels; p++) {
-        vec g = *(const vec *)(gy + p * LANES);
+        kernel_vec g = *(const kernel_vec *)(gy + p * LANES);
         for (int t = 0; t < TAPS; t++)
-            total[t] += *(const vec *)(x[t] + p * x_step) * g;
+            total[t] += *(const kernel_vec *)(x[t] + p * x_step) * g;
     }
     for (int t = 0; t < TAPS; t++)
-        *(vec *)sum[t] += total[t];
+        *(kernel_vec *)sum[t] += total[t];
 }
 
 /* The taps that output plane i and chunk c meet; those that are missing from the last TAPS repeat

@@ -201,7 +201,7 @@ static enum status prelu_backward(struct nn_plan *p, struct nn_ir *ir, struct er
     a.has_gx = nn_in(p, ir, 0)->needs_grad;
     a.has_gslope = nn_in(p, ir, 1)->needs_grad;
     if (a.has_gx)
-        st = nn_grad_begin(p, ir->in[0], true, &gx, &a.add, err);
+        st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
     if (!st && a.has_gslope)
         st = nn_grad_begin(p, ir->in[1], false, &gslope, &add, err);
     if (st)

@@ -129,7 +129,7 @@ static enum status norm_backward(struct nn_plan *p, struct nn_ir *ir, struct err
     if (!st)
         st = begin_vector(p, ir, IN_SHIFT, &gshift, err);
     if (!st && a.has_gx)
-        st = nn_grad_begin(p, ir->in[IN_X], true, &gx, &a.add, err);
+        st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
     if (st)
         return st;
     *(struct norm_args *)s->args = a;

@@ -37,8 +37,21 @@
 #define KERNEL_PARALLEL_MIN ((int64_t)32768)
 /* Parts of a parallel sum, fixed so that the sum does not depend on the number of threads. */
 #define KERNEL_PARTS 16
+/* Channels that an inner loop keeps in registers, and rows over which it sums in float. */
+#define KERNEL_LANES 16
+#define KERNEL_FLOAT_ROWS 32
 /* Channels that a sum keeps at once. */
 #define KERNEL_COLUMNS 64
+
+/* KERNEL_LANES floats anywhere, and the masks that comparing them gives. Sums over rows are written
+ * with them, for compilers unroll such loops before they see the vectors. */
+typedef float kernel_vec
+    __attribute__((vector_size(KERNEL_LANES * sizeof(float)), aligned(4), may_alias));
+typedef int kernel_mask
+    __attribute__((vector_size(KERNEL_LANES * sizeof(int)), aligned(4), may_alias));
+
+/* v where the mask is set, else 0. */
+#define KERNEL_WHERE(mask, v) ((kernel_vec)((mask) & (kernel_mask)(v)))
 
 /* Sequence of NaN-preserving comparisons: min(max(v, lo), hi). */
 KERNEL_INLINE float kernel_clamp(float v, float lo, float hi)

@@ -1,8 +1,9 @@
 /* kernels_norm.c - batch norm over channels-last rows, column sums, softmax.
  *
- * Statistics and gradients of batch norm are sums over the rows. They are taken in double, per
- * block of channels and in a fixed number of parts of the rows, so that threads share the work
- * without changing the result. Softmax subtracts the maximum first.
+ * Statistics and gradients of batch norm are sums over the rows. They are taken in double (the
+ * gradients' in float over a few rows), per block of channels and in a fixed number of parts of the
+ * rows, so that threads share the work without changing the result. Softmax subtracts the maximum
+ * first.
  */
 #include "nn/kernels_internal.h"
 #include "nn/kernels_math.h"
@@ -63,6 +64,39 @@ struct summand {
     float lo, hi;
 };
 
+/* Rows [row, end) of KERNEL_LANES channels from `column` on. */
+KERNEL_INLINE void gradient_lanes(const struct summand *s, int64_t row, int64_t end, int64_t column,
+                                  float few[KERNEL_LANES], float product_few[KERNEL_LANES])
+{
+    kernel_vec mean = *(const kernel_vec *)(s->mean + column), sum = {0}, product = {0};
+    for (int64_t r = row; r < end; r++) {
+        int64_t at = r * s->channels + column;
+        kernel_vec x = *(const kernel_vec *)(s->x + at), y = *(const kernel_vec *)(s->y + at);
+        kernel_vec g = *(const kernel_vec *)(s->gy + at);
+        g = KERNEL_WHERE(~((y <= s->lo) | (y >= s->hi)), g);
+        sum += g;
+        product += g * (x - mean);
+    }
+    *(kernel_vec *)few = sum;
+    *(kernel_vec *)product_few = product;
+}
+
+/* The same for fewer channels. */
+KERNEL_INLINE void gradient_few(const struct summand *s, int64_t row, int64_t end, int64_t column,
+                                int64_t lanes, float few[KERNEL_LANES],
+                                float product_few[KERNEL_LANES])
+{
+    memset(few, 0, KERNEL_LANES * sizeof(float));
+    memset(product_few, 0, KERNEL_LANES * sizeof(float));
+    for (int64_t r = row; r < end; r++)
+        for (int64_t k = 0; k < lanes; k++) {
+            int64_t at = r * s->channels + column + k;
+            float g = s->y[at] <= s->lo || s->y[at] >= s->hi ? 0.0f : s->gy[at];
+            few[k] += g;
+            product_few[k] += g * (s->x[at] - s->mean[column + k]);
+        }
+}
+
 KERNEL_CLONES static void moments(const float *x, int64_t rows, int64_t channels, int64_t columns,
                                   double *restrict sum, double *restrict square)
 {
@@ -74,99 +108,34 @@ KERNEL_CLONES static void moments(const float *x, int64_t rows, int64_t channels
         }
 }
 
+/* In float over KERNEL_FLOAT_ROWS rows, in double beyond. The last lanes may lie over those before,
+ * of which they then leave out the sums. */
 KERNEL_CLONES static void gradient_sums(const struct summand *s, int64_t row, int64_t rows,
                                         int64_t column, int64_t columns, double *restrict sum,
                                         double *restrict product)
 {
-    const float *mean = s->mean + column;
-    float lo = s->lo, hi = s->hi;
-    for (int64_t r = row; r < row + rows; r++) {
-        const float *x = s->x + r * s->channels + column, *gy = s->gy + r * s->channels + column;
-        const float *y = s->y + r * s->channels + column;
-        for (int64_t c = 0; c < columns; c++) {
-            float passed = y[c] <= lo || y[c] >= hi ? 0.0f : gy[c];
-            double g = (double)passed;
-            sum[c] += g;
-            product[c] += g * ((double)x[c] - (double)mean[c]);
+    int64_t lanes = kernel_min(KERNEL_LANES, columns);
+    for (int64_t c = 0; c < columns; c += KERNEL_LANES) {
+        int64_t from = kernel_min(c, columns - lanes);
+        for (int64_t r = row; r < row + rows; r += KERNEL_FLOAT_ROWS) {
+            int64_t end = kernel_min(row + rows, r + KERNEL_FLOAT_ROWS);
+            float few[KERNEL_LANES], product_few[KERNEL_LANES];
+            if (lanes == KERNEL_LANES)
+                gradient_lanes(s, r, end, column + from, few, product_few);
+            else
+                gradient_few(s, r, end, column + from, lanes, few, product_few);
+            for (int64_t k = c - from; k < lanes; k++) {
+                sum[from + k] += (double)few[k];
+                product[from + k] += (double)product_few[k];
+            }
         }
     }
 }
-
-/* Sums of `columns` channels from `column` on, over all rows. */
-static void sum_block(const struct summand *s, int64_t column, int64_t columns, struct sums *ret)
-{
-    struct sums part[KERNEL_PARTS];
-    int64_t step = kernel_ceil_div(s->rows, KERNEL_PARTS);
-    memset(part, 0, sizeof(part));
-#pragma omp parallel for schedule(static) if (s->rows * columns > KERNEL_PARALLEL_MIN)
-    for (int p = 0; p < KERNEL_PARTS; p++) {
-        int64_t row = kernel_min(s->rows, p * step), rows = kernel_min(step, s->rows - row);
-        if (s->gy)
-            gradient_sums(s, row, rows, column, columns, part[p].first, part[p].second);
-        else
-            moments(s->x + row * s->channels + column, rows, s->channels, columns, part[p].first,
-                    part[p].second);
-    }
-    *ret = part[0];
-    for (int p = 1; p < KERNEL_PARTS; p++)
-        for (int64_t c = 0; c < columns; c++) {
-            ret->first[c] += part[p].first[c];
-            ret->second[c] += part[p].second[c];
-        }
-}
-
-void kernel_bn_statistics(const float *x, int64_t rows, int64_t channels, float *mean,
-                          float *variance)
-{
-    struct summand s = {.x = x, .rows = rows, .channels = channels};
-    struct sums sums;
-    for (int64_t first = 0; first < channels; first += KERNEL_COLUMNS) {
-        int64_t columns = kernel_min(KERNEL_COLUMNS, channels - first);
-        sum_block(&s, first, columns, &sums);
-        for (int64_t c = 0; c < columns; c++) {
-            double m = sums.first[c] / (double)rows;
-            double v = sums.second[c] / (double)rows - m * m;
-            mean[first + c] = (float)m;
-            variance[first + c] = (float)(v > 0 ? v : 0);
-        }
-    }
-}
-
-void kernel_column_sums(const float *x, int64_t rows, int64_t channels, float *out)
-{
-    struct summand s = {.x = x, .rows = rows, .channels = channels};
-    struct sums sums;
-    for (int64_t first = 0; first < channels; first += KERNEL_COLUMNS) {
-        int64_t columns = kernel_min(KERNEL_COLUMNS, channels - first);
-        sum_block(&s, first, columns, &sums);
-        for (int64_t c = 0; c < columns; c++)
-            out[first + c] = (float)sums.first[c];
-    }
-}
-
-/* ---- batch norm, backward ------------------------------------------------------------------- */
 
 /* gx = k[c] * gy' + l[c] * x + m[c], for `columns` channels: what both modes come to. */
 struct bn_line {
     float k[KERNEL_COLUMNS], l[KERNEL_COLUMNS], m[KERNEL_COLUMNS];
 };
-
-/* Batch: gx = a (gy' - mean(gy') - (x - mean) mean(gy' (x - mean)) / (variance + epsilon)).
- * Frozen: gx = a gy'. */
-static void line_of(const struct sums *s, int64_t rows, int64_t columns, const float *scale,
-                    const float *mean, const float *variance, float epsilon, bool batch,
-                    struct bn_line *line)
-{
-    for (int64_t c = 0; c < columns; c++) {
-        double spread = (double)variance[c] + (double)epsilon;
-        double a = (double)scale[c] / sqrt(spread);
-        double l = batch ? -a * s->second[c] / ((double)rows * spread) : 0;
-        double m = batch ? -a * s->first[c] / (double)rows - l * (double)mean[c] : 0;
-        line->k[c] = (float)a;
-        line->l[c] = (float)l;
-        line->m[c] = (float)m;
-    }
-}
 
 KERNEL_CLONES static void line_rows(const struct summand *s, const struct bn_line *line,
                                     int64_t row, int64_t rows, int64_t column, int64_t columns,
@@ -184,6 +153,93 @@ KERNEL_CLONES static void line_rows(const struct summand *s, const struct bn_lin
             float v = k[c] * passed + (l[c] * x[c] + m[c]);
             gx[c] = add ? gx[c] + v : v;
         }
+    }
+}
+
+/* A part's sums, and with a line the gradient by the input of each block of rows that has just been
+ * read. */
+static void sum_part(const struct summand *s, int64_t row, int64_t rows, int64_t column,
+                     int64_t columns, struct sums *sums, const struct bn_line *line, float *gx,
+                     bool add)
+{
+    int64_t block = line ? kernel_ceil_div(KERNEL_BLOCK / 2, s->channels) : rows;
+    for (int64_t r = row; r < row + rows; r += block) {
+        int64_t n = kernel_min(block, row + rows - r);
+        if (s->gy)
+            gradient_sums(s, r, n, column, columns, sums->first, sums->second);
+        else
+            moments(s->x + r * s->channels + column, n, s->channels, columns, sums->first,
+                    sums->second);
+        if (line)
+            line_rows(s, line, r, n, column, columns, gx, add);
+    }
+}
+
+/* Sums of `columns` channels from `column` on, over all rows; line as in sum_part, or NULL. */
+static void sum_block(const struct summand *s, int64_t column, int64_t columns, struct sums *ret,
+                      const struct bn_line *line, float *gx, bool add)
+{
+    struct sums part[KERNEL_PARTS];
+    int64_t step = kernel_ceil_div(s->rows, KERNEL_PARTS);
+    memset(part, 0, sizeof(part));
+#pragma omp parallel for schedule(static) if (s->rows * columns > KERNEL_PARALLEL_MIN)
+    for (int p = 0; p < KERNEL_PARTS; p++) {
+        int64_t row = kernel_min(s->rows, p * step), rows = kernel_min(step, s->rows - row);
+        sum_part(s, row, rows, column, columns, &part[p], line, gx, add);
+    }
+    *ret = part[0];
+    for (int p = 1; p < KERNEL_PARTS; p++)
+        for (int64_t c = 0; c < columns; c++) {
+            ret->first[c] += part[p].first[c];
+            ret->second[c] += part[p].second[c];
+        }
+}
+
+void kernel_bn_statistics(const float *x, int64_t rows, int64_t channels, float *mean,
+                          float *variance)
+{
+    struct summand s = {.x = x, .rows = rows, .channels = channels};
+    struct sums sums;
+    for (int64_t first = 0; first < channels; first += KERNEL_COLUMNS) {
+        int64_t columns = kernel_min(KERNEL_COLUMNS, channels - first);
+        sum_block(&s, first, columns, &sums, NULL, NULL, false);
+        for (int64_t c = 0; c < columns; c++) {
+            double m = sums.first[c] / (double)rows;
+            double v = sums.second[c] / (double)rows - m * m;
+            mean[first + c] = (float)m;
+            variance[first + c] = (float)(v > 0 ? v : 0);
+        }
+    }
+}
+
+void kernel_column_sums(const float *x, int64_t rows, int64_t channels, float *out)
+{
+    struct summand s = {.x = x, .rows = rows, .channels = channels};
+    struct sums sums;
+    for (int64_t first = 0; first < channels; first += KERNEL_COLUMNS) {
+        int64_t columns = kernel_min(KERNEL_COLUMNS, channels - first);
+        sum_block(&s, first, columns, &sums, NULL, NULL, false);
+        for (int64_t c = 0; c < columns; c++)
+            out[first + c] = (float)sums.first[c];
+    }
+}
+
+/* ---- batch norm, backward ------------------------------------------------------------------- */
+
+/* Batch: gx = a (gy' - mean(gy') - (x - mean) mean(gy' (x - mean)) / (variance + epsilon)).
+ * Frozen: gx = a gy'. */
+static void line_of(const struct sums *s, int64_t rows, int64_t columns, const float *scale,
+                    const float *mean, const float *variance, float epsilon, bool batch,
+                    struct bn_line *line)
+{
+    for (int64_t c = 0; c < columns; c++) {
+        double spread = (double)variance[c] + (double)epsilon;
+        double a = (double)scale[c] / sqrt(spread);
+        double l = batch ? -a * s->second[c] / ((double)rows * spread) : 0;
+        double m = batch ? -a * s->first[c] / (double)rows - l * (double)mean[c] : 0;
+        line->k[c] = (float)a;
+        line->l[c] = (float)l;
+        line->m[c] = (float)m;
     }
 }
 
@@ -214,15 +270,19 @@ void kernel_bn_backward(const float *x, const float *y, const float *gy, int64_t
     struct bn_line line;
     for (int64_t first = 0; first < channels; first += KERNEL_COLUMNS) {
         int64_t columns = kernel_min(KERNEL_COLUMNS, channels - first);
-        sum_block(&s, first, columns, &sums);
+        bool fused = gx && !batch; /* the line does not depend on the sums */
+        if (fused)
+            line_of(NULL, rows, columns, scale + first, mean + first, variance + first, epsilon,
+                    false, &line);
+        sum_block(&s, first, columns, &sums, fused ? &line : NULL, gx, add);
         for (int64_t c = 0; c < columns; c++) {
             double spread = (double)variance[first + c] + (double)epsilon;
             gscale[first + c] = (float)(sums.second[c] / sqrt(spread));
             gshift[first + c] = (float)sums.first[c];
         }
-        if (!gx)
+        if (!gx || fused)
             continue;
-        line_of(&sums, rows, columns, scale + first, mean + first, variance + first, epsilon, batch,
+        line_of(&sums, rows, columns, scale + first, mean + first, variance + first, epsilon, true,
                 &line);
         line_block(&s, &line, first, columns, gx, add);
     }

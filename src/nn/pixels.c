@@ -6,11 +6,8 @@
 
 #include "nn/kernels_internal.h"
 
-#define LANES 16
+#define LANES KERNEL_LANES
 #define PIXELS_PER_TASK 2048
-
-/* 16 floats anywhere. */
-typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
 /* --- shuffle --- */
 
@@ -107,12 +104,12 @@ KERNEL_CLONES static void product_row(const struct nn_sparse *s, const float *re
     int64_t end = s->out * channels;
     for (int64_t o = 0; o < s->out; o++)
         for (int64_t c = 0; c < channels; c += LANES) {
-            vec sum = {0};
+            kernel_vec sum = {0};
             for (int32_t k = s->first[o]; k < s->first[o + 1]; k++)
-                sum += *(const vec *)(x + s->from[k] * channels + c) * s->weight[k];
+                sum += *(const kernel_vec *)(x + s->from[k] * channels + c) * s->weight[k];
             float *to = y + o * channels + c;
             if (o * channels + c + LANES <= end)
-                *(vec *)to = sum;
+                *(kernel_vec *)to = sum;
             else
                 for (int64_t i = 0; o * channels + c + i < end && c + i < channels; i++)
                     to[i] = sum[i];
