@@ -35,11 +35,11 @@ tsan: deps ## the threaded tests under ThreadSanitizer
 	@ninja -C build-tsan -j$(JOBS)
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" meson test -C build-tsan --suite threads --print-errorlogs
 
-check: build ## format, headers alone, layers, static analysis
-	@tools/check.sh $(BUILD)
+check: deps ## format, headers alone, layers, static analysis
+	@tools/install-deps.sh ci && tools/check.sh
 
-fuzz: deps ## every parser's fuzz target, FUZZ_S seconds each (default 60), two at a time
-	@tools/fuzz.sh $${FUZZ_S:-60}
+fuzz: ## every parser's fuzz target, FUZZ_S seconds each (default 60), two at a time
+	@tools/install-deps.sh dev && tools/fuzz.sh $${FUZZ_S:-60}
 
 bench: build ## sizes and speeds, side by side with what they are compared to
 	@bench/run.sh $(BUILD)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and says which. Nothing is done when all are there.
 #   tools/install-deps.sh build   what building, the demo and the tests need
-#   tools/install-deps.sh dev     also what the checks and the reference values need
+#   tools/install-deps.sh ci      also what the checks need
+#   tools/install-deps.sh dev     also what fuzzing, reference values and the page need
 set -euo pipefail
 
 build="build-essential meson ninja-build pkg-config git
@@ -9,11 +10,16 @@ build="build-essential meson ninja-build pkg-config git
  libavformat-dev libavcodec-dev libavutil-dev libavdevice-dev libswscale-dev
  libmicrohttpd-dev libcurl4-gnutls-dev libgnutls28-dev libsqlite3-dev
  libzstd-dev zlib1g-dev libjansson-dev libyaml-dev libpng-dev libcairo2-dev libcmocka-dev"
-dev="clang clang-format clang-tidy cppcheck libclang-rt-14-dev
- python3-torch python3-numpy python3-onnx nodejs npm chromium"
+ci="clang libomp-dev clang-format cppcheck"
+dev="libclang-rt-14-dev python3-torch python3-numpy python3-onnx nodejs npm chromium"
 
 want=$build
-[ "${1:-build}" = dev ] && want="$want $dev"
+case "${1:-build}" in
+build) ;;
+ci) want="$want $ci" ;;
+dev) want="$want $ci $dev" ;;
+*) echo "usage: tools/install-deps.sh [build|ci|dev]" >&2; exit 2 ;;
+esac
 missing=()
 for p in $want; do
     dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
