@@ -35,8 +35,8 @@ tsan: deps ## the threaded tests under ThreadSanitizer
 	@ninja -C build-tsan -j$(JOBS)
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" meson test -C build-tsan --suite threads --print-errorlogs
 
-check: deps ## format, headers alone, layers, static analysis
-	@tools/install-deps.sh ci && tools/check.sh
+check: build ## format, headers alone, layers, static analysis
+	@tools/install-deps.sh ci && tools/check.sh $(BUILD)
 
 fuzz: ## every parser's fuzz target, FUZZ_S seconds each (default 60), two at a time
 	@tools/install-deps.sh dev && tools/fuzz.sh $${FUZZ_S:-60}

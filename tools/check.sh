@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The checks that need no running program: format, headers alone, layers, banned calls, cppcheck.
+#   tools/check.sh [BUILD]    a configured and built folder, for generated headers
 set -uo pipefail
 cd "$(dirname "$0")/.."
+build=${1:-build}
 bad=0
 fail() { echo "check: $*" >&2; bad=1; }
 
@@ -10,7 +12,7 @@ clang-format --dry-run --Werror "${sources[@]}" || fail "run make fmt"
 
 for h in $(git ls-files 'src/*.h'); do
     echo "#include \"${h#src/}\"" |
-        ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc -fsyntax-only -x c - || fail "$h does not stand alone"
+        ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc -I"$build/src" -fsyntax-only -x c - || fail "$h does not stand alone"
 done
 
 below_cmd=$(git ls-files 'src/*.c' | grep -v '^src/cmd/')
@@ -25,7 +27,7 @@ grep -ln 'dnnl\.h>' $(git ls-files 'src/*.[ch]' | grep -v '^src/nn/dnnl\.[ch]') 
 
 if command -v cppcheck >/dev/null; then
     cppcheck -q --std=c11 -Isrc --error-exitcode=1 --inline-suppr --suppressions-list=tools/cppcheck.supp \
-        --enable=warning,portability -j "$(nproc)" $(git ls-files 'src/*.c') || fail "cppcheck"
+        --library=tools/cppcheck.cfg --enable=warning,portability -j "$(nproc)" $(git ls-files 'src/*.c') || fail "cppcheck"
 fi
 [ $bad = 0 ] && echo "checks: all passed"
 exit $bad

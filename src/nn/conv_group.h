@@ -1,9 +1,10 @@
 /* conv_group.h - convolutions of many small groups, depthwise ones among them, in NHWC.
  *
  * oneDNN's kernels for grouped convolutions want groups of 16 channels, and those for depthwise
- * ones no dilation in the backward passes, nor odd channels by weights; elsewhere they are many times slower than these. Here a
- * group of k input and m output channels is k * m depthwise convolutions over "planes": plane j has
- * the j-th channel of every group, so that 16 groups are one vector whatever k and m are.
+ * ones no dilation in the backward passes, nor odd channels by weights; elsewhere they are many
+ * times slower than these. Here a group of k input and m output channels is k * m depthwise
+ * convolutions over "planes": plane j has the j-th channel of every group, so that 16 groups are
+ * one vector whatever k and m are.
  *
  * With nn_window.planar the input's channels are in that order already.
  *

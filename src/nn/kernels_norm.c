@@ -227,16 +227,15 @@ void kernel_column_sums(const float *x, int64_t rows, int64_t channels, float *o
 /* ---- batch norm, backward ------------------------------------------------------------------- */
 
 /* Batch: gx = a (gy' - mean(gy') - (x - mean) mean(gy' (x - mean)) / (variance + epsilon)).
- * Frozen: gx = a gy'. */
+ * Frozen (s is NULL): gx = a gy'. */
 static void line_of(const struct sums *s, int64_t rows, int64_t columns, const float *scale,
-                    const float *mean, const float *variance, float epsilon, bool batch,
-                    struct bn_line *line)
+                    const float *mean, const float *variance, float epsilon, struct bn_line *line)
 {
     for (int64_t c = 0; c < columns; c++) {
         double spread = (double)variance[c] + (double)epsilon;
         double a = (double)scale[c] / sqrt(spread);
-        double l = batch ? -a * s->second[c] / ((double)rows * spread) : 0;
-        double m = batch ? -a * s->first[c] / (double)rows - l * (double)mean[c] : 0;
+        double l = s ? -a * s->second[c] / ((double)rows * spread) : 0;
+        double m = s ? -a * s->first[c] / (double)rows - l * (double)mean[c] : 0;
         line->k[c] = (float)a;
         line->l[c] = (float)l;
         line->m[c] = (float)m;
@@ -273,7 +272,7 @@ void kernel_bn_backward(const float *x, const float *y, const float *gy, int64_t
         bool fused = gx && !batch; /* the line does not depend on the sums */
         if (fused)
             line_of(NULL, rows, columns, scale + first, mean + first, variance + first, epsilon,
-                    false, &line);
+                    &line);
         sum_block(&s, first, columns, &sums, fused ? &line : NULL, gx, add);
         for (int64_t c = 0; c < columns; c++) {
             double spread = (double)variance[first + c] + (double)epsilon;
@@ -282,7 +281,7 @@ void kernel_bn_backward(const float *x, const float *y, const float *gy, int64_t
         }
         if (!gx || fused)
             continue;
-        line_of(&sums, rows, columns, scale + first, mean + first, variance + first, epsilon, true,
+        line_of(&sums, rows, columns, scale + first, mean + first, variance + first, epsilon,
                 &line);
         line_block(&s, &line, first, columns, gx, add);
     }
