@@ -57,8 +57,9 @@ void learner_preset(enum learner_preset p, struct learner_options *ret)
         ret->gated = true;
         ret->holdout_fraction = 0.2;
         ret->holdout_max = 3;
-        ret->half_life_us = 60 * 1000000ull;
-        ret->step_log2 = 14;
+        ret->select_after = 5;
+        ret->half_life_us = 15 * 1000000ull;
+        ret->step_log2 = 12;
         break;
     case LEARNER_FULL:
         ret->fraction = 1;
