@@ -117,13 +117,8 @@ static int set_option(const struct row *row, const char *text)
         if (!*text)
             return cmd_usage(NAME, "--%s needs a value", row->name);
         *(const char **)row->value = text;
-    } else {
-        char *end;
-        double v = strtod(text, &end);
-        if (end == text || *end || !(v >= row->min && v <= row->max))
-            return cmd_usage(NAME, "--%s must be a number from %g to %g, not '%s'", row->name,
-                             row->min, row->max, text);
-        *(double *)row->value = v;
+    } else if (!cmd_number(NAME, row->name, text, row->min, row->max, row->value)) {
+        return CMD_USAGE;
     }
     return CMD_OK;
 }

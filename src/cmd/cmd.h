@@ -7,6 +7,8 @@
 #ifndef ATTUNE_CMD_CMD_H
 #define ATTUNE_CMD_CMD_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
@@ -32,6 +34,11 @@ int cmd_fail(const char *name, const struct error *err);
 
 /* Prints "attune NAME: MESSAGE. See attune NAME --help" and returns CMD_USAGE. */
 int cmd_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The whole text as a number in [min, max]; false after a message that names the flag. */
+bool cmd_number(const char *command, const char *flag, const char *text, double min, double max,
+                double *ret);
+bool cmd_whole(const char *command, const char *flag, const char *text, int min, int max, int *ret);
 
 /* The commit that this binary was built from, "unknown" outside a checkout. */
 const char *cmd_commit(void);

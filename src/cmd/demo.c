@@ -90,17 +90,6 @@ static void print_help(void)
          "3 it could not run");
 }
 
-static int number_option(const char *name, const char *text, double min, double max, double *ret)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= min && v <= max))
-        return cmd_usage(NAME, "--%s must be a number from %g to %g, not '%s'", name, min, max,
-                         text);
-    *ret = v;
-    return CMD_OK;
-}
-
 /* CMD_OK, or the exit status; -1 after --help. */
 static int parse_options(struct demo *d, int argc, char **argv)
 {
@@ -114,9 +103,9 @@ static int parse_options(struct demo *d, int argc, char **argv)
     int bad = CMD_OK;
     for (int c; bad == CMD_OK && (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         if (c == SECONDS)
-            bad = number_option("seconds", optarg, 5, 86400, &d->seconds);
+            bad = cmd_number(NAME, "seconds", optarg, 5, 86400, &d->seconds) ? CMD_OK : CMD_USAGE;
         else if (c == FPS)
-            bad = number_option("fps", optarg, 1, 60, &d->fps);
+            bad = cmd_number(NAME, "fps", optarg, 1, 60, &d->fps) ? CMD_OK : CMD_USAGE;
         else if (c == MODELS)
             d->models = optarg;
         else if (c == STATE)

@@ -11,6 +11,8 @@
 #include "eval/report.h"
 #include "train/recipe.h"
 
+#define NAME "eval"
+
 struct eval_args {
     struct eval_options options;
     enum eval_mode modes[EVAL_MODE_COUNT];
@@ -93,17 +95,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* The whole text as a number in [min, max]. */
-static bool parse_number(const char *text, double min, double max, double *ret)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= min && v <= max))
-        return false;
-    *ret = v;
-    return true;
-}
-
 static bool parse_modes(const char *list, struct eval_args *a)
 {
     a->options.mode_count = 0;
@@ -127,28 +118,26 @@ static bool parse_modes(const char *list, struct eval_args *a)
 static bool set_number(struct eval_args *a, int option, const char *text)
 {
     struct eval_options *o = &a->options;
+    const char *flag = long_options[option - OPT_SOURCE].name;
     double v;
     switch (option) {
     case OPT_FPS:
-        return parse_number(text, 0.01, 240, &o->fps);
+        return cmd_number(NAME, flag, text, 0.01, 240, &o->fps);
     case OPT_UPLINK:
-        return parse_number(text, 1, 1e6, &o->uplink_kbps);
+        return cmd_number(NAME, flag, text, 1, 1e6, &o->uplink_kbps);
     case OPT_DOWNLINK:
-        return parse_number(text, 1, 1e6, &o->downlink_kbps);
+        return cmd_number(NAME, flag, text, 1, 1e6, &o->downlink_kbps);
     case OPT_STEPS:
-        return parse_number(text, 0.01, 1e6, &o->train_steps_per_s);
+        return cmd_number(NAME, flag, text, 0.01, 1e6, &o->train_steps_per_s);
     case OPT_SECONDS:
-        return parse_number(text, 0, 1e6, &o->seconds);
+        return cmd_number(NAME, flag, text, 0, 1e6, &o->seconds);
     case OPT_SEED:
-        if (!parse_number(text, 0, 1e15, &v))
+        if (!cmd_number(NAME, flag, text, 0, 9e15, &v))
             return false;
         o->seed = (uint64_t)v;
         return true;
     default:
-        if (!parse_number(text, 1, 256, &v))
-            return false;
-        o->threads = (int)v;
-        return true;
+        return cmd_whole(NAME, flag, text, 1, 256, &o->threads);
     }
 }
 
@@ -175,7 +164,10 @@ static bool set_option(struct eval_args *a, int option, const char *text)
         o->recipe = text;
         return true;
     case OPT_MODE:
-        return parse_modes(text, a);
+        if (parse_modes(text, a))
+            return true;
+        cmd_usage(NAME, "--mode is a list of none, one-time, full, ams, attune, not '%s'", text);
+        return false;
     case OPT_PLOT:
         a->plot = text;
         return true;
@@ -216,15 +208,14 @@ static int parse_args(int argc, char **argv, struct eval_args *a, bool *ret_help
             return CMD_OK;
         }
         if (option == '?')
-            return cmd_usage("eval", "cannot read the options");
+            return cmd_usage(NAME, "cannot read the options");
         if (!set_option(a, option, optarg))
-            return cmd_usage("eval", "'%s' is not a value for --%s", optarg,
-                             long_options[option - OPT_SOURCE].name);
+            return CMD_USAGE;
     }
     if (optind < argc)
-        return cmd_usage("eval", "unexpected '%s'", argv[optind]);
+        return cmd_usage(NAME, "unexpected '%s'", argv[optind]);
     if (!a->options.source || !a->options.student || !a->options.teacher)
-        return cmd_usage("eval", "--source, --student and --teacher are needed");
+        return cmd_usage(NAME, "--source, --student and --teacher are needed");
     return CMD_OK;
 }
 
@@ -273,7 +264,7 @@ int cmd_eval(int argc, char **argv)
     progress_clear(&bar);
     if (st == ST_OK && a.plot)
         st = report_plot(&result, a.options.source, a.plot, &err);
-    code = st == ST_OK ? print_result(&a, &result) : cmd_fail("eval", &err);
+    code = st == ST_OK ? print_result(&a, &result) : cmd_fail(NAME, &err);
     eval_result_clear(&result);
     return code;
 }

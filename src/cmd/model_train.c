@@ -85,19 +85,6 @@ static const struct option options[] = {{"network", required_argument, NULL, OPT
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
 
-/* A number in [min, max], the whole text; false and a message otherwise. */
-static bool number(const char *name, const char *text, double min, double max, double *ret)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= min && v <= max)) {
-        cmd_usage(NAME, "--%s takes a number from %g to %g, not '%s'", name, min, max, text);
-        return false;
-    }
-    *ret = v;
-    return true;
-}
-
 static bool take_size(struct arguments *a, const char *text)
 {
     int w, h, used = 0;
@@ -118,35 +105,35 @@ static bool take_number(struct arguments *a, int id, const char *text)
     bool ok = true;
     switch (id) {
     case OPTION_STEPS:
-        ok = number("steps", text, 1, PRETRAIN_STEPS_MAX, &v);
+        ok = cmd_number(NAME, "steps", text, 1, PRETRAIN_STEPS_MAX, &v);
         a->train.steps = (uint64_t)v;
         break;
     case OPTION_BATCH:
-        ok = number("batch", text, 1, 64, &v);
+        ok = cmd_number(NAME, "batch", text, 1, 64, &v);
         a->train.batch = (int)v;
         break;
     case OPTION_RATE:
-        ok = number("learning-rate", text, 1e-6, 0.5, &v);
+        ok = cmd_number(NAME, "learning-rate", text, 1e-6, 0.5, &v);
         a->train.learning_rate = (float)v;
         break;
     case OPTION_JITTER:
-        ok = number("color-jitter", text, 0, 1, &v);
+        ok = cmd_number(NAME, "color-jitter", text, 0, 1, &v);
         a->train.color_jitter = (float)v;
         break;
     case OPTION_SEED:
-        ok = number("seed", text, 0, 9e15, &v);
+        ok = cmd_number(NAME, "seed", text, 0, 9e15, &v);
         a->train.seed = a->net.seed = (uint64_t)v;
         break;
     case OPTION_THREADS:
-        ok = number("threads", text, 1, 256, &v);
+        ok = cmd_number(NAME, "threads", text, 1, 256, &v);
         a->train.threads = (int)v;
         break;
     case OPTION_SAVE_EVERY:
-        ok = number("save-every", text, 1, PRETRAIN_STEPS_MAX, &v);
+        ok = cmd_number(NAME, "save-every", text, 1, PRETRAIN_STEPS_MAX, &v);
         a->save_every = (uint64_t)v;
         break;
     default:
-        ok = number("frames", text, 1, 100000, &v);
+        ok = cmd_number(NAME, "frames", text, 1, 100000, &v);
         a->frames = (int)v;
         break;
     }

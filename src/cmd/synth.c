@@ -78,31 +78,6 @@ static const struct option options[] = {{"out", required_argument, NULL, OPTION_
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
 
-static bool number(const char *name, const char *text, double min, double max, double *ret)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= min && v <= max)) {
-        cmd_usage(NAME, "--%s takes a number from %g to %g, not '%s'", name, min, max, text);
-        return false;
-    }
-    *ret = v;
-    return true;
-}
-
-static bool whole(const char *name, const char *text, int min, int max, int *ret)
-{
-    double v;
-    if (!number(name, text, min, max, &v))
-        return false;
-    if (v != (double)(int)v) {
-        cmd_usage(NAME, "--%s takes a whole number, not '%s'", name, text);
-        return false;
-    }
-    *ret = (int)v;
-    return true;
-}
-
 static bool take_format(struct arguments *a, const char *text)
 {
     a->png = strcmp(text, "png") == 0;
@@ -136,21 +111,21 @@ static bool take_option(struct arguments *a, int id, const char *text)
         a->scenario_name = text;
         return true;
     case OPTION_CAMERAS:
-        return whole("cameras", text, 1, TOWN_CAMERAS_MAX, &a->town.cameras);
+        return cmd_whole(NAME, "cameras", text, 1, TOWN_CAMERAS_MAX, &a->town.cameras);
     case OPTION_CAMERA:
-        return whole("camera", text, 0, TOWN_CAMERAS_MAX - 1, &a->camera);
+        return cmd_whole(NAME, "camera", text, 0, TOWN_CAMERAS_MAX - 1, &a->camera);
     case OPTION_DISTRICTS:
-        return whole("districts", text, 1, SCENARIO_DISTRICTS_MAX, &a->town.districts);
+        return cmd_whole(NAME, "districts", text, 1, SCENARIO_DISTRICTS_MAX, &a->town.districts);
     case OPTION_SECONDS:
-        return number("seconds", text, 0.01, SCENARIO_TIME_S_MAX, &a->seconds);
+        return cmd_number(NAME, "seconds", text, 0.01, SCENARIO_TIME_S_MAX, &a->seconds);
     case OPTION_START:
-        return number("start", text, 0, SCENARIO_TIME_S_MAX, &a->start_s);
+        return cmd_number(NAME, "start", text, 0, SCENARIO_TIME_S_MAX, &a->start_s);
     case OPTION_FPS:
-        return number("fps", text, 0.01, 120, &a->fps);
+        return cmd_number(NAME, "fps", text, 0.01, 120, &a->fps);
     case OPTION_SIZE:
         return take_size(a, text);
     case OPTION_SEED:
-        if (!number("seed", text, 0, 9e15, &v))
+        if (!cmd_number(NAME, "seed", text, 0, 9e15, &v))
             return false;
         a->town.seed = (uint64_t)v;
         return true;

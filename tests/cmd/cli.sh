@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The command line: exit codes that scripts can use, errors that name what is wrong, JSON that parses.
+#   cli.sh ATTUNE MODELS
+set -uo pipefail
+attune=$1 models=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+
+# expect CODE TEXT COMMAND...: the exit code, and TEXT somewhere in the output.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$attune" "$@" >"$work/out" 2>&1
+    local got=$?
+    if [ $got -ne "$code" ] || ! grep -qF -- "$text" "$work/out"; then
+        echo "attune $*: exit $got, expected $code and '$text':"
+        cat "$work/out"
+        bad=1
+    fi
+}
+
+expect 0 "attune demo" --help
+expect 2 "First time here?"
+expect 2 "no command 'nonsense'" nonsense
+for command in demo server camera eval model synth; do
+    expect 0 "usage: attune $command" $command --help
+done
+expect 0 "attune 0." --version
+expect 2 "--fps takes a number from 0.01 to 240" eval --fps fast
+expect 2 "--source, --student and --teacher are needed" eval
+expect 2 "--cameras takes a whole number" synth --out "$work/x" --cameras 1.5
+expect 3 "no-such.onnx" model inspect "$work/no-such.onnx"
+expect 3 "no-such.delta" model delta "$work/no-such.delta"
+head -c 3000 "$models/town-student.onnx" >"$work/torn.onnx"
+expect 3 "torn.onnx" model inspect "$work/torn.onnx"
+expect 3 "" model delta "$work/torn.onnx"
+expect 0 "kept as nodes" model inspect "$models/town-student.onnx"
+expect 3 "no-such.mp4" eval --source "$work/no-such.mp4" --student "$models/town-student.onnx" \
+    --teacher "$models/town-teacher.onnx"
+
+"$attune" model inspect "$models/town-teacher.onnx" --json >"$work/teacher.json" || bad=1
+"$attune" model inspect "$models/town-student.onnx" --json >"$work/student.json" || bad=1
+python3 - "$work" "$models" <<'PY' || bad=1
+# What is promised of the shipped networks: sizes, and a teacher ten times its student.
+import json, os, sys
+work, models = sys.argv[1:]
+student, teacher = (json.load(open(f"{work}/{n}.json")) for n in ("student", "teacher"))
+s, t = (m["parameters"]["total"] for m in (student, teacher))
+assert s <= 500_000 and t >= 10 * s, (s, t)
+assert student["classes"] == teacher["classes"] and len(student["classes"]) == 10
+size = sum(os.path.getsize(f"{models}/town-{n}.onnx") for n in ("student", "teacher"))
+assert size <= 15_000_000, size
+PY
+exit $bad
