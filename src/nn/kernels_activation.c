@@ -200,7 +200,7 @@ KERNEL_INLINE void slope_lanes(const float *x, const float *gy, int64_t row, int
     for (int64_t r = row; r < end; r++) {
         kernel_vec v = *(const kernel_vec *)(x + r * channels);
         kernel_vec g = *(const kernel_vec *)(gy + r * channels);
-        sum += KERNEL_WHERE(~(v > 0), g * v);
+        sum += KERNEL_WHERE_NEGATIVE(v, g * v);
     }
     *(kernel_vec *)few = sum;
 }

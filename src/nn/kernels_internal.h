@@ -43,15 +43,16 @@
 /* Channels that a sum keeps at once. */
 #define KERNEL_COLUMNS 64
 
-/* KERNEL_LANES floats anywhere, and the masks that comparing them gives. Sums over rows are written
- * with them, for compilers unroll such loops before they see the vectors. */
+/* KERNEL_LANES floats anywhere, and their bits. Sums over rows are written with them, for compilers
+ * unroll such loops before they see the vectors. No comparisons: those are taken apart before the
+ * clones are made. */
 typedef float kernel_vec
     __attribute__((vector_size(KERNEL_LANES * sizeof(float)), aligned(4), may_alias));
-typedef int kernel_mask
+typedef int kernel_bits
     __attribute__((vector_size(KERNEL_LANES * sizeof(int)), aligned(4), may_alias));
 
-/* v where the mask is set, else 0. */
-#define KERNEL_WHERE(mask, v) ((kernel_vec)((mask) & (kernel_mask)(v)))
+/* v where the sign bit of s is set, else 0. */
+#define KERNEL_WHERE_NEGATIVE(s, v) ((kernel_vec)(((kernel_bits)(s) >> 31) & (kernel_bits)(v)))
 
 /* Sequence of NaN-preserving comparisons: min(max(v, lo), hi). */
 KERNEL_INLINE float kernel_clamp(float v, float lo, float hi)

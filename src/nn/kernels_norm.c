@@ -64,16 +64,14 @@ struct summand {
     float lo, hi;
 };
 
-/* Rows [row, end) of KERNEL_LANES channels from `column` on. */
+/* Rows [row, end) of KERNEL_LANES channels from `column` on, without a clamp. */
 KERNEL_INLINE void gradient_lanes(const struct summand *s, int64_t row, int64_t end, int64_t column,
                                   float few[KERNEL_LANES], float product_few[KERNEL_LANES])
 {
     kernel_vec mean = *(const kernel_vec *)(s->mean + column), sum = {0}, product = {0};
     for (int64_t r = row; r < end; r++) {
         int64_t at = r * s->channels + column;
-        kernel_vec x = *(const kernel_vec *)(s->x + at), y = *(const kernel_vec *)(s->y + at);
-        kernel_vec g = *(const kernel_vec *)(s->gy + at);
-        g = KERNEL_WHERE(~((y <= s->lo) | (y >= s->hi)), g);
+        kernel_vec x = *(const kernel_vec *)(s->x + at), g = *(const kernel_vec *)(s->gy + at);
         sum += g;
         product += g * (x - mean);
     }
@@ -81,7 +79,7 @@ KERNEL_INLINE void gradient_lanes(const struct summand *s, int64_t row, int64_t 
     *(kernel_vec *)product_few = product;
 }
 
-/* The same for fewer channels. */
+/* The same for fewer channels, or with a clamp. */
 KERNEL_INLINE void gradient_few(const struct summand *s, int64_t row, int64_t end, int64_t column,
                                 int64_t lanes, float few[KERNEL_LANES],
                                 float product_few[KERNEL_LANES])
@@ -120,7 +118,7 @@ KERNEL_CLONES static void gradient_sums(const struct summand *s, int64_t row, in
         for (int64_t r = row; r < row + rows; r += KERNEL_FLOAT_ROWS) {
             int64_t end = kernel_min(row + rows, r + KERNEL_FLOAT_ROWS);
             float few[KERNEL_LANES], product_few[KERNEL_LANES];
-            if (lanes == KERNEL_LANES)
+            if (lanes == KERNEL_LANES && s->lo == -INFINITY && s->hi == INFINITY)
                 gradient_lanes(s, r, end, column + from, few, product_few);
             else
                 gradient_few(s, r, end, column + from, lanes, few, product_few);
