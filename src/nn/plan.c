@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "nn/inspect.h"
 #include "nn/kernels.h"
 #include "nn/pixels.h"
 
@@ -17,22 +18,12 @@
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define ARENA_BYTES_MAX ((size_t)1 << 40)
 
-static const char *op_name(enum nn_op op)
-{
-    static const char *const name[] = {"none",
-#define OP_NAME(id, onnx) onnx,
-                                       NN_OP_LIST(OP_NAME)
-#undef OP_NAME
-    };
-    return name[op];
-}
-
 enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const char *why)
 {
     if (p->node < 0)
         return error_set(err, ST_UNSUPPORTED, "a layout conversion: %s", why);
     const struct nn_node *n = &p->graph->nodes[p->node];
-    return error_set(err, ST_UNSUPPORTED, "node '%s' (%s): %s", n->name, op_name(n->op), why);
+    return error_set(err, ST_UNSUPPORTED, "node '%s' (%s): %s", n->name, nn_op_name(n->op), why);
 }
 
 static enum status nomem(struct error *err)
