@@ -213,18 +213,13 @@ static enum status run_column_sums(struct nn_step *s)
 static enum status backward_bias(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
 {
     const struct nn_value *y = nn_out(p, ir, 0);
-    struct nn_step *s;
+    struct bias_args a = {y->count / y->dim[1], y->dim[1]};
     int gb;
     bool add;
-    enum status st = nn_plan_step(p, run_column_sums, sizeof(struct bias_args), &s, err);
+    enum status st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
     if (!st)
-        st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
-    if (st)
-        return st;
-    *(struct bias_args *)s->args = (struct bias_args){y->count / y->dim[1], y->dim[1]};
-    nn_step_operand(s, gy);
-    nn_step_operand(s, gb);
-    return nn_grad_done(p, ir->in[IN_BIAS], gb, err);
+        st = nn_plan_emit(p, run_column_sums, &a, sizeof a, (int[]){gy, gb}, 2, err);
+    return st ? st : nn_grad_done(p, ir->in[IN_BIAS], gb, err);
 }
 
 static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)

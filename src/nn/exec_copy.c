@@ -36,14 +36,7 @@ static enum status run_copy(struct nn_step *s)
 static enum status emit_copy(struct nn_plan *p, const struct copy_args *args, int from, int to,
                              struct error *err)
 {
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run_copy, sizeof *args, &s, err);
-    if (st)
-        return st;
-    *(struct copy_args *)s->args = *args;
-    nn_step_operand(s, from);
-    nn_step_operand(s, to);
-    return ST_OK;
+    return nn_plan_emit(p, run_copy, args, sizeof *args, (int[]){from, to}, 2, err);
 }
 
 /* The same elements, from y to x. */
@@ -77,9 +70,7 @@ static enum status single_forward(struct nn_plan *p, struct nn_ir *ir, describe 
 {
     struct copy_args a;
     enum status st = how(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, -1, err);
-    return st ? st : emit_copy(p, &a, nn_in(p, ir, 0)->buffer, nn_out(p, ir, 0)->buffer, err);
+    return st ? st : nn_plan_emit_forward(p, ir, -1, run_copy, &a, sizeof a, err);
 }
 
 static enum status single_backward(struct nn_plan *p, struct nn_ir *ir, describe how,
@@ -428,35 +419,17 @@ static enum status gather_args_of(const struct nn_plan *p, const struct nn_ir *i
     return ST_OK;
 }
 
-static enum status gather_step(struct nn_plan *p, const struct gather_args *a,
-                               enum status (*run)(struct nn_step *), int from, int to,
-                               struct error *err)
-{
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run, sizeof *a, &s, err);
-    if (st)
-        return st;
-    *(struct gather_args *)s->args = *a;
-    nn_step_operand(s, from);
-    nn_step_operand(s, to);
-    return ST_OK;
-}
-
 static enum status gather_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct gather_args a;
     enum status st = gather_args_of(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, -1, err);
-    return st ? st
-              : gather_step(p, &a, run_gather, nn_in(p, ir, 0)->buffer, nn_out(p, ir, 0)->buffer,
-                            err);
+    return st ? st : nn_plan_emit_forward(p, ir, -1, run_gather, &a, sizeof a, err);
 }
 
 static enum status gather_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct gather_args a;
-    int gx;
+    int gx, gy = nn_grad_of_output(p, ir, 0);
     bool add;
     enum status st = gather_args_of(p, ir, &a, err);
     if (!st)
@@ -464,7 +437,7 @@ static enum status gather_backward(struct nn_plan *p, struct nn_ir *ir, struct e
     if (st)
         return st;
     a.slice.fill_count = add ? 0 : (size_t)nn_in(p, ir, 0)->count;
-    st = gather_step(p, &a, run_gather_backward, nn_grad_of_output(p, ir, 0), gx, err);
+    st = nn_plan_emit(p, run_gather_backward, &a, sizeof a, (int[]){gy, gx}, 2, err);
     return st ? st : nn_grad_done(p, ir->in[0], gx, err);
 }
 

@@ -8,6 +8,19 @@
 
 #include "nn/kernels.h"
 
+/* Backward step with operands kept, gy, gx; `add` is the one of the arguments. */
+static enum status emit_backward_over(struct nn_plan *p, struct nn_ir *ir,
+                                      const struct nn_value *kept,
+                                      enum status (*run)(struct nn_step *), const void *args,
+                                      size_t args_bytes, bool *add, struct error *err)
+{
+    int gx, gy = nn_grad_of_output(p, ir, 0);
+    enum status st = nn_grad_begin_over(p, ir, &gx, add, err);
+    if (!st)
+        st = nn_plan_emit(p, run, args, args_bytes, (int[]){kept->buffer, gy, gx}, 3, err);
+    return st ? st : nn_grad_done(p, ir->in[0], gx, err);
+}
+
 /* --- activations --- */
 
 struct unary_args {
@@ -89,33 +102,15 @@ static void unary_saves(struct nn_plan *p, const struct nn_ir *ir)
 
 static enum status unary_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run_unary, sizeof(struct unary_args), &s, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, 0, err);
-    if (st)
-        return st;
-    *(struct unary_args *)s->args = unary_args_of(p, ir);
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    struct unary_args a = unary_args_of(p, ir);
+    return nn_plan_emit_forward(p, ir, 0, run_unary, &a, sizeof a, err);
 }
 
 static enum status unary_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct unary_args a = unary_args_of(p, ir);
-    struct nn_step *s;
-    int gx;
-    enum status st = nn_plan_step(p, run_unary_backward, sizeof a, &s, err);
-    if (!st)
-        st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
-    if (st)
-        return st;
-    *(struct unary_args *)s->args = a;
-    nn_step_operand(s, keeps_output(ir->node) ? nn_out(p, ir, 0)->buffer : nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
-    nn_step_operand(s, gx);
-    return nn_grad_done(p, ir->in[0], gx, err);
+    const struct nn_value *kept = keeps_output(ir->node) ? nn_out(p, ir, 0) : nn_in(p, ir, 0);
+    return emit_backward_over(p, ir, kept, run_unary_backward, &a, sizeof a, &a.add, err);
 }
 
 const struct nn_exec nn_exec_unary = {unary_saves, unary_forward, unary_backward};
@@ -172,30 +167,21 @@ static void prelu_saves(struct nn_plan *p, const struct nn_ir *ir)
 static enum status prelu_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct prelu_args a;
-    struct nn_step *s;
     enum status st = prelu_args_of(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_step(p, run_prelu, sizeof a, &s, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, 0, err);
     if (st)
         return st;
-    *(struct prelu_args *)s->args = a;
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_in(p, ir, 1)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    int buffer[] = {nn_in(p, ir, 0)->buffer, nn_in(p, ir, 1)->buffer, nn_out(p, ir, 0)->buffer};
+    return nn_plan_emit(p, run_prelu, &a, sizeof a, buffer, 3, err);
 }
 
 static enum status prelu_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct prelu_args a;
-    struct nn_step *s;
     int gy = nn_grad_of_output(p, ir, 0), gx = gy, gslope = gy;
     bool add;
     enum status st = prelu_args_of(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_step(p, run_prelu_backward, sizeof a, &s, err);
     if (st)
         return st;
     a.has_gx = nn_in(p, ir, 0)->needs_grad;
@@ -204,15 +190,10 @@ static enum status prelu_backward(struct nn_plan *p, struct nn_ir *ir, struct er
         st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
     if (!st && a.has_gslope)
         st = nn_grad_begin(p, ir->in[1], false, &gslope, &add, err);
-    if (st)
-        return st;
-    *(struct prelu_args *)s->args = a;
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_in(p, ir, 1)->buffer);
-    nn_step_operand(s, gy);
-    nn_step_operand(s, gx);
-    nn_step_operand(s, gslope);
-    if (a.has_gx)
+    int buffer[] = {nn_in(p, ir, 0)->buffer, nn_in(p, ir, 1)->buffer, gy, gx, gslope};
+    if (!st)
+        st = nn_plan_emit(p, run_prelu_backward, &a, sizeof a, buffer, 5, err);
+    if (!st && a.has_gx)
         st = nn_grad_done(p, ir->in[0], gx, err);
     return st || !a.has_gslope ? st : nn_grad_done(p, ir->in[1], gslope, err);
 }
@@ -298,45 +279,31 @@ static void binary_saves(struct nn_plan *p, const struct nn_ir *ir)
 static enum status binary_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct binary_args a;
-    struct nn_step *s;
     enum status st = binary_args_of(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_step(p, run_binary, sizeof a, &s, err);
-    if (st)
-        return st;
-    *(struct binary_args *)s->args = a;
     int over = nn_in(p, ir, 0)->count == nn_out(p, ir, 0)->count ? 0 : 1;
-    st = nn_plan_output(p, ir, 0, over, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, over, err);
     if (st)
         return st;
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_in(p, ir, 1)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    int buffer[] = {nn_in(p, ir, 0)->buffer, nn_in(p, ir, 1)->buffer, nn_out(p, ir, 0)->buffer};
+    return nn_plan_emit(p, run_binary, &a, sizeof a, buffer, 3, err);
 }
 
 static enum status binary_grad(struct nn_plan *p, struct nn_ir *ir, int input, struct error *err)
 {
     struct binary_args a;
-    struct nn_step *s;
     int gx;
     enum status st = binary_args_of(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_step(p, run_binary_backward, sizeof a, &s, err);
     if (!st)
         st = nn_grad_begin(p, ir->in[input], true, &gx, &a.add, err);
     if (st)
         return st;
     a.input = input;
     a.has_ab = a.op == KERNEL_MUL || a.op == KERNEL_DIV;
-    *(struct binary_args *)s->args = a;
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
-    nn_step_operand(s, gx);
-    if (a.has_ab) {
-        nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-        nn_step_operand(s, nn_in(p, ir, 1)->buffer);
-    }
-    return nn_grad_done(p, ir->in[input], gx, err);
+    int buffer[] = {nn_grad_of_output(p, ir, 0), gx, nn_in(p, ir, 0)->buffer,
+                    nn_in(p, ir, 1)->buffer};
+    st = nn_plan_emit(p, run_binary_backward, &a, sizeof a, buffer, a.has_ab ? 4 : 2, err);
+    return st ? st : nn_grad_done(p, ir->in[input], gx, err);
 }
 
 static enum status binary_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
@@ -395,33 +362,15 @@ static void softmax_saves(struct nn_plan *p, const struct nn_ir *ir)
 
 static enum status softmax_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run_softmax, sizeof(struct softmax_args), &s, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, 0, err);
-    if (st)
-        return st;
-    *(struct softmax_args *)s->args = softmax_args_of(p, ir);
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    struct softmax_args a = softmax_args_of(p, ir);
+    return nn_plan_emit_forward(p, ir, 0, run_softmax, &a, sizeof a, err);
 }
 
 static enum status softmax_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct softmax_args a = softmax_args_of(p, ir);
-    struct nn_step *s;
-    int gx;
-    enum status st = nn_plan_step(p, run_softmax_backward, sizeof a, &s, err);
-    if (!st)
-        st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
-    if (st)
-        return st;
-    *(struct softmax_args *)s->args = a;
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
-    nn_step_operand(s, gx);
-    return nn_grad_done(p, ir->in[0], gx, err);
+    return emit_backward_over(p, ir, nn_out(p, ir, 0), run_softmax_backward, &a, sizeof a, &a.add,
+                              err);
 }
 
 const struct nn_exec nn_exec_softmax = {softmax_saves, softmax_forward, softmax_backward};

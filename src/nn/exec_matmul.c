@@ -11,6 +11,7 @@
 
 struct matmul_args {
     int64_t m, n, k;
+    int input; /* backward: whose gradient */
     int batch_rank;
     int64_t batch_dim[NN_RANK_MAX], a_step[NN_RANK_MAX], b_step[NN_RANK_MAX];
     int64_t batch_count;
@@ -42,36 +43,24 @@ static enum status run_matmul(struct nn_step *s)
     return st;
 }
 
-/* gy, b, ga: ga = gy b^T */
-static enum status run_matmul_grad_a(struct nn_step *s)
+/* gy, the other operand, gx: ga = gy b^T, gb = a^T gy */
+static enum status run_matmul_backward(struct nn_step *s)
 {
     const struct matmul_args *a = s->args;
+    const float *gy = s->data[0], *other = s->data[1];
     enum status st = ST_OK;
     if (a->fill_count)
         kernel_fill(s->data[2], a->fill_count, 0);
     float beta = a->add || a->fill_count ? 1 : 0;
-    for (int64_t i = 0; i < a->batch_count && !st; i++) {
+    for (int64_t i = 0; i < a->batch_count && !st; i++, gy += a->m * a->n) {
         int64_t at_a, at_b;
         batch_offsets(a, i, &at_a, &at_b);
-        st = nn_sgemm(false, true, a->m, a->k, a->n, 1, s->data[0] + i * a->m * a->n, a->n,
-                      s->data[1] + at_b, a->n, beta, s->data[2] + at_a, a->k);
-    }
-    return st;
-}
-
-/* gy, a, gb: gb = a^T gy */
-static enum status run_matmul_grad_b(struct nn_step *s)
-{
-    const struct matmul_args *a = s->args;
-    enum status st = ST_OK;
-    if (a->fill_count)
-        kernel_fill(s->data[2], a->fill_count, 0);
-    float beta = a->add || a->fill_count ? 1 : 0;
-    for (int64_t i = 0; i < a->batch_count && !st; i++) {
-        int64_t at_a, at_b;
-        batch_offsets(a, i, &at_a, &at_b);
-        st = nn_sgemm(true, false, a->k, a->n, a->m, 1, s->data[1] + at_a, a->k,
-                      s->data[0] + i * a->m * a->n, a->n, beta, s->data[2] + at_b, a->n);
+        if (a->input == 0)
+            st = nn_sgemm(false, true, a->m, a->k, a->n, 1, gy, a->n, other + at_b, a->n, beta,
+                          s->data[2] + at_a, a->k);
+        else
+            st = nn_sgemm(true, false, a->k, a->n, a->m, 1, other + at_a, a->k, gy, a->n, beta,
+                          s->data[2] + at_b, a->n);
     }
     return st;
 }
@@ -127,20 +116,6 @@ static void matmul_saves(struct nn_plan *p, const struct nn_ir *ir)
     struct nn_value *a = nn_in(p, ir, 0), *b = nn_in(p, ir, 1);
     a->saved = a->saved || b->needs_grad;
     b->saved = b->saved || a->needs_grad;
-}
-
-static enum status matmul_step(struct nn_plan *p, const struct matmul_args *args,
-                               enum status (*run)(struct nn_step *), const int buffer[3],
-                               struct error *err)
-{
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run, sizeof *args, &s, err);
-    if (st)
-        return st;
-    *(struct matmul_args *)s->args = *args;
-    for (int i = 0; i < 3; i++)
-        nn_step_operand(s, buffer[i]);
-    return ST_OK;
 }
 
 /* --- sparse --- */
@@ -222,13 +197,14 @@ static enum status matmul_forward(struct nn_plan *p, struct nn_ir *ir, struct er
         st = nn_plan_output(p, ir, 0, -1, err);
     if (st)
         return st;
-    int buffer[3] = {nn_in(p, ir, 0)->buffer, nn_in(p, ir, 1)->buffer, nn_out(p, ir, 0)->buffer};
-    return matmul_step(p, &a, run_matmul, buffer, err);
+    int buffer[] = {nn_in(p, ir, 0)->buffer, nn_in(p, ir, 1)->buffer, nn_out(p, ir, 0)->buffer};
+    return nn_plan_emit(p, run_matmul, &a, sizeof a, buffer, 3, err);
 }
 
 static enum status matmul_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct matmul_args a;
+    int gy = nn_grad_of_output(p, ir, 0);
     if (is_sparse(p, ir))
         return sparse_backward(p, ir, err);
     enum status st = matmul_args_of(p, ir, &a, err);
@@ -240,9 +216,9 @@ static enum status matmul_backward(struct nn_plan *p, struct nn_ir *ir, struct e
         st = nn_grad_begin(p, ir->in[k], true, &gx, &a.add, err);
         int64_t own = k == 0 ? a.m * a.k : a.k * a.n;
         a.fill_count = !a.add && x->count < a.batch_count * own ? (size_t)x->count : 0;
-        int buffer[3] = {nn_grad_of_output(p, ir, 0), other, gx};
+        a.input = k;
         if (!st)
-            st = matmul_step(p, &a, k == 0 ? run_matmul_grad_a : run_matmul_grad_b, buffer, err);
+            st = nn_plan_emit(p, run_matmul_backward, &a, sizeof a, (int[]){gy, other, gx}, 3, err);
         if (!st)
             st = nn_grad_done(p, ir->in[k], gx, err);
     }
@@ -340,44 +316,34 @@ static enum status gemm_args_of(const struct nn_plan *p, const struct nn_ir *ir,
 static enum status gemm_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct gemm_args a;
-    struct nn_step *s;
     enum status st = gemm_args_of(p, ir, &a, err);
-    if (!st)
-        st = nn_plan_step(p, run_gemm, sizeof a, &s, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, -1, err);
     if (st)
         return st;
-    *(struct gemm_args *)s->args = a;
-    nn_step_operand(s, nn_in(p, ir, IN_A)->buffer);
-    nn_step_operand(s, nn_in(p, ir, IN_B)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    if (a.has_c)
-        nn_step_operand(s, nn_in(p, ir, IN_C)->buffer);
-    return ST_OK;
+    int buffer[] = {nn_in(p, ir, IN_A)->buffer, nn_in(p, ir, IN_B)->buffer,
+                    nn_out(p, ir, 0)->buffer, a.has_c ? nn_in(p, ir, IN_C)->buffer : -1};
+    return nn_plan_emit(p, run_gemm, &a, sizeof a, buffer, a.has_c ? 4 : 3, err);
 }
 
 static enum status gemm_grad(struct nn_plan *p, struct nn_ir *ir, int input,
                              enum status (*run)(struct nn_step *), int other, struct error *err)
 {
     struct gemm_args a;
-    struct nn_step *s;
-    int gx;
+    int gx, count = 0, buffer[3];
     if (!nn_optional(p, ir, input) || !nn_in(p, ir, input)->needs_grad)
         return ST_OK;
     enum status st = gemm_args_of(p, ir, &a, err);
     if (!st)
-        st = nn_plan_step(p, run, sizeof a, &s, err);
-    if (!st)
         st = nn_grad_begin(p, ir->in[input], true, &gx, &a.add, err);
     if (st)
         return st;
-    *(struct gemm_args *)s->args = a;
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
+    buffer[count++] = nn_grad_of_output(p, ir, 0);
     if (other >= 0)
-        nn_step_operand(s, nn_in(p, ir, other)->buffer);
-    nn_step_operand(s, gx);
-    return nn_grad_done(p, ir->in[input], gx, err);
+        buffer[count++] = nn_in(p, ir, other)->buffer;
+    buffer[count++] = gx;
+    st = nn_plan_emit(p, run, &a, sizeof a, buffer, count, err);
+    return st ? st : nn_grad_done(p, ir->in[input], gx, err);
 }
 
 static enum status gemm_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)

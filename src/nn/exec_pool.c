@@ -105,16 +105,8 @@ static enum status pool_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
         enum status st = pool_forward_dnnl(p, ir, &w, err);
         return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
     }
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run_average, sizeof(struct kernel_window), &s, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, -1, err);
-    if (st)
-        return st;
-    *(struct kernel_window *)s->args = kernel_window_of(&w, ir->node);
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    struct kernel_window k = kernel_window_of(&w, ir->node);
+    return nn_plan_emit_forward(p, ir, -1, run_average, &k, sizeof k, err);
 }
 
 static enum status pool_backward_dnnl(struct nn_plan *p, struct nn_ir *ir,
@@ -146,20 +138,8 @@ static enum status pool_backward(struct nn_plan *p, struct nn_ir *ir, struct err
         enum status st = pool_backward_dnnl(p, ir, &w, err);
         return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
     }
-    struct nn_step *s;
-    int gx;
-    bool add;
-    enum status st =
-        nn_plan_step(p, run_average_backward, sizeof(struct average_backward_args), &s, err);
-    if (!st)
-        st = nn_grad_begin(p, ir->in[0], true, &gx, &add, err);
-    if (st)
-        return st;
-    *(struct average_backward_args *)s->args =
-        (struct average_backward_args){kernel_window_of(&w, ir->node), add};
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
-    nn_step_operand(s, gx);
-    return nn_grad_done(p, ir->in[0], gx, err);
+    struct average_backward_args a = {.window = kernel_window_of(&w, ir->node)};
+    return nn_plan_emit_backward(p, ir, run_average_backward, &a, sizeof a, &a.add, err);
 }
 
 const struct nn_exec nn_exec_pool = {NULL, pool_forward, pool_backward};
@@ -184,39 +164,21 @@ static enum status run_global_backward(struct nn_step *s)
     return ST_OK;
 }
 
-static struct global_args global_args_of(const struct nn_value *x, bool add)
+static struct global_args global_args_of(const struct nn_value *x)
 {
-    return (struct global_args){x->dim[0], x->dim[2] * x->dim[3], x->dim[1], add};
+    return (struct global_args){x->dim[0], x->dim[2] * x->dim[3], x->dim[1], false};
 }
 
 static enum status global_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run_global, sizeof(struct global_args), &s, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, -1, err);
-    if (st)
-        return st;
-    *(struct global_args *)s->args = global_args_of(nn_in(p, ir, 0), false);
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    struct global_args a = global_args_of(nn_in(p, ir, 0));
+    return nn_plan_emit_forward(p, ir, -1, run_global, &a, sizeof a, err);
 }
 
 static enum status global_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    struct nn_step *s;
-    int gx;
-    bool add;
-    enum status st = nn_plan_step(p, run_global_backward, sizeof(struct global_args), &s, err);
-    if (!st)
-        st = nn_grad_begin(p, ir->in[0], true, &gx, &add, err);
-    if (st)
-        return st;
-    *(struct global_args *)s->args = global_args_of(nn_in(p, ir, 0), add);
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
-    nn_step_operand(s, gx);
-    return nn_grad_done(p, ir->in[0], gx, err);
+    struct global_args a = global_args_of(nn_in(p, ir, 0));
+    return nn_plan_emit_backward(p, ir, run_global_backward, &a, sizeof a, &a.add, err);
 }
 
 const struct nn_exec nn_exec_global_pool = {NULL, global_forward, global_backward};

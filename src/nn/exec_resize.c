@@ -29,20 +29,24 @@ static void clear_resize(void *args)
 }
 
 static enum status resize_step(struct nn_plan *p, const struct nn_ir *ir,
-                               enum status (*run)(struct nn_step *), struct nn_step **ret,
+                               enum status (*run)(struct nn_step *), bool add, int from, int to,
                                struct error *err)
 {
     const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
     const union nn_attributes *n = &ir->node->a;
+    struct nn_step *s;
     if (x->dim[0] != y->dim[0] || x->dim[1] != y->dim[1])
         return nn_plan_refuse(p, err, "only height and width can be resized");
-    enum status st = nn_plan_step(p, run, sizeof(struct resize_args), ret, err);
+    enum status st = nn_plan_step(p, run, sizeof(struct resize_args), &s, err);
     if (st)
         return st;
-    struct resize_args *a = (*ret)->args;
+    struct resize_args *a = s->args;
     a->images = x->dim[0];
     a->channels = x->dim[1];
-    (*ret)->clear = clear_resize;
+    a->add = add;
+    s->clear = clear_resize;
+    nn_step_operand(s, from);
+    nn_step_operand(s, to);
     return kernel_resize_init(&a->resize, (int)x->dim[2], (int)x->dim[3], (int)y->dim[2],
                               (int)y->dim[3], n->resize.mode, n->resize.coordinates,
                               n->resize.nearest, n->resize.scale, err);
@@ -50,31 +54,20 @@ static enum status resize_step(struct nn_plan *p, const struct nn_ir *ir,
 
 static enum status resize_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    struct nn_step *s;
-    enum status st = resize_step(p, ir, run_resize, &s, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, -1, err);
-    if (st)
-        return st;
-    nn_step_operand(s, nn_in(p, ir, 0)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    return ST_OK;
+    enum status st = nn_plan_output(p, ir, 0, -1, err);
+    return st ? st
+              : resize_step(p, ir, run_resize, false, nn_in(p, ir, 0)->buffer,
+                            nn_out(p, ir, 0)->buffer, err);
 }
 
 static enum status resize_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    struct nn_step *s;
-    int gx;
+    int gx, gy = nn_grad_of_output(p, ir, 0);
     bool add;
-    enum status st = resize_step(p, ir, run_resize_backward, &s, err);
+    enum status st = nn_grad_begin(p, ir->in[0], true, &gx, &add, err);
     if (!st)
-        st = nn_grad_begin(p, ir->in[0], true, &gx, &add, err);
-    if (st)
-        return st;
-    ((struct resize_args *)s->args)->add = add;
-    nn_step_operand(s, nn_grad_of_output(p, ir, 0));
-    nn_step_operand(s, gx);
-    return nn_grad_done(p, ir->in[0], gx, err);
+        st = resize_step(p, ir, run_resize_backward, add, gy, gx, err);
+    return st ? st : nn_grad_done(p, ir->in[0], gx, err);
 }
 
 const struct nn_exec nn_exec_resize = {NULL, resize_forward, resize_backward};

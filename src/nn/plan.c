@@ -82,6 +82,19 @@ void nn_step_operand(struct nn_step *s, int buffer)
     s->buffer[s->operand_count++] = buffer;
 }
 
+enum status nn_plan_emit(struct nn_plan *p, enum status (*run)(struct nn_step *), const void *args,
+                         size_t args_bytes, const int *buffer, int count, struct error *err)
+{
+    struct nn_step *s;
+    enum status st = nn_plan_step(p, run, args_bytes, &s, err);
+    if (st)
+        return st;
+    memcpy(s->args, args, args_bytes);
+    for (int i = 0; i < count; i++)
+        nn_step_operand(s, buffer[i]);
+    return ST_OK;
+}
+
 void nn_step_slot(struct nn_step *s, enum nn_slot slot, int buffer)
 {
     s->slot[s->operand_count] = slot;
@@ -136,6 +149,17 @@ enum status nn_plan_output(struct nn_plan *p, struct nn_ir *ir, int out, int in,
     return ST_OK;
 }
 
+enum status nn_plan_emit_forward(struct nn_plan *p, struct nn_ir *ir, int over,
+                                 enum status (*run)(struct nn_step *), const void *args,
+                                 size_t args_bytes, struct error *err)
+{
+    enum status st = nn_plan_output(p, ir, 0, over, err);
+    if (st)
+        return st;
+    int buffer[] = {nn_in(p, ir, 0)->buffer, nn_out(p, ir, 0)->buffer};
+    return nn_plan_emit(p, run, args, args_bytes, buffer, 2, err);
+}
+
 int nn_grad_of_output(const struct nn_plan *p, const struct nn_ir *ir, int out)
 {
     return ir->out[out] >= 0 ? p->values[ir->out[out]].grad : -1;
@@ -163,14 +187,8 @@ static enum status run_duplicate(struct nn_step *s)
 static enum status emit_pair(struct nn_plan *p, enum status (*run)(struct nn_step *), int to,
                              int from, int64_t count, struct error *err)
 {
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, run, sizeof(struct add_args), &s, err);
-    if (st)
-        return st;
-    ((struct add_args *)s->args)->count = (size_t)count;
-    nn_step_operand(s, to);
-    nn_step_operand(s, from);
-    return ST_OK;
+    struct add_args a = {(size_t)count};
+    return nn_plan_emit(p, run, &a, sizeof a, (int[]){to, from}, 2, err);
 }
 
 static int grad_buffer(struct nn_plan *p, const struct nn_value *v)
@@ -223,6 +241,17 @@ enum status nn_grad_done(struct nn_plan *p, int value, int buffer, struct error 
     v->grad = buffer;
     v->grad_owned = true;
     return st;
+}
+
+enum status nn_plan_emit_backward(struct nn_plan *p, struct nn_ir *ir,
+                                  enum status (*run)(struct nn_step *), const void *args,
+                                  size_t args_bytes, bool *add, struct error *err)
+{
+    int gx, gy = nn_grad_of_output(p, ir, 0);
+    enum status st = nn_grad_begin(p, ir->in[0], true, &gx, add, err);
+    if (!st)
+        st = nn_plan_emit(p, run, args, args_bytes, (int[]){gy, gx}, 2, err);
+    return st ? st : nn_grad_done(p, ir->in[0], gx, err);
 }
 
 enum status nn_grad_share(struct nn_plan *p, int value, int buffer, bool give, struct error *err)

@@ -157,6 +157,10 @@ enum status nn_plan_step(struct nn_plan *p, enum status (*run)(struct nn_step *)
                          struct nn_step **ret, struct error *err);
 void nn_step_operand(struct nn_step *s, int buffer);
 
+/* Appends a step with a copy of its arguments and `count` operands. */
+enum status nn_plan_emit(struct nn_plan *p, enum status (*run)(struct nn_step *), const void *args,
+                         size_t args_bytes, const int *buffer, int count, struct error *err);
+
 /* Step that runs op (which it owns from now on, also on failure). */
 enum status nn_plan_dnnl_step(struct nn_plan *p, struct nn_dnnl_op *op, struct nn_step **ret,
                               struct error *err);
@@ -164,6 +168,11 @@ void nn_step_slot(struct nn_step *s, enum nn_slot slot, int buffer);
 
 /* Output `out` gets a buffer: that of input `in` when nobody else needs it (in -1: never). */
 enum status nn_plan_output(struct nn_plan *p, struct nn_ir *ir, int out, int in, struct error *err);
+
+/* Places output 0 (over: as `in` above) and emits a step from input 0 to it. */
+enum status nn_plan_emit_forward(struct nn_plan *p, struct nn_ir *ir, int over,
+                                 enum status (*run)(struct nn_step *), const void *args,
+                                 size_t args_bytes, struct error *err);
 
 /* The gradient by an output of ir (a buffer); -1 when nothing downstream has one. */
 int nn_grad_of_output(const struct nn_plan *p, const struct nn_ir *ir, int out);
@@ -177,6 +186,12 @@ enum status nn_grad_begin(struct nn_plan *p, int value, bool can_add, int *ret_b
 enum status nn_grad_begin_over(struct nn_plan *p, const struct nn_ir *ir, int *ret_buffer,
                                bool *ret_add, struct error *err);
 enum status nn_grad_done(struct nn_plan *p, int value, int buffer, struct error *err);
+
+/* Emits a step from the gradient by output 0 to that by input 0, which can add: `add`, a member of
+ * the arguments, says whether it does. */
+enum status nn_plan_emit_backward(struct nn_plan *p, struct nn_ir *ir,
+                                  enum status (*run)(struct nn_step *), const void *args,
+                                  size_t args_bytes, bool *add, struct error *err);
 
 /* The contribution is the content of `buffer` as it is; give: nobody else reads that any more. */
 enum status nn_grad_share(struct nn_plan *p, int value, int buffer, bool give, struct error *err);
