@@ -36,6 +36,11 @@ enum onnx_attribute {
     ONNX_ATTR_INTS = 7
 };
 
+/* Texts of Resize's attributes, NULL-terminated, by enum nn_resize_mode, nn_resize_coordinates and
+ * nn_resize_nearest; the mode has a second name for linear after them (shape_resize.c). */
+extern const char *const nn_resize_mode_names[], *const nn_resize_coordinate_names[],
+                                                     *const nn_resize_nearest_names[];
+
 /* A zero-terminated "" for the absent optional strings of a message. */
 const char *nn_onnx_text(const char *s);
 

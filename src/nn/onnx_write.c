@@ -120,20 +120,15 @@ static void write_split(struct writer *w, const struct nn_node *n, Onnx__NodePro
 /* Scales where they give the sizes again, as files that run with any batch have it. */
 static void write_resize(struct writer *w, const struct nn_node *n, Onnx__NodeProto *p)
 {
-    static const char *const modes[] = {"", "nearest", "linear"};
-    static const char *const coordinates[] = {"", "half_pixel", "pytorch_half_pixel",
-                                              "align_corners", "asymmetric"};
-    static const char *const nearest[] = {"", "round_prefer_floor", "round_prefer_ceil", "floor",
-                                          "ceil"};
     const struct nn_tensor *x = in(w, n, 0), *y = out(w, n, 0);
     const float *s = n->a.resize.scale;
     float scales[4] = {1, 1, s[0], s[1]};
     bool exact = floorf((float)x->dim[2] * s[0]) == (float)y->dim[2] &&
                  floorf((float)x->dim[3] * s[1]) == (float)y->dim[3];
-    nn_make_string(&w->mk, p, "mode", modes[n->a.resize.mode]);
+    nn_make_string(&w->mk, p, "mode", nn_resize_mode_names[n->a.resize.mode]);
     nn_make_string(&w->mk, p, "coordinate_transformation_mode",
-                   coordinates[n->a.resize.coordinates]);
-    nn_make_string(&w->mk, p, "nearest_mode", nearest[n->a.resize.nearest]);
+                   nn_resize_coordinate_names[n->a.resize.coordinates]);
+    nn_make_string(&w->mk, p, "nearest_mode", nn_resize_nearest_names[n->a.resize.nearest]);
     nn_make_input(&w->mk, p, "");
     if (exact) {
         f32_input(w, n, p, "scales", scales, 4);

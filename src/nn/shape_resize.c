@@ -7,15 +7,15 @@
 
 #define RESIZE_SCALE_MAX 1024.0f
 
-static const char *const mode_names[] = {"", "nearest", "linear", "bilinear", NULL};
-static const char *const coordinate_names[] = {
+const char *const nn_resize_mode_names[] = {"", "nearest", "linear", "bilinear", NULL};
+const char *const nn_resize_coordinate_names[] = {
     "", "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", NULL};
-static const char *const nearest_names[] = {
+const char *const nn_resize_nearest_names[] = {
     "", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
 
 static void read_mode(struct nn_lower *l)
 {
-    int mode = nn_attr_choice(l, "mode", mode_names, NN_RESIZE_NEAREST);
+    int mode = nn_attr_choice(l, "mode", nn_resize_mode_names, NN_RESIZE_NEAREST);
     l->node.a.resize.mode = mode > NN_RESIZE_NEAREST ? NN_RESIZE_LINEAR : NN_RESIZE_NEAREST;
 }
 
@@ -110,9 +110,9 @@ void nn_lower_resize(struct nn_lower *l)
     read_mode(l);
     refuse_variants(l);
     l->node.a.resize.coordinates = (enum nn_resize_coordinates)nn_attr_choice(
-        l, "coordinate_transformation_mode", coordinate_names, NN_RESIZE_HALF_PIXEL);
+        l, "coordinate_transformation_mode", nn_resize_coordinate_names, NN_RESIZE_HALF_PIXEL);
     l->node.a.resize.nearest = (enum nn_resize_nearest)nn_attr_choice(
-        l, "nearest_mode", nearest_names, NN_NEAREST_ROUND_PREFER_FLOOR);
+        l, "nearest_mode", nn_resize_nearest_names, NN_NEAREST_ROUND_PREFER_FLOOR);
     int scales = nn_in(l, 2) ? nn_in_f32(l, 2, scale, 4) : 0;
     if (scales > 0)
         apply_scales(l, scale, scales, &x);
