@@ -4,16 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/names.h"
+
 static const char *const texts[] = {
 #define STATUS_TEXT(name, text) text,
     STATUS_LIST(STATUS_TEXT)
 #undef STATUS_TEXT
 };
-_Static_assert(sizeof texts / sizeof texts[0] == ST_COUNT, "a text for each status");
+_Static_assert(NAMES_COUNT(texts) == ST_COUNT, "a text for each status");
 
 const char *status_text(enum status code)
 {
-    return (unsigned)code < ST_COUNT ? texts[code] : "unknown status";
+    return names_text(texts, ST_COUNT, code, "unknown status");
 }
 
 enum status error_set(struct error *err, enum status code, const char *format, ...)

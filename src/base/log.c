@@ -7,8 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/names.h"
+
 static atomic_int threshold = LOG_INFO;
-static const char *const names[] = {"", "error", "warn", "info", "debug"};
+static const char *const names[] = {NULL, "error", "warn", "info", "debug"};
 
 void log_level_set(enum log_level level)
 {
@@ -17,10 +19,7 @@ void log_level_set(enum log_level level)
 
 enum log_level log_level_parse(const char *name)
 {
-    for (int i = LOG_ERROR; i <= LOG_DEBUG; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (enum log_level)i;
-    return (enum log_level)0;
+    return (enum log_level)names_find(names, NAMES_COUNT(names), name, 0);
 }
 
 void log_write(enum log_level level, const char *event, const char *format, ...)

@@ -10,6 +10,8 @@
 
 #include <yaml.h>
 
+#include "base/names.h"
+
 struct yaml_doc {
     char name[256];
     yaml_document_t tree;
@@ -134,14 +136,6 @@ enum status yaml_fail(const struct yaml_doc *d, const yaml_node *n, struct error
                      n ? n->start_mark.column + 1 : 1, text);
 }
 
-static bool among(const char *text, const char *const *known, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(text, known[i]) == 0)
-            return true;
-    return false;
-}
-
 enum status yaml_check_keys(const struct yaml_doc *d, const yaml_node *map,
                             const char *const *known, size_t count, struct error *err)
 {
@@ -152,7 +146,7 @@ enum status yaml_check_keys(const struct yaml_doc *d, const yaml_node *map,
         const char *text = yaml_text(key);
         if (!text)
             return yaml_fail(d, key, err, "a key must be a plain word");
-        if (!among(text, known, count)) {
+        if (names_find(known, count, text, -1) < 0) {
             const char *near = yaml_nearest(text, known, count);
             return yaml_fail(d, key, err, "unknown key '%.60s'%s%s%s", text,
                              near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/names.h"
+
 static const char *const strategy_names[] = {
     [SELECT_FULL] = "full",
     [SELECT_GRADIENT] = "gradient",
@@ -16,20 +18,17 @@ static const char *const strategy_names[] = {
     [SELECT_LAST] = "last",
     [SELECT_FIRST_LAST] = "first-last",
 };
-#define STRATEGY_COUNT (sizeof strategy_names / sizeof *strategy_names)
+#define STRATEGY_COUNT NAMES_COUNT(strategy_names)
 _Static_assert(STRATEGY_COUNT == SELECT_FIRST_LAST + 1, "a name for every strategy");
 
 const char *select_strategy_name(enum select_strategy s)
 {
-    return s > 0 && s < STRATEGY_COUNT ? strategy_names[s] : NULL;
+    return names_text(strategy_names, STRATEGY_COUNT, s, NULL);
 }
 
 enum select_strategy select_strategy_parse(const char *name)
 {
-    for (size_t i = 1; i < STRATEGY_COUNT; i++)
-        if (strcmp(name, strategy_names[i]) == 0)
-            return (enum select_strategy)i;
-    return 0;
+    return (enum select_strategy)names_find(strategy_names, STRATEGY_COUNT, name, 0);
 }
 
 size_t mask_count(const uint8_t *mask, size_t count)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "eval/lane.h"
 #include "eval/recording.h"
 #include "eval/score.h"
@@ -15,19 +16,16 @@ static const char *const mode_names[] = {
     EVAL_MODE_LIST(MODE_TEXT)
 #undef MODE_TEXT
 };
-_Static_assert(sizeof mode_names / sizeof mode_names[0] == EVAL_MODE_COUNT, "a name for each mode");
+_Static_assert(NAMES_COUNT(mode_names) == EVAL_MODE_COUNT, "a name for each mode");
 
 const char *eval_mode_name(enum eval_mode mode)
 {
-    return (unsigned)mode < EVAL_MODE_COUNT ? mode_names[mode] : "unknown";
+    return names_text(mode_names, EVAL_MODE_COUNT, mode, "unknown");
 }
 
 enum eval_mode eval_mode_parse(const char *name)
 {
-    for (int i = 0; i < EVAL_MODE_COUNT; i++)
-        if (strcmp(name, mode_names[i]) == 0)
-            return (enum eval_mode)i;
-    return EVAL_MODE_COUNT;
+    return (enum eval_mode)names_find(mode_names, EVAL_MODE_COUNT, name, EVAL_MODE_COUNT);
 }
 
 void eval_options_init(struct eval_options *o)

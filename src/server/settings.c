@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/names.h"
 #include "base/yaml.h"
 
 #define TEXT_OF(x) #x
@@ -102,11 +103,11 @@ static enum status set_bool(const struct setting *row, const char *value, bool *
 {
     static const char *const yes[] = {"true", "yes", "on", "1"};
     static const char *const no[] = {"false", "no", "off", "0"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
-            *ret = strcmp(value, yes[i]) == 0;
-            return ST_OK;
-        }
+    bool is_yes = names_find(yes, NAMES_COUNT(yes), value, -1) >= 0;
+    if (is_yes || names_find(no, NAMES_COUNT(no), value, -1) >= 0) {
+        *ret = is_yes;
+        return ST_OK;
+    }
     return error_set(err, ST_INVALID, "%s is true or false, not '%.60s'", row->name, value);
 }
 

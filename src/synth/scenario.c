@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "synth/exact.h"
 
 const char *const scenario_presets[] = {"clear", "demo", "day", "all", "bump", NULL};
@@ -83,18 +84,16 @@ enum status scenario_preset(const char *name, struct scenario *ret, struct error
 {
     void (*const fill[])(struct scenario *) = {preset_clear, preset_demo, preset_day, preset_all,
                                                preset_bump};
-    for (int i = 0; scenario_presets[i]; i++) {
-        if (strcmp(name, scenario_presets[i]) != 0)
-            continue;
-        memset(ret, 0, sizeof *ret);
-        snprintf(ret->name, sizeof ret->name, "%s", name);
-        fill[i](ret);
-        return ST_OK;
-    }
-    return error_set(err, ST_NOT_FOUND,
-                     "there is no scenario '%.60s': use clear, demo, day, all, bump or the path "
-                     "of a scenario file",
-                     name);
+    int i = names_find(scenario_presets, NAMES_COUNT(fill), name, -1);
+    if (i < 0)
+        return error_set(err, ST_NOT_FOUND,
+                         "there is no scenario '%.60s': use clear, demo, day, all, bump or the "
+                         "path of a scenario file",
+                         name);
+    memset(ret, 0, sizeof *ret);
+    snprintf(ret->name, sizeof ret->name, "%s", name);
+    fill[i](ret);
+    return ST_OK;
 }
 
 static struct town_condition mix(const struct town_condition *a, const struct town_condition *b,

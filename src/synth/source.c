@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "base/yaml.h"
 
 #define PREFIX "town:"
@@ -76,20 +77,19 @@ static enum status set_field(struct fields *f, char *pair, struct error *err)
     if (!value)
         return error_set(err, ST_INVALID, "town: '%.40s' is not of the form key=value", pair);
     *value++ = '\0';
-    for (int k = 0; k < KEY_COUNT; k++) {
-        if (strcmp(pair, key_names[k]) != 0)
-            continue;
-        if (f->seen[k])
-            return error_set(err, ST_INVALID, "town: '%s' is given twice", pair);
-        f->seen[k] = true;
-        if (k != KEY_SCENARIO)
-            return set_number(f, (enum key)k, value, err);
-        f->scenario = value;
-        return ST_OK;
+    int k = names_find(key_names, KEY_COUNT, pair, -1);
+    if (k < 0) {
+        const char *near = yaml_nearest(pair, key_names, KEY_COUNT);
+        return error_set(err, ST_INVALID, "town: there is no setting '%.40s'%s%s%s", pair,
+                         near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
-    const char *near = yaml_nearest(pair, key_names, KEY_COUNT);
-    return error_set(err, ST_INVALID, "town: there is no setting '%.40s'%s%s%s", pair,
-                     near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    if (f->seen[k])
+        return error_set(err, ST_INVALID, "town: '%s' is given twice", pair);
+    f->seen[k] = true;
+    if (k != KEY_SCENARIO)
+        return set_number(f, (enum key)k, value, err);
+    f->scenario = value;
+    return ST_OK;
 }
 
 static enum status fill(const struct fields *f, struct synth_url *u, struct error *err)

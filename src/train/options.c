@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "train/learner_internal.h"
 
 static const char *const preset_names[] = {
@@ -10,20 +11,17 @@ static const char *const preset_names[] = {
     [LEARNER_FULL] = "full",
     [LEARNER_ONE_TIME] = "one-time",
 };
-#define PRESET_COUNT (sizeof preset_names / sizeof *preset_names)
+#define PRESET_COUNT NAMES_COUNT(preset_names)
 _Static_assert(PRESET_COUNT == LEARNER_ONE_TIME + 1, "a name for every preset");
 
 const char *learner_preset_name(enum learner_preset p)
 {
-    return p > 0 && p < PRESET_COUNT ? preset_names[p] : NULL;
+    return names_text(preset_names, PRESET_COUNT, p, NULL);
 }
 
 enum learner_preset learner_preset_parse(const char *name)
 {
-    for (size_t i = 1; i < PRESET_COUNT; i++)
-        if (strcmp(name, preset_names[i]) == 0)
-            return (enum learner_preset)i;
-    return 0;
+    return (enum learner_preset)names_find(preset_names, PRESET_COUNT, name, 0);
 }
 
 /* Fraction, steps and batch are the paper's; the authors' published code has 10 %, 200 and 10.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "base/yaml.h"
 
 #define NAME_CHARS_MAX 31
@@ -69,16 +70,18 @@ void recipe_preset(enum learner_preset preset, struct recipe *ret)
 static const struct entry *find(const char *name, struct error *err)
 {
     const char *names[ENTRY_COUNT];
-    for (size_t i = 0; i < ENTRY_COUNT; i++) {
+    for (size_t i = 0; i < ENTRY_COUNT; i++)
         names[i] = entries[i].name;
-        if (strcmp(name, names[i]) == 0)
-            return &entries[i];
-    }
+    int found = names_find(names, ENTRY_COUNT, name, -1);
+    if (found >= 0)
+        return &entries[found];
     const char *near = yaml_nearest(name, names, ENTRY_COUNT);
     error_set(err, ST_INVALID, "there is no recipe setting '%s'%s%s%s", name,
               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return NULL;
 }
+
+static const char *const bn_mode_names[] = {[NN_BN_FROZEN] = "frozen", [NN_BN_BATCH] = "batch"};
 
 static enum status set_word(const struct entry *e, void *at, const char *value, struct error *err)
 {
@@ -89,10 +92,10 @@ static enum status set_word(const struct entry *e, void *at, const char *value, 
         *(enum select_strategy *)at = s;
         return ST_OK;
     }
-    bool frozen = strcmp(value, "frozen") == 0;
-    if (!frozen && strcmp(value, "batch") != 0)
+    int mode = names_find(bn_mode_names, NAMES_COUNT(bn_mode_names), value, 0);
+    if (!mode)
         return error_set(err, ST_INVALID, "%s: '%s' is neither frozen nor batch", e->name, value);
-    *(enum nn_bn_mode *)at = frozen ? NN_BN_FROZEN : NN_BN_BATCH;
+    *(enum nn_bn_mode *)at = (enum nn_bn_mode)mode;
     return ST_OK;
 }
 

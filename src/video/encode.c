@@ -11,6 +11,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/opt.h>
 
+#include "base/names.h"
 #include "video/picture.h"
 
 #define COARSEST_FACTOR 51.0
@@ -64,10 +65,7 @@ static bool is_preset(const char *name)
 {
     static const char *const known[] = {"ultrafast", "superfast", "veryfast", "faster",  "fast",
                                         "medium",    "slow",      "slower",   "veryslow"};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (name && strcmp(known[i], name) == 0)
-            return true;
-    return false;
+    return names_find(known, NAMES_COUNT(known), name, -1) >= 0;
 }
 
 static enum status check_options(const struct clip_options *o, struct error *err)

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "base/rng.h"
 
 static void error_messages(void **state)
@@ -95,12 +96,30 @@ static void files_are_whole(void **state)
     assert_int_equal(file_crc32("123456789", 9), 0xcbf43926);
 }
 
+static void names_both_ways(void **state)
+{
+    (void)state;
+    static const char *const names[] = {NULL, "one", "two", [4] = "four"};
+    size_t n = NAMES_COUNT(names);
+    assert_int_equal(n, 5);
+    assert_int_equal(names_find(names, n, "one", -1), 1);
+    assert_int_equal(names_find(names, n, "four", -1), 4);
+    assert_int_equal(names_find(names, 4, "four", -1), -1);
+    assert_int_equal(names_find(names, n, "on", 7), 7);
+    assert_int_equal(names_find(names, n, "ones", 7), 7);
+    assert_int_equal(names_find(names, n, "", 7), 7);
+    assert_int_equal(names_find(names, n, NULL, 7), 7);
+    assert_string_equal(names_text(names, n, 2, "none"), "two");
+    assert_string_equal(names_text(names, n, 3, "none"), "none");
+    assert_string_equal(names_text(names, n, 5, "none"), "none");
+    assert_null(names_text(names, n, (size_t)-1, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_messages),
-        cmocka_unit_test(rng_is_portable),
-        cmocka_unit_test(buffers_round_trip),
+        cmocka_unit_test(error_messages),  cmocka_unit_test(rng_is_portable),
+        cmocka_unit_test(names_both_ways), cmocka_unit_test(buffers_round_trip),
         cmocka_unit_test(files_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
