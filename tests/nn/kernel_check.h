@@ -106,6 +106,14 @@ static inline void check_gradient(reference f, const void *context, double *in, 
     free(y);
 }
 
+/* sum[n] was all start before gx was added to it. */
+static inline void check_added(const float *sum, double start, const float *gx, int64_t n,
+                               double tolerance)
+{
+    for (int64_t i = 0; i < n; i++)
+        expect_near((double)sum[i], start + (double)gx[i], tolerance, "added", i);
+}
+
 static inline double dot(const float *a, const float *b, int64_t n)
 {
     double sum = 0;

@@ -401,8 +401,7 @@ static void activations(void **state)
             check_gradient(ref_activation, &c, in, 0, n, gy, n, gx, 1e-5);
         kernel_fill(sum, (size_t)n, 2);
         activate_backward(c.kind, x, y, gy, sum, n, true);
-        for (int64_t i = 0; i < n; i++)
-            expect_near((double)sum[i], 2 + (double)gx[i], 1e-6, "added", i);
+        check_added(sum, 2, gx, n, 1e-6);
         activate_backward(c.kind, x, y, gy, gy, n, false);
         assert_memory_equal(gy, gx, (size_t)n * sizeof(float));
         activate(c.kind, x, x, n);
@@ -603,8 +602,7 @@ static void check_bn(struct rng *r, struct bn_case c)
     float *sum = guarded(n);
     kernel_fill(sum, (size_t)n, 1);
     bn_backward(&c, &v, sum, true);
-    for (int64_t i = 0; i < n; i++)
-        expect_near((double)sum[i], 1 + (double)v.gx[i], 1e-5, "added", i);
+    check_added(sum, 1, v.gx, n, 1e-5);
     release(sum);
     bn_backward(&c, &v, v.gy, false);
     assert_memory_equal(v.gy, v.gx, (size_t)n * sizeof(float));
@@ -715,8 +713,7 @@ static void softmax(void **state)
             check_gradient(ref_softmax, &c, in, 0, n, gy, n, gx, 1e-5);
         kernel_fill(sum, (size_t)n, 1);
         kernel_softmax_backward(y, gy, sum, c.outer, c.channels, c.inner, true);
-        for (int64_t i = 0; i < n; i++)
-            expect_near((double)sum[i], 1 + (double)gx[i], 1e-6, "added", i);
+        check_added(sum, 1, gx, n, 1e-6);
         kernel_softmax(x, x, c.outer, c.channels, c.inner);
         assert_memory_equal(x, y, (size_t)n * sizeof(float));
         free(in);

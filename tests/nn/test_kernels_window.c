@@ -84,8 +84,7 @@ static void check_resize(struct rng *r, const struct resize_case *c)
     check_gradient(ref_resize, c, in, 0, in_n, gy, out_n, gx, 1e-4);
     kernel_fill(sum, (size_t)in_n, 1);
     kernel_resize_backward(&k, gy, sum, c->images, c->channels, true);
-    for (int64_t i = 0; i < in_n; i++)
-        expect_near((double)sum[i], 1 + (double)gx[i], 1e-5, "added", i);
+    check_added(sum, 1, gx, in_n, 1e-5);
     free(in);
     release(x);
     release(y);
@@ -364,8 +363,7 @@ static void average_pools(void **state)
         check_gradient(ref_average, &w, in, 0, in_n, gy, out_n, gx, 1e-5);
         kernel_fill(sum, (size_t)in_n, 1);
         kernel_average_pool_backward(&w, gy, sum, true);
-        for (int64_t i = 0; i < in_n; i++)
-            expect_near((double)sum[i], 1 + (double)gx[i], 1e-5, "added", i);
+        check_added(sum, 1, gx, in_n, 1e-5);
         free(in);
         release(x);
         release(y);
@@ -460,8 +458,7 @@ static void check_depthwise(struct rng *r, const struct kernel_window *w)
     check_gradient(ref_depthwise, w, in, d.in_n, d.weights_n, d.gy, d.out_n, d.gonnx, 1e-4);
     kernel_fill(d.x, (size_t)d.in_n, 1);
     kernel_depthwise_backward_data(w, d.gy, d.packed, d.x, true);
-    for (int64_t i = 0; i < d.in_n; i++)
-        expect_near((double)d.x[i], 1 + (double)d.gx[i], 1e-5, "added", i);
+    check_added(d.x, 1, d.gx, d.in_n, 1e-5);
     free(in);
     depthwise_clear(&d);
 }
