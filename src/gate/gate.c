@@ -6,14 +6,19 @@
 
 void gate_options_init(struct gate_options *o)
 {
-    *o = (struct gate_options){.margin = 0, .frames_min = 1};
+    *o = (struct gate_options){.metric = GATE_FWIOU, .margin = 0, .frames_min = 1};
+}
+
+static double score(enum gate_metric metric, const struct confusion *c)
+{
+    return metric == GATE_MIOU ? confusion_miou(c) : confusion_fwiou(c);
 }
 
 void gate_decide(const struct gate_options *o, const struct confusion *candidate,
                  const struct confusion *current, int frames, struct gate_decision *ret)
 {
-    struct gate_decision d = {.candidate = confusion_miou(candidate),
-                              .current = confusion_miou(current),
+    struct gate_decision d = {.candidate = score(o->metric, candidate),
+                              .current = score(o->metric, current),
                               .frames = frames};
     if (frames < o->frames_min) {
         snprintf(d.reason, sizeof d.reason, "only %d of the %d held-out frames that are needed",
@@ -23,8 +28,8 @@ void gate_decide(const struct gate_options *o, const struct confusion *candidate
     } else {
         d.accepted = d.candidate >= d.current + o->margin;
         snprintf(d.reason, sizeof d.reason,
-                 "candidate mIoU %.4f %s current %.4f + margin %.4f on %d held-out frame(s)",
-                 d.candidate, d.accepted ? "reaches" : "is below", d.current, o->margin, frames);
+                 "candidate %s %.4f %s current %.4f + margin %.4f on %d held-out frame(s)",
+                 o->metric == GATE_MIOU ? "mIoU" : "fwIoU", d.candidate, d.accepted ? "reaches" : "is below", d.current, o->margin, frames);
     }
     *ret = d;
 }

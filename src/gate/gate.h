@@ -1,8 +1,9 @@
 /* gate.h - never ship a worse model: candidate against current on frames neither was trained on.
  *
- * Both predict the same held-out frames; the one number compared is mIoU over all of them
- * (task/segment.h). A candidate passes when it is at least `margin` better than the current model
- * (0: at least as good).
+ * Both predict the same held-out frames; one number over all of them is compared (task/segment.h):
+ * mIoU, or IoU weighted by the classes' frequency, which says more where the frames are few. A
+ * candidate passes when it is at least `margin` better than the current model (0: at least as
+ * good).
  *
  * Threads: pure function.
  */
@@ -13,14 +14,17 @@
 
 #define GATE_REASON_CHARS 192
 
+enum gate_metric { GATE_MIOU = 1, GATE_FWIOU };
+
 struct gate_options {
-    double margin;  /* of mIoU, -1..1, default 0 */
-    int frames_min; /* fewer held-out frames are no evidence: rejected; default 1 */
+    enum gate_metric metric; /* default GATE_FWIOU */
+    double margin;           /* of the metric, -1..1, default 0 */
+    int frames_min;          /* fewer held-out frames are no evidence: rejected; default 1 */
 };
 
 struct gate_decision {
     bool accepted;
-    double candidate, current; /* mIoU; NaN where there was nothing to score */
+    double candidate, current; /* of the metric; NaN where there was nothing to score */
     int frames;
     char reason[GATE_REASON_CHARS]; /* one sentence */
 };

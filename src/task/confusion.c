@@ -37,21 +37,40 @@ void confusion_subtract(struct confusion *from, const struct confusion *part)
         }
 }
 
+/* True pixels of class k, and those that truth or prediction have of it. */
+static uint64_t class_union(const struct confusion *c, int k, uint64_t *ret_true)
+{
+    uint64_t in_truth = 0, in_prediction = 0;
+    for (int j = 0; j < c->class_count; j++) {
+        in_truth += c->count[k][j];
+        in_prediction += c->count[j][k];
+    }
+    *ret_true = in_truth;
+    return in_truth + in_prediction - c->count[k][k];
+}
+
 double confusion_miou(const struct confusion *c)
 {
     double sum = 0;
     int present = 0;
     for (int k = 0; k < c->class_count; k++) {
-        uint64_t in_truth = 0, in_prediction = 0, both = c->count[k][k];
-        for (int j = 0; j < c->class_count; j++) {
-            in_truth += c->count[k][j];
-            in_prediction += c->count[j][k];
-        }
-        uint64_t either = in_truth + in_prediction - both;
+        uint64_t in_truth, either = class_union(c, k, &in_truth);
         if (either > 0) {
-            sum += (double)both / (double)either;
+            sum += (double)c->count[k][k] / (double)either;
             present++;
         }
     }
     return present ? sum / present : NAN;
+}
+
+double confusion_fwiou(const struct confusion *c)
+{
+    double sum = 0, total = 0;
+    for (int k = 0; k < c->class_count; k++) {
+        uint64_t in_truth, either = class_union(c, k, &in_truth);
+        if (either > 0)
+            sum += (double)in_truth * (double)c->count[k][k] / (double)either;
+        total += (double)in_truth;
+    }
+    return total > 0 ? sum / total : NAN;
 }

@@ -72,4 +72,9 @@ void confusion_subtract(struct confusion *from, const struct confusion *part);
  * AMS's metric: classes with an empty union are left out of the mean. */
 double confusion_miou(const struct confusion *c);
 
+/* IoU of each class weighted by its share of the true pixels ("frequency weighted IU", Long et al.
+ * 2015, section 5): on a few frames the mean over classes is mostly the noise of classes with a
+ * handful of pixels, this is not. NaN without true pixels. */
+double confusion_fwiou(const struct confusion *c);
+
 #endif
