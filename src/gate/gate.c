@@ -29,7 +29,8 @@ void gate_decide(const struct gate_options *o, const struct confusion *candidate
         d.accepted = d.candidate >= d.current + o->margin;
         snprintf(d.reason, sizeof d.reason,
                  "candidate %s %.4f %s current %.4f + margin %.4f on %d held-out frame(s)",
-                 o->metric == GATE_MIOU ? "mIoU" : "fwIoU", d.candidate, d.accepted ? "reaches" : "is below", d.current, o->margin, frames);
+                 o->metric == GATE_MIOU ? "mIoU" : "fwIoU", d.candidate,
+                 d.accepted ? "reaches" : "is below", d.current, o->margin, frames);
     }
     *ret = d;
 }
