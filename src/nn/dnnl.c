@@ -106,15 +106,43 @@ static void window_dims_fill(const struct nn_window *w, struct window_dims *ret)
     }
 }
 
-static dnnl_status_t image_md(int64_t n, int64_t c, int64_t h, int64_t w, dnnl_memory_desc_t *ret)
+static dnnl_data_type_t type_of(enum nn_type t)
+{
+    return t == NN_TYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+static dnnl_format_tag_t image_tag(enum nn_layout layout)
+{
+    switch (layout) {
+    case NN_LAYOUT_PLAIN:
+        return dnnl_nchw;
+    case NN_LAYOUT_BLOCKED:
+        return dnnl_nChw16c;
+    default:
+        return dnnl_nhwc;
+    }
+}
+
+static dnnl_status_t image_md(int64_t n, int64_t c, int64_t h, int64_t w, struct nn_format f,
+                              dnnl_memory_desc_t *ret)
 {
     dnnl_dims_t dims = {n, c, h, w};
-    return dnnl_memory_desc_init_by_tag(ret, 4, dims, dnnl_f32, dnnl_nhwc);
+    return dnnl_memory_desc_init_by_tag(ret, 4, dims, type_of(f.type), image_tag(f.layout));
+}
+
+static dnnl_status_t src_md(const struct nn_window *w, struct nn_format f, dnnl_memory_desc_t *ret)
+{
+    return image_md(w->batch, w->in_channels, w->in_height, w->in_width, f, ret);
+}
+
+static dnnl_status_t dst_md(const struct nn_window *w, struct nn_format f, dnnl_memory_desc_t *ret)
+{
+    return image_md(w->batch, w->out_channels, w->out_height, w->out_width, f, ret);
 }
 
 /* Weights as oneDNN names their dimensions, [G,] O, I, H, W: any layout, and ONNX's plain one. */
-static dnnl_status_t weights_mds(const struct nn_window *w, dnnl_memory_desc_t *any,
-                                 dnnl_memory_desc_t *plain)
+static dnnl_status_t weights_mds(const struct nn_window *w, enum nn_type type,
+                                 dnnl_memory_desc_t *any, dnnl_memory_desc_t *plain)
 {
     int64_t o = w->out_channels / w->groups, i = w->in_channels / w->groups;
     int64_t area = w->kernel[0] * w->kernel[1];
@@ -122,23 +150,25 @@ static dnnl_status_t weights_mds(const struct nn_window *w, dnnl_memory_desc_t *
     dnnl_dims_t strides = {o * i * area, w->transposed ? area : i * area,
                            w->transposed ? o * area : area, w->kernel[1], 1};
     int skip = w->groups == 1 ? 1 : 0;
-    dnnl_status_t code =
-        dnnl_memory_desc_init_by_tag(any, 5 - skip, dims + skip, dnnl_f32, dnnl_format_tag_any);
+    dnnl_status_t code = dnnl_memory_desc_init_by_tag(any, 5 - skip, dims + skip, type_of(type),
+                                                      dnnl_format_tag_any);
     return code ? code
                 : dnnl_memory_desc_init_by_strides(plain, 5 - skip, dims + skip, dnnl_f32,
                                                    strides + skip);
 }
 
-static dnnl_status_t conv_describe(const struct nn_window *w, enum nn_pass pass,
+static dnnl_status_t conv_describe(const struct nn_conv_spec *spec, enum nn_pass pass,
                                    const dnnl_memory_desc_t *weights, op_desc *ret)
 {
+    const struct nn_window *w = &spec->window;
+    dnnl_alg_kind_t algorithm = spec->winograd ? dnnl_convolution_auto : dnnl_convolution_direct;
     struct window_dims k;
     window_dims_fill(w, &k);
     dnnl_memory_desc_t src, dst, bias;
     dnnl_dims_t bias_dims = {w->out_channels};
-    dnnl_status_t code = image_md(w->batch, w->in_channels, w->in_height, w->in_width, &src);
+    dnnl_status_t code = src_md(w, spec->src, &src);
     if (!code)
-        code = image_md(w->batch, w->out_channels, w->out_height, w->out_width, &dst);
+        code = dst_md(w, spec->dst, &dst);
     if (!code)
         code = dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a);
     if (code)
@@ -150,23 +180,23 @@ static dnnl_status_t conv_describe(const struct nn_window *w, enum nn_pass pass,
             k.stride, k.dilation, k.pad_before, k.pad_after);
     if (pass == NN_PASS_FORWARD)
         return dnnl_dilated_convolution_forward_desc_init(
-            &ret->conv, dnnl_forward_training, dnnl_convolution_direct, &src, weights, b, &dst,
-            k.stride, k.dilation, k.pad_before, k.pad_after);
+            &ret->conv, dnnl_forward_training, algorithm, &src, weights, b, &dst, k.stride,
+            k.dilation, k.pad_before, k.pad_after);
     if (pass == NN_PASS_BACKWARD_DATA && w->transposed)
         return dnnl_dilated_deconvolution_backward_data_desc_init(
             &ret->deconv, dnnl_deconvolution_direct, &src, weights, &dst, k.stride, k.dilation,
             k.pad_before, k.pad_after);
     if (pass == NN_PASS_BACKWARD_DATA)
-        return dnnl_dilated_convolution_backward_data_desc_init(
-            &ret->conv, dnnl_convolution_direct, &src, weights, &dst, k.stride, k.dilation,
-            k.pad_before, k.pad_after);
+        return dnnl_dilated_convolution_backward_data_desc_init(&ret->conv, algorithm, &src,
+                                                                weights, &dst, k.stride, k.dilation,
+                                                                k.pad_before, k.pad_after);
     if (w->transposed)
         return dnnl_dilated_deconvolution_backward_weights_desc_init(
             &ret->deconv, dnnl_deconvolution_direct, &src, weights, b, &dst, k.stride, k.dilation,
             k.pad_before, k.pad_after);
-    return dnnl_dilated_convolution_backward_weights_desc_init(
-        &ret->conv, dnnl_convolution_direct, &src, weights, b, &dst, k.stride, k.dilation,
-        k.pad_before, k.pad_after);
+    return dnnl_dilated_convolution_backward_weights_desc_init(&ret->conv, algorithm, &src, weights,
+                                                               b, &dst, k.stride, k.dilation,
+                                                               k.pad_before, k.pad_after);
 }
 
 /* Makes the memory object of a slot; its data is bound later. */
@@ -253,27 +283,62 @@ static dnnl_status_t conv_slots(struct nn_dnnl_op *op, bool bias, const dnnl_mem
     return code;
 }
 
+/* Weights of the forward pass are of the source's type; the gradient by them is float32. */
+static enum nn_type weights_type(const struct nn_conv_spec *spec, enum nn_pass pass)
+{
+    return pass == NN_PASS_BACKWARD_WEIGHTS ? NN_TYPE_F32 : spec->src.type;
+}
+
+static dnnl_status_t conv_describe_any(const struct nn_conv_spec *spec, enum nn_pass pass,
+                                       op_desc *ret)
+{
+    dnnl_memory_desc_t any, plain;
+    dnnl_status_t code = weights_mds(&spec->window, weights_type(spec, pass), &any, &plain);
+    return code ? code : conv_describe(spec, pass, &any, ret);
+}
+
 /* A backward primitive is described relative to its forward one. */
-static dnnl_status_t conv_desc_create(struct nn_dnnl_op *op, const struct nn_window *w,
-                                      const dnnl_memory_desc_t *weights)
+static dnnl_status_t conv_desc_create(struct nn_dnnl *d, const struct nn_conv_spec *spec,
+                                      dnnl_primitive_desc_t *ret)
 {
     dnnl_primitive_desc_t hint = NULL;
     op_desc desc;
     dnnl_status_t code = dnnl_success;
-    if (op->pass != NN_PASS_FORWARD) {
-        code = conv_describe(w, NN_PASS_FORWARD, weights, &desc);
+    if (spec->pass != NN_PASS_FORWARD) {
+        code = conv_describe_any(spec, NN_PASS_FORWARD, &desc);
         if (!code)
-            code =
-                dnnl_primitive_desc_create(&hint, &desc, op->owner->attr, op->owner->engine, NULL);
+            code = dnnl_primitive_desc_create(&hint, &desc, d->attr, d->engine, NULL);
     }
     if (!code)
-        code = conv_describe(w, op->pass, weights, &desc);
+        code = conv_describe_any(spec, spec->pass, &desc);
     if (!code)
-        code =
-            dnnl_primitive_desc_create(&op->desc, &desc, op->owner->attr, op->owner->engine, hint);
+        code = dnnl_primitive_desc_create(ret, &desc, d->attr, d->engine, hint);
     if (hint)
         dnnl_primitive_desc_destroy(hint);
     return code;
+}
+
+static const char *implementation(const_dnnl_primitive_desc_t desc)
+{
+    const char *name = NULL;
+    dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name);
+    return name ? name : "";
+}
+
+bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    bool fast = conv_desc_create(d, spec, &desc) == dnnl_success &&
+                !strstr(implementation(desc), "ref") && !strstr(implementation(desc), "gemm");
+    if (desc)
+        dnnl_primitive_desc_destroy(desc);
+    return fast;
+}
+
+bool nn_dnnl_has_bf16(void)
+{
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
 static enum status op_new(struct nn_dnnl *d, enum nn_pass pass, struct nn_dnnl_op **ret,
@@ -288,26 +353,87 @@ static enum status op_new(struct nn_dnnl *d, enum nn_pass pass, struct nn_dnnl_o
     return ST_OK;
 }
 
-enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pass pass,
+enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                               struct nn_dnnl_op **ret, struct error *err)
 {
     struct nn_dnnl_op *op = NULL;
-    enum status st = op_new(d, pass, &op, err);
+    enum status st = op_new(d, spec->pass, &op, err);
     if (st)
         return st;
     dnnl_memory_desc_t any, plain;
-    dnnl_status_t code = weights_mds(w, &any, &plain);
+    dnnl_status_t code = weights_mds(&spec->window, NN_TYPE_F32, &any, &plain);
     if (!code)
-        code = conv_desc_create(op, w, &any);
+        code = conv_desc_create(d, spec, &op->desc);
     if (!code)
         code = dnnl_primitive_create(&op->primitive, op->desc);
     if (!code)
-        code = conv_slots(op, w->bias, &plain);
+        code = conv_slots(op, spec->window.bias, &plain);
     if (!code)
         code = scratch_add(op);
     if (code) {
         nn_dnnl_op_close(&op);
         return refused(err, code, "convolution");
+    }
+    *ret = op;
+    return ST_OK;
+}
+
+/* Which dimension comes i-th in memory, slowest first. */
+static int reorder_dimension(enum nn_layout layout, int rank, int i)
+{
+    if (layout == NN_LAYOUT_PLAIN || i == 0)
+        return i;
+    return i <= 2 ? rank - 3 + i : i - 2;
+}
+
+static dnnl_status_t any_md(int rank, const int64_t *dim, struct nn_format f,
+                            dnnl_memory_desc_t *ret)
+{
+    dnnl_dims_t dims, strides;
+    memcpy(dims, dim, (size_t)rank * sizeof *dim);
+    if (f.layout == NN_LAYOUT_BLOCKED)
+        return dnnl_memory_desc_init_by_tag(ret, rank, dims, type_of(f.type), dnnl_nChw16c);
+    int64_t stride = 1;
+    for (int i = rank; i-- > 0;) {
+        int k = reorder_dimension(f.layout, rank, i);
+        strides[k] = stride;
+        stride *= dim[k];
+    }
+    return dnnl_memory_desc_init_by_strides(ret, rank, dims, type_of(f.type), strides);
+}
+
+static dnnl_status_t reorder_make(struct nn_dnnl_op *op, const dnnl_memory_desc_t *from,
+                                  const dnnl_memory_desc_t *to)
+{
+    dnnl_engine_t engine = op->owner->engine;
+    dnnl_status_t code =
+        dnnl_reorder_primitive_desc_create(&op->desc, from, engine, to, engine, op->owner->attr);
+    if (!code)
+        code = dnnl_primitive_create(&op->primitive, op->desc);
+    if (!code)
+        code = slot_add(op, NN_SLOT_SRC, DNNL_ARG_FROM, from);
+    if (!code)
+        code = slot_add(op, NN_SLOT_DST, DNNL_ARG_TO, to);
+    return code ? code : scratch_add(op);
+}
+
+enum status nn_dnnl_reorder_open(struct nn_dnnl *d, int rank, const int64_t *dim,
+                                 struct nn_format from, struct nn_format to,
+                                 struct nn_dnnl_op **ret, struct error *err)
+{
+    struct nn_dnnl_op *op = NULL;
+    enum status st = op_new(d, NN_PASS_FORWARD, &op, err);
+    if (st)
+        return st;
+    dnnl_memory_desc_t a, b;
+    dnnl_status_t code = any_md(rank, dim, from, &a);
+    if (!code)
+        code = any_md(rank, dim, to, &b);
+    if (!code)
+        code = reorder_make(op, &a, &b);
+    if (code) {
+        nn_dnnl_op_close(&op);
+        return refused(err, code, "layout conversion");
     }
     *ret = op;
     return ST_OK;
@@ -326,16 +452,17 @@ static dnnl_alg_kind_t pool_algorithm(enum nn_pool_kind kind)
 }
 
 static dnnl_status_t pool_desc_create(struct nn_dnnl_op *op, const struct nn_window *w,
-                                      enum nn_pool_kind kind, bool training)
+                                      enum nn_pool_kind kind, bool training,
+                                      struct nn_format format)
 {
     struct window_dims k;
     window_dims_fill(w, &k);
     dnnl_memory_desc_t src, dst;
     dnnl_primitive_desc_t hint = NULL;
     dnnl_pooling_v2_desc_t desc;
-    dnnl_status_t code = image_md(w->batch, w->in_channels, w->in_height, w->in_width, &src);
+    dnnl_status_t code = src_md(w, format, &src);
     if (!code)
-        code = image_md(w->batch, w->out_channels, w->out_height, w->out_width, &dst);
+        code = dst_md(w, format, &dst);
     if (!code)
         code = dnnl_pooling_v2_forward_desc_init(
             &desc, training ? dnnl_forward_training : dnnl_forward_inference, pool_algorithm(kind),
@@ -375,14 +502,14 @@ static dnnl_status_t pool_slots(struct nn_dnnl_op *op)
 }
 
 enum status nn_dnnl_pool_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pool_kind kind,
-                              enum nn_pass pass, bool training, struct nn_dnnl_op **ret,
-                              struct error *err)
+                              enum nn_pass pass, bool training, struct nn_format format,
+                              struct nn_dnnl_op **ret, struct error *err)
 {
     struct nn_dnnl_op *op = NULL;
     enum status st = op_new(d, pass, &op, err);
     if (st)
         return st;
-    dnnl_status_t code = pool_desc_create(op, w, kind, training);
+    dnnl_status_t code = pool_desc_create(op, w, kind, training, format);
     if (!code)
         code = dnnl_primitive_create(&op->primitive, op->desc);
     if (!code)
@@ -443,9 +570,7 @@ size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op)
 
 const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op)
 {
-    const char *name = NULL;
-    dnnl_primitive_desc_query(op->desc, dnnl_query_impl_info_str, 0, &name);
-    return name ? name : "";
+    return implementation(op->desc);
 }
 
 static enum status run_status(dnnl_status_t code)

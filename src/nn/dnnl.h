@@ -1,8 +1,9 @@
 /* dnnl.h - the engine's only door to oneDNN: convolutions, pooling and matrix products.
  *
  * No other file includes oneDNN's headers; dnnl.c is written for its API 2.x, and a port to 3.x is
- * a port of that file. Activations are dense NHWC; weights are plain as ONNX stores them (OIHW;
- * IOHW for the transposed convolution) and are packed into the primitive's own layout on request.
+ * a port of that file. Activations are dense in one of the formats of format.h; weights are float32
+ * and plain as ONNX stores them (OIHW; IOHW for the transposed convolution) and are packed into the
+ * primitive's own layout and type on request.
  *
  * Owns:    a nn_dnnl_op owns its primitive and its packed copy of the weights; the pointers bound
  *          to it are the caller's.
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "nn/format.h"
 
 struct nn_dnnl;
 
@@ -26,7 +28,10 @@ void nn_dnnl_close(struct nn_dnnl **d);
 
 enum nn_pass { NN_PASS_FORWARD = 1, NN_PASS_BACKWARD_DATA, NN_PASS_BACKWARD_WEIGHTS };
 
-/* A sliding window over NHWC images: [h, w] pairs, pad is [top, left, bottom, right]. */
+/* Whether the processor multiplies bfloat16 itself. */
+bool nn_dnnl_has_bf16(void);
+
+/* A sliding window over images: [h, w] pairs, pad is [top, left, bottom, right]. */
 struct nn_window {
     int64_t batch, in_channels, in_height, in_width, out_channels, out_height, out_width;
     int64_t kernel[2], stride[2], dilation[2], pad[4];
@@ -57,13 +62,29 @@ enum nn_slot {
 
 struct nn_dnnl_op;
 
-enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pass pass,
+struct nn_conv_spec {
+    struct nn_window window;
+    enum nn_pass pass;
+    struct nn_format src, dst; /* of the activations, and of the gradients by them */
+    bool winograd;             /* oneDNN may choose Winograd's algorithm */
+};
+
+enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                               struct nn_dnnl_op **ret, struct error *err);
+
+/* Whether oneDNN has more than a reference or GEMM implementation. */
+bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec);
+
+/* A copy from one format to another; slots SRC and DST. rank up to 12; formats but PLAIN have
+ * rank 4 (or CHANNELS_LAST more). */
+enum status nn_dnnl_reorder_open(struct nn_dnnl *d, int rank, const int64_t *dim,
+                                 struct nn_format from, struct nn_format to,
+                                 struct nn_dnnl_op **ret, struct error *err);
 
 /* training: the forward pass of max pooling fills a workspace that backward reads. */
 enum status nn_dnnl_pool_open(struct nn_dnnl *d, const struct nn_window *w, enum nn_pool_kind kind,
-                              enum nn_pass pass, bool training, struct nn_dnnl_op **ret,
-                              struct error *err);
+                              enum nn_pass pass, bool training, struct nn_format format,
+                              struct nn_dnnl_op **ret, struct error *err);
 void nn_dnnl_op_close(struct nn_dnnl_op **op);
 
 /* Bytes that a run needs at `scratch`; of the workspace slot; that the op itself holds. */

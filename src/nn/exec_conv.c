@@ -9,12 +9,18 @@
 
 enum { IN_X, IN_WEIGHTS, IN_BIAS };
 
-struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
+static int64_t batched(const struct nn_plan *p, const struct nn_tensor *t)
 {
-    const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
-    const union nn_attributes *a = &ir->node->a;
+    return t->batched ? t->dim[0] * p->options.batch : t->dim[0];
+}
+
+struct nn_window nn_window_of_node(const struct nn_plan *p, const struct nn_node *n)
+{
+    const struct nn_tensor *x = &p->graph->tensors[n->input[0]];
+    const struct nn_tensor *y = &p->graph->tensors[n->output[0]];
+    const union nn_attributes *a = &n->a;
     struct nn_window w = {
-        .batch = x->dim[0],
+        .batch = batched(p, x),
         .in_channels = x->dim[1],
         .in_height = x->dim[2],
         .in_width = x->dim[3],
@@ -22,9 +28,8 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
         .out_height = y->dim[2],
         .out_width = y->dim[3],
         .groups = a->window.groups > 0 ? a->window.groups : 1,
-        .transposed = ir->node->op == NN_OP_CONV_TRANSPOSE,
-        .bias = nn_optional(p, ir, IN_BIAS) != NULL,
-        .planar = ir->planar,
+        .transposed = n->op == NN_OP_CONV_TRANSPOSE,
+        .bias = n->input_count > IN_BIAS && n->input[IN_BIAS] >= 0,
     };
     for (int i = 0; i < 2; i++) {
         w.kernel[i] = a->window.kernel[i];
@@ -34,6 +39,27 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
     for (int i = 0; i < 4; i++)
         w.pad[i] = a->window.pad[i];
     return w;
+}
+
+struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    struct nn_window w = nn_window_of_node(p, ir->node);
+    w.planar = ir->planar;
+    return w;
+}
+
+static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *ir,
+                                   const struct nn_window *w, enum nn_pass pass)
+{
+    return (struct nn_conv_spec){
+        .window = *w,
+        .pass = pass,
+        .src = nn_value_format(nn_in(p, ir, IN_X)),
+        .dst = nn_value_format(nn_out(p, ir, 0)),
+        .winograd = p->options.winograd && p->options.precision == NN_PRECISION_F32 &&
+                    nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED && w->groups == 1 &&
+                    w->kernel[0] == 3 && w->kernel[1] == 3,
+    };
 }
 
 static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
@@ -48,7 +74,8 @@ static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
 static bool by_group(const struct nn_plan *p, const struct nn_ir *ir, const struct nn_window *w,
                      enum nn_pass pass)
 {
-    return !p->buffers[nn_in(p, ir, IN_X)->buffer].external && nn_group_is_better(w, pass);
+    return nn_in(p, ir, IN_X)->layout == NN_LAYOUT_CHANNELS_LAST &&
+           !p->buffers[nn_in(p, ir, IN_X)->buffer].external && nn_group_is_better(w, pass);
 }
 
 struct group_args {
@@ -162,7 +189,8 @@ static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     struct nn_step *s;
     if (by_group(p, ir, &w, NN_PASS_FORWARD))
         return group_forward(p, ir, &w, err);
-    enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_FORWARD, &op, err);
+    struct nn_conv_spec spec = spec_of(p, ir, &w, NN_PASS_FORWARD);
+    enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
     if (!st)
@@ -186,7 +214,8 @@ static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, st
     bool add;
     if (by_group(p, ir, &w, NN_PASS_BACKWARD_DATA))
         return group_backward_data(p, ir, &w, gy, err);
-    enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_DATA, &op, err);
+    struct nn_conv_spec spec = spec_of(p, ir, &w, NN_PASS_BACKWARD_DATA);
+    enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
     if (!st)
@@ -201,19 +230,28 @@ static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, st
 
 struct bias_args {
     int64_t rows, channels;
+    struct kernel_blocked blocked;
+    bool is_blocked;
 };
 
 static enum status run_column_sums(struct nn_step *s)
 {
     const struct bias_args *a = s->args;
-    kernel_column_sums(s->data[0], a->rows, a->channels, s->data[1]);
+    if (a->is_blocked)
+        kernel_blocked_sums(&a->blocked, s->data[0], s->data[1]);
+    else
+        kernel_column_sums(s->data[0], a->rows, a->channels, s->data[1]);
     return ST_OK;
 }
 
 static enum status backward_bias(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
 {
     const struct nn_value *y = nn_out(p, ir, 0);
-    struct bias_args a = {y->count / y->dim[1], y->dim[1]};
+    struct bias_args a = {.rows = y->count / y->dim[1],
+                          .channels = y->dim[1],
+                          .is_blocked = y->layout == NN_LAYOUT_BLOCKED};
+    if (a.is_blocked)
+        a.blocked = nn_blocked_of(y);
     int gb;
     bool add;
     enum status st = nn_grad_begin(p, ir->in[IN_BIAS], false, &gb, &add, err);
@@ -235,7 +273,8 @@ static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy,
         enum status st = group_backward_weights(p, ir, &w, gy, err);
         return st || !w.bias ? st : backward_bias(p, ir, gy, err);
     }
-    enum status st = nn_dnnl_conv_open(p->dnnl, &w, NN_PASS_BACKWARD_WEIGHTS, &op, err);
+    struct nn_conv_spec spec = spec_of(p, ir, &w, NN_PASS_BACKWARD_WEIGHTS);
+    enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
     if (!st)

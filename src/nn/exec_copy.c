@@ -106,14 +106,61 @@ static enum status single_backward(struct nn_plan *p, struct nn_ir *ir, describe
     }                                                                                              \
     const struct nn_exec nn_exec_##name = {NULL, name##_forward, name##_backward};
 
-static enum status describe_convert(const struct nn_plan *p, const struct nn_ir *ir,
+static enum status describe_strided(const struct nn_plan *p, const struct nn_ir *ir,
                                     struct copy_args *ret, struct error *err)
 {
     (void)err;
     *ret = copy_between(nn_in(p, ir, 0), nn_out(p, ir, 0));
     return ST_OK;
 }
-SINGLE(convert)
+
+static bool is_strided(const struct nn_value *v)
+{
+    return v->layout != NN_LAYOUT_BLOCKED && v->type == NN_TYPE_F32;
+}
+
+static enum status emit_reorder(struct nn_plan *p, const struct nn_value *shape,
+                                struct nn_format from, struct nn_format to, int from_buffer,
+                                int to_buffer, struct error *err)
+{
+    struct nn_dnnl_op *op;
+    struct nn_step *s;
+    enum status st = nn_dnnl_reorder_open(p->dnnl, shape->rank, shape->dim, from, to, &op, err);
+    if (!st)
+        st = nn_plan_dnnl_step(p, op, &s, err);
+    if (st)
+        return st;
+    nn_step_slot(s, NN_SLOT_SRC, from_buffer);
+    nn_step_slot(s, NN_SLOT_DST, to_buffer);
+    return ST_OK;
+}
+
+/* Between strided formats by our own copy, which can add; else by oneDNN's. */
+static enum status convert_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
+    if (is_strided(x) && is_strided(y))
+        return single_forward(p, ir, describe_strided, err);
+    enum status st = nn_plan_output(p, ir, 0, -1, err);
+    return st ? st
+              : emit_reorder(p, x, nn_value_format(x), nn_value_format(y), x->buffer,
+                             nn_out(p, ir, 0)->buffer, err);
+}
+
+static enum status convert_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    const struct nn_value *x = nn_in(p, ir, 0), *y = nn_out(p, ir, 0);
+    if (is_strided(x) && is_strided(y))
+        return single_backward(p, ir, describe_strided, err);
+    int gx, gy = nn_grad_of_output(p, ir, 0);
+    bool add;
+    enum status st = nn_grad_begin(p, ir->in[0], false, &gx, &add, err);
+    if (!st)
+        st = emit_reorder(p, x, nn_value_format(y), nn_value_format(x), gy, gx, err);
+    return st ? st : nn_grad_done(p, ir->in[0], gx, err);
+}
+
+const struct nn_exec nn_exec_convert = {NULL, convert_forward, convert_backward};
 
 static enum status describe_transpose(const struct nn_plan *p, const struct nn_ir *ir,
                                       struct copy_args *ret, struct error *err)

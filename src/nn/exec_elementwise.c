@@ -26,8 +26,8 @@ static enum status emit_backward_over(struct nn_plan *p, struct nn_ir *ir,
 struct unary_args {
     enum nn_op op;
     size_t count;
-    float lo, hi, alpha;
-    bool add;
+    float lo, hi, alpha; /* of Relu and Clip: their bounds */
+    bool bf16, add;      /* bfloat16: Relu and Clip only */
 };
 
 static enum status run_unary(struct nn_step *s)
@@ -35,6 +35,10 @@ static enum status run_unary(struct nn_step *s)
     const struct unary_args *a = s->args;
     const float *x = s->data[0];
     float *y = s->data[1];
+    if (a->bf16) {
+        kernel_clip_bf16(x, y, a->count, a->lo, a->hi);
+        return ST_OK;
+    }
     switch (a->op) {
     case NN_OP_RELU:
         kernel_relu(x, y, a->count);
@@ -58,6 +62,10 @@ static enum status run_unary_backward(struct nn_step *s)
     const struct unary_args *a = s->args;
     const float *kept = s->data[0], *gy = s->data[1];
     float *gx = s->data[2];
+    if (a->bf16) {
+        kernel_clip_backward_bf16(kept, gy, gx, a->count, a->lo, a->hi, a->add);
+        return ST_OK;
+    }
     switch (a->op) {
     case NN_OP_RELU:
         kernel_relu_backward(kept, gy, gx, a->count, a->add);
@@ -78,7 +86,9 @@ static enum status run_unary_backward(struct nn_step *s)
 static struct unary_args unary_args_of(const struct nn_plan *p, const struct nn_ir *ir)
 {
     const struct nn_node *n = ir->node;
-    struct unary_args a = {.op = n->op, .count = (size_t)nn_out(p, ir, 0)->count};
+    const struct nn_value *y = nn_out(p, ir, 0);
+    struct unary_args a = {
+        .op = n->op, .count = (size_t)y->count, .hi = INFINITY, .bf16 = y->type == NN_TYPE_BF16};
     if (n->op == NN_OP_CLIP) {
         a.lo = n->a.clip.min;
         a.hi = n->a.clip.max;
@@ -207,14 +217,21 @@ struct binary_args {
     int input; /* backward: whose gradient */
     int rank;
     int64_t dim[NN_RANK_MAX], stride[2][NN_RANK_MAX], y_stride[NN_RANK_MAX];
-    bool has_ab, add;
+    float lo, hi;
+    bool bf16, has_ab, add; /* bfloat16: both inputs of the output's shape; Add and Mul */
 };
 
 static enum status run_binary(struct nn_step *s)
 {
     const struct binary_args *a = s->args;
-    kernel_binary(a->op, a->rank, a->dim, s->data[0], a->stride[0], s->data[1], a->stride[1],
-                  s->data[2], a->y_stride, -INFINITY, INFINITY);
+    size_t count = (size_t)a->dim[0];
+    if (!a->bf16)
+        kernel_binary(a->op, a->rank, a->dim, s->data[0], a->stride[0], s->data[1], a->stride[1],
+                      s->data[2], a->y_stride, a->lo, a->hi);
+    else if (a->op == KERNEL_ADD)
+        kernel_add_bf16(s->data[0], s->data[1], s->data[2], count, a->lo, a->hi);
+    else
+        kernel_mul_bf16(s->data[0], s->data[1], s->data[2], count, false);
     return ST_OK;
 }
 
@@ -222,6 +239,11 @@ static enum status run_binary(struct nn_step *s)
 static enum status run_binary_backward(struct nn_step *s)
 {
     const struct binary_args *a = s->args;
+    if (a->bf16) {
+        kernel_mul_bf16(s->data[0], s->data[a->input ? 2 : 3], s->data[1], (size_t)a->dim[0],
+                        a->add);
+        return ST_OK;
+    }
     kernel_binary_backward(a->op, a->input, a->rank, a->dim, s->data[0], a->y_stride,
                            a->has_ab ? s->data[2] : NULL, a->stride[0],
                            a->has_ab ? s->data[3] : NULL, a->stride[1], s->data[1],
@@ -243,11 +265,29 @@ static enum kernel_binary_op binary_op(enum nn_op op)
     }
 }
 
+/* Blocked values of one shape are one long dimension. */
+static struct binary_args dense_args(const struct nn_ir *ir, const struct nn_value *y)
+{
+    return (struct binary_args){.op = binary_op(ir->node->op),
+                                .rank = 1,
+                                .dim = {y->count},
+                                .stride = {{1}, {1}},
+                                .y_stride = {1},
+                                .lo = ir->lo,
+                                .hi = ir->hi,
+                                .bf16 = y->type == NN_TYPE_BF16};
+}
+
 static enum status binary_args_of(const struct nn_plan *p, const struct nn_ir *ir,
                                   struct binary_args *ret, struct error *err)
 {
     const struct nn_value *y = nn_out(p, ir, 0);
-    struct binary_args a = {.op = binary_op(ir->node->op), .rank = y->rank};
+    if (y->layout == NN_LAYOUT_BLOCKED) {
+        *ret = dense_args(ir, y);
+        return ST_OK;
+    }
+    struct binary_args a = {
+        .op = binary_op(ir->node->op), .rank = y->rank, .lo = ir->lo, .hi = ir->hi};
     memcpy(a.dim, y->dim, sizeof a.dim);
     memcpy(a.y_stride, y->stride, sizeof a.y_stride);
     for (int k = 0; k < 2; k++) {
@@ -265,6 +305,11 @@ static enum status binary_args_of(const struct nn_plan *p, const struct nn_ir *i
     return ST_OK;
 }
 
+static bool is_clamped(const struct nn_ir *ir)
+{
+    return ir->lo != -INFINITY || ir->hi != INFINITY;
+}
+
 static void binary_saves(struct nn_plan *p, const struct nn_ir *ir)
 {
     struct nn_value *a = nn_in(p, ir, 0), *b = nn_in(p, ir, 1);
@@ -274,6 +319,8 @@ static void binary_saves(struct nn_plan *p, const struct nn_ir *ir)
         a->saved = true;
     if (ir->node->op == NN_OP_MUL && a->needs_grad)
         b->saved = true;
+    if (is_clamped(ir))
+        nn_out(p, ir, 0)->saved = true;
 }
 
 static enum status binary_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
@@ -306,9 +353,27 @@ static enum status binary_grad(struct nn_plan *p, struct nn_ir *ir, int input, s
     return st ? st : nn_grad_done(p, ir->in[input], gx, err);
 }
 
+/* The gradient by what was clamped, in place of that by the output. */
+static enum status undo_clamp(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct nn_value *y = nn_out(p, ir, 0);
+    struct unary_args a = {.op = NN_OP_CLIP,
+                           .count = (size_t)y->count,
+                           .lo = ir->lo,
+                           .hi = ir->hi,
+                           .bf16 = y->type == NN_TYPE_BF16};
+    int g = y->grad_owned ? y->grad : nn_plan_buffer(p, nn_value_bytes(y));
+    if (g < 0)
+        return error_set(err, ST_NOMEM, "out of memory while planning a session");
+    int buffer[] = {y->buffer, y->grad, g};
+    y->grad = g;
+    y->grad_owned = true;
+    return nn_plan_emit(p, run_unary_backward, &a, sizeof a, buffer, 3, err);
+}
+
 static enum status binary_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    enum status st = ST_OK;
+    enum status st = is_clamped(ir) ? undo_clamp(p, ir, err) : ST_OK;
     for (int k = 0; k < 2 && !st; k++) {
         const struct nn_value *x = nn_in(p, ir, k);
         bool passes = ir->node->op == NN_OP_ADD || (ir->node->op == NN_OP_SUB && k == 0);
@@ -323,6 +388,76 @@ static enum status binary_backward(struct nn_plan *p, struct nn_ir *ir, struct e
 }
 
 const struct nn_exec nn_exec_binary = {binary_saves, binary_forward, binary_backward};
+
+/* --- a blocked image times a number for each channel --- */
+
+struct scale_args {
+    struct kernel_blocked image;
+    int64_t vectors; /* images of the second input */
+    bool add;
+};
+
+static enum status run_scale(struct nn_step *s)
+{
+    const struct scale_args *a = s->args;
+    kernel_blocked_scale(&a->image, s->data[0], s->data[1], a->vectors, s->data[2]);
+    return ST_OK;
+}
+
+/* gy, vector, gx */
+static enum status run_scale_backward(struct nn_step *s)
+{
+    const struct scale_args *a = s->args;
+    kernel_blocked_scale_backward(&a->image, s->data[0], s->data[1], a->vectors, s->data[2],
+                                  a->add);
+    return ST_OK;
+}
+
+/* gy, image, gradient of the vector */
+static enum status run_scale_sums(struct nn_step *s)
+{
+    const struct scale_args *a = s->args;
+    kernel_blocked_scale_sums(&a->image, s->data[1], s->data[0], a->vectors, s->data[2], a->add);
+    return ST_OK;
+}
+
+static struct scale_args scale_args_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return (struct scale_args){nn_blocked_of(nn_out(p, ir, 0)), nn_in(p, ir, 1)->dim[0], false};
+}
+
+static enum status scale_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct scale_args a = scale_args_of(p, ir);
+    enum status st = nn_plan_output(p, ir, 0, 0, err);
+    if (st)
+        return st;
+    int buffer[] = {nn_in(p, ir, 0)->buffer, nn_in(p, ir, 1)->buffer, nn_out(p, ir, 0)->buffer};
+    return nn_plan_emit(p, run_scale, &a, sizeof a, buffer, 3, err);
+}
+
+static enum status scale_grad(struct nn_plan *p, struct nn_ir *ir, int input, struct error *err)
+{
+    struct scale_args a = scale_args_of(p, ir);
+    int gx;
+    enum status st = nn_grad_begin(p, ir->in[input], true, &gx, &a.add, err);
+    if (st)
+        return st;
+    int buffer[] = {nn_grad_of_output(p, ir, 0), nn_in(p, ir, 1 - input)->buffer, gx};
+    st = nn_plan_emit(p, input ? run_scale_sums : run_scale_backward, &a, sizeof a, buffer, 3, err);
+    return st ? st : nn_grad_done(p, ir->in[input], gx, err);
+}
+
+static enum status scale_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    enum status st = ST_OK;
+    for (int k = 0; k < 2 && !st; k++)
+        if (nn_in(p, ir, k)->needs_grad)
+            st = scale_grad(p, ir, k, err);
+    return st;
+}
+
+const struct nn_exec nn_exec_scale = {binary_saves, scale_forward, scale_backward};
 
 /* --- softmax --- */
 

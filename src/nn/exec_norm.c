@@ -1,57 +1,110 @@
-/* BatchNormalization. Inference and frozen training normalise with the running statistics; batch
- * mode with those of the batch, which are kept for the backward pass, and moves the running ones
- * (unbiased variance, as torch does; ONNX's own training mode stores the biased one). */
+/* BatchNormalization, with the activation behind it where fuse.c took that in. Inference and frozen
+ * training normalise with the running statistics; batch mode with those of the batch, which are
+ * kept for the backward pass, and moves the running ones (unbiased variance, as torch does; ONNX's
+ * own training mode stores the biased one). */
 #include "nn/plan.h"
 
 #include <math.h>
 
 #include "nn/kernels.h"
+#include "nn/kernels_blocked.h"
 
 enum { IN_X, IN_SCALE, IN_SHIFT, IN_MEAN, IN_VARIANCE };
 
-#define NO_CLAMP -INFINITY, INFINITY
-
+/* `lanes` floats a coefficient: the channels, padded in a blocked value. */
 struct norm_args {
-    int64_t rows, channels;
-    float epsilon, momentum;
-    bool batch, has_gx, add;
+    int64_t rows, channels, lanes;
+    struct kernel_blocked blocked;
+    float epsilon, momentum, lo, hi;
+    bool is_blocked, batch, has_gx, add;
 };
 
-/* x, y, scale, shift, mean, variance, coefficients a and b in one buffer. */
-static enum status run_running(struct nn_step *s)
+/* What is kept for the backward pass: the batch's mean and variance, the coefficients a and b. */
+struct kept {
+    float *mean, *variance, *a, *b;
+};
+
+static struct kept kept_at(const struct norm_args *a, float *workspace)
+{
+    float *coefficient = workspace + 2 * a->channels;
+    return (struct kept){workspace, workspace + a->channels, coefficient, coefficient + a->lanes};
+}
+
+static size_t kept_bytes(const struct norm_args *a)
+{
+    return (size_t)(2 * a->channels + 2 * a->lanes) * sizeof(float);
+}
+
+/* Operands of both passes; further ones are said at each. */
+enum { OP_X, OP_SCALE, OP_SHIFT, OP_MEAN, OP_VARIANCE, OP_KEPT, OP_SCRATCH, OP_COUNT };
+
+static struct kernel_bn blocked_norm(const struct nn_step *s, const struct norm_args *a)
+{
+    struct kept k = kept_at(a, s->data[OP_KEPT]);
+    return (struct kernel_bn){
+        .scale = s->data[OP_SCALE],
+        .shift = s->data[OP_SHIFT],
+        .mean = a->batch ? k.mean : s->data[OP_MEAN],
+        .variance = a->batch ? k.variance : s->data[OP_VARIANCE],
+        .epsilon = a->epsilon,
+        .lo = a->lo,
+        .hi = a->hi,
+        .a = k.a,
+        .b = k.b,
+        .scratch = (double *)(void *)s->data[OP_SCRATCH],
+    };
+}
+
+static void forward_blocked(struct nn_step *s, const struct norm_args *a)
+{
+    struct kernel_bn n = blocked_norm(s, a);
+    if (a->batch)
+        kernel_bn_blocked_batch(&a->blocked, &n, s->data[OP_X], s->data[OP_COUNT]);
+    else
+        kernel_bn_blocked(&a->blocked, &n, s->data[OP_X], s->data[OP_COUNT]);
+}
+
+static void forward_rows(struct nn_step *s, const struct norm_args *a)
+{
+    struct kept k = kept_at(a, s->data[OP_KEPT]);
+    if (a->batch)
+        kernel_bn_statistics(s->data[OP_X], a->rows, a->channels, k.mean, k.variance);
+    kernel_bn_coefficients(
+        s->data[OP_SCALE], s->data[OP_SHIFT], a->batch ? k.mean : s->data[OP_MEAN],
+        a->batch ? k.variance : s->data[OP_VARIANCE], a->epsilon, a->channels, k.a, k.b);
+    kernel_bn_apply(s->data[OP_X], k.a, k.b, s->data[OP_COUNT], a->rows, a->channels, a->lo, a->hi);
+}
+
+/* ..., y */
+static enum status run_forward(struct nn_step *s)
 {
     const struct norm_args *a = s->args;
-    float *coefficient = s->data[6];
-    kernel_bn_coefficients(s->data[2], s->data[3], s->data[4], s->data[5], a->epsilon, a->channels,
-                           coefficient, coefficient + a->channels);
-    kernel_bn_apply(s->data[0], coefficient, coefficient + a->channels, s->data[1], a->rows,
-                    a->channels, NO_CLAMP);
+    struct kept k = kept_at(a, s->data[OP_KEPT]);
+    if (a->is_blocked)
+        forward_blocked(s, a);
+    else
+        forward_rows(s, a);
+    if (a->batch)
+        kernel_bn_running(k.mean, k.variance, a->rows, a->channels, a->momentum, s->data[OP_MEAN],
+                          s->data[OP_VARIANCE]);
     return ST_OK;
 }
 
-/* As run_running, with the batch's mean and variance (one buffer) as operand 7. */
-static enum status run_batch(struct nn_step *s)
-{
-    const struct norm_args *a = s->args;
-    float *mean = s->data[7], *variance = mean + a->channels, *coefficient = s->data[6];
-    kernel_bn_statistics(s->data[0], a->rows, a->channels, mean, variance);
-    kernel_bn_coefficients(s->data[2], s->data[3], mean, variance, a->epsilon, a->channels,
-                           coefficient, coefficient + a->channels);
-    kernel_bn_apply(s->data[0], coefficient, coefficient + a->channels, s->data[1], a->rows,
-                    a->channels, NO_CLAMP);
-    kernel_bn_running(mean, variance, a->rows, a->channels, a->momentum, s->data[4], s->data[5]);
-    return ST_OK;
-}
+/* ..., y (clamped rows only), gy, gscale, gshift, gx (gy without one) */
+enum { OP_Y = OP_COUNT, OP_GY, OP_GSCALE, OP_GSHIFT, OP_GX };
 
-/* x, gy, scale, gscale and gshift, gx, mean, variance; in batch mode the last two are one. */
 static enum status run_backward(struct nn_step *s)
 {
     const struct norm_args *a = s->args;
-    const float *mean = s->data[6];
-    const float *variance = a->batch ? mean + a->channels : s->data[7];
-    kernel_bn_backward(s->data[0], NULL, s->data[1], a->rows, a->channels, s->data[2], mean,
-                       variance, a->epsilon, a->batch, NO_CLAMP, a->has_gx ? s->data[5] : NULL,
-                       a->add, s->data[3], s->data[4]);
+    struct kernel_bn n = blocked_norm(s, a);
+    float *gx = a->has_gx ? s->data[OP_GX] : NULL;
+    if (a->is_blocked)
+        kernel_bn_blocked_backward(&a->blocked, &n, a->batch, s->data[OP_X], s->data[OP_GY], gx,
+                                   a->add, s->data[OP_GSCALE], s->data[OP_GSHIFT]);
+    else
+        kernel_bn_backward(s->data[OP_X], s->data[OP_Y], s->data[OP_GY], a->rows, a->channels,
+                           n.scale, n.mean, n.variance, a->epsilon, a->batch, a->lo, a->hi, gx,
+                           a->add, s->data[OP_GSCALE], s->data[OP_GSHIFT]);
     return ST_OK;
 }
 
@@ -64,18 +117,53 @@ static bool is_batch(const struct nn_plan *p, const struct nn_ir *ir)
 static struct norm_args norm_args_of(const struct nn_plan *p, const struct nn_ir *ir)
 {
     const struct nn_value *x = nn_in(p, ir, IN_X);
-    return (struct norm_args){
+    struct norm_args a = {
         .rows = x->count / x->dim[1],
         .channels = x->dim[1],
+        .lanes = x->dim[1],
         .epsilon = ir->node->a.batch_norm.epsilon,
         .momentum = ir->node->a.batch_norm.momentum,
+        .lo = ir->lo,
+        .hi = ir->hi,
+        .is_blocked = x->layout == NN_LAYOUT_BLOCKED,
         .batch = is_batch(p, ir),
     };
+    if (a.is_blocked) {
+        a.blocked = nn_blocked_of(x);
+        a.rows = a.blocked.images * a.blocked.pixels;
+        a.lanes = kernel_blocked_lanes(&a.blocked);
+    }
+    return a;
+}
+
+/* Blocked, the clamp is told from x; rows have it in y. */
+static bool reads_y(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return nn_in(p, ir, IN_X)->layout != NN_LAYOUT_BLOCKED &&
+           (ir->lo != -INFINITY || ir->hi != INFINITY);
 }
 
 static void norm_saves(struct nn_plan *p, const struct nn_ir *ir)
 {
     nn_in(p, ir, IN_X)->saved = true;
+    if (reads_y(p, ir))
+        nn_out(p, ir, 0)->saved = true;
+}
+
+/* The operands that both passes have; x is bound even where a pass does not read it. */
+static enum status common_operands(struct nn_plan *p, struct nn_ir *ir, const struct norm_args *a,
+                                   int buffer[OP_COUNT], struct error *err)
+{
+    size_t scratch = a->is_blocked ? kernel_bn_blocked_scratch(&a->blocked) * sizeof(double) : 0;
+    for (int i = IN_X; i <= IN_VARIANCE; i++)
+        buffer[OP_X + i] = nn_in(p, ir, i)->buffer;
+    if (ir->workspace < 0)
+        ir->workspace = nn_plan_buffer(p, kept_bytes(a));
+    buffer[OP_KEPT] = ir->workspace;
+    buffer[OP_SCRATCH] = scratch ? nn_plan_buffer(p, scratch) : ir->workspace;
+    if (ir->workspace < 0 || buffer[OP_SCRATCH] < 0)
+        return error_set(err, ST_NOMEM, "out of memory while planning a session");
+    return ST_OK;
 }
 
 static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
@@ -83,27 +171,14 @@ static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     if (nn_in(p, ir, IN_X)->rank != 4 && nn_in(p, ir, IN_X)->rank != 2)
         return nn_plan_refuse(p, err, "only images and vectors are supported");
     struct norm_args a = norm_args_of(p, ir);
-    size_t bytes = (size_t)a.channels * 2 * sizeof(float);
-    int coefficients = nn_plan_buffer(p, bytes);
-    if (a.batch)
-        ir->workspace = nn_plan_buffer(p, bytes);
-    if (coefficients < 0 || (a.batch && ir->workspace < 0))
-        return error_set(err, ST_NOMEM, "out of memory while planning a session");
-    struct nn_step *s;
-    enum status st = nn_plan_step(p, a.batch ? run_batch : run_running, sizeof a, &s, err);
+    int buffer[OP_COUNT + 1];
+    enum status st = common_operands(p, ir, &a, buffer, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, IN_X, err);
     if (st)
         return st;
-    *(struct norm_args *)s->args = a;
-    nn_step_operand(s, nn_in(p, ir, IN_X)->buffer);
-    nn_step_operand(s, nn_out(p, ir, 0)->buffer);
-    for (int i = IN_SCALE; i <= IN_VARIANCE; i++)
-        nn_step_operand(s, nn_in(p, ir, i)->buffer);
-    nn_step_operand(s, coefficients);
-    if (a.batch)
-        nn_step_operand(s, ir->workspace);
-    return ST_OK;
+    buffer[OP_COUNT] = nn_out(p, ir, 0)->buffer;
+    return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 1, err);
 }
 
 /* Where the gradient of scale or shift goes: the kernel always writes both. */
@@ -120,34 +195,27 @@ static enum status begin_vector(struct nn_plan *p, const struct nn_ir *ir, int i
 static enum status norm_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct norm_args a = norm_args_of(p, ir);
-    struct nn_step *s;
-    int gscale, gshift, gx = -1, gy = nn_grad_of_output(p, ir, 0);
+    int buffer[OP_GX + 1], gx = -1;
     a.has_gx = nn_in(p, ir, IN_X)->needs_grad;
-    enum status st = nn_plan_step(p, run_backward, sizeof a, &s, err);
+    enum status st = common_operands(p, ir, &a, buffer, err);
     if (!st)
-        st = begin_vector(p, ir, IN_SCALE, &gscale, err);
+        st = begin_vector(p, ir, IN_SCALE, &buffer[OP_GSCALE], err);
     if (!st)
-        st = begin_vector(p, ir, IN_SHIFT, &gshift, err);
+        st = begin_vector(p, ir, IN_SHIFT, &buffer[OP_GSHIFT], err);
     if (!st && a.has_gx)
         st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
     if (st)
         return st;
-    *(struct norm_args *)s->args = a;
-    nn_step_operand(s, nn_in(p, ir, IN_X)->buffer);
-    nn_step_operand(s, gy);
-    nn_step_operand(s, nn_in(p, ir, IN_SCALE)->buffer);
-    nn_step_operand(s, gscale);
-    nn_step_operand(s, gshift);
-    nn_step_operand(s, a.has_gx ? gx : gy);
-    nn_step_operand(s, a.batch ? ir->workspace : nn_in(p, ir, IN_MEAN)->buffer);
-    if (!a.batch)
-        nn_step_operand(s, nn_in(p, ir, IN_VARIANCE)->buffer);
-    if (a.has_gx)
+    buffer[OP_GY] = nn_grad_of_output(p, ir, 0);
+    buffer[OP_Y] = reads_y(p, ir) ? nn_out(p, ir, 0)->buffer : buffer[OP_X];
+    buffer[OP_GX] = a.has_gx ? gx : buffer[OP_GY];
+    st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, OP_GX + 1, err);
+    if (!st && a.has_gx)
         st = nn_grad_done(p, ir->in[IN_X], gx, err);
     if (!st && nn_in(p, ir, IN_SCALE)->needs_grad)
-        st = nn_grad_done(p, ir->in[IN_SCALE], gscale, err);
+        st = nn_grad_done(p, ir->in[IN_SCALE], buffer[OP_GSCALE], err);
     if (!st && nn_in(p, ir, IN_SHIFT)->needs_grad)
-        st = nn_grad_done(p, ir->in[IN_SHIFT], gshift, err);
+        st = nn_grad_done(p, ir->in[IN_SHIFT], buffer[OP_GSHIFT], err);
     return st;
 }
 

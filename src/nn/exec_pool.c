@@ -79,8 +79,8 @@ static enum status pool_forward_dnnl(struct nn_plan *p, struct nn_ir *ir, const 
     bool training = p->options.mode == NN_TRAIN && nn_out(p, ir, 0)->needs_grad;
     struct nn_dnnl_op *op;
     struct nn_step *s;
-    enum status st =
-        nn_dnnl_pool_open(p->dnnl, w, pool_kind(ir->node), NN_PASS_FORWARD, training, &op, err);
+    enum status st = nn_dnnl_pool_open(p->dnnl, w, pool_kind(ir->node), NN_PASS_FORWARD, training,
+                                       nn_value_format(nn_in(p, ir, 0)), &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
     if (!st)
@@ -116,8 +116,8 @@ static enum status pool_backward_dnnl(struct nn_plan *p, struct nn_ir *ir,
     struct nn_step *s;
     int gx;
     bool add;
-    enum status st =
-        nn_dnnl_pool_open(p->dnnl, w, pool_kind(ir->node), NN_PASS_BACKWARD_DATA, true, &op, err);
+    enum status st = nn_dnnl_pool_open(p->dnnl, w, pool_kind(ir->node), NN_PASS_BACKWARD_DATA, true,
+                                       nn_value_format(nn_in(p, ir, 0)), &op, err);
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
     if (!st)
@@ -146,27 +146,40 @@ const struct nn_exec nn_exec_pool = {NULL, pool_forward, pool_backward};
 
 struct global_args {
     int64_t images, pixels, channels;
-    bool add;
+    struct kernel_blocked blocked;
+    bool is_blocked, add;
 };
 
 static enum status run_global(struct nn_step *s)
 {
     const struct global_args *a = s->args;
-    kernel_global_average(s->data[0], s->data[1], a->images, a->pixels, a->channels);
+    if (a->is_blocked)
+        kernel_blocked_average(&a->blocked, s->data[0], s->data[1]);
+    else
+        kernel_global_average(s->data[0], s->data[1], a->images, a->pixels, a->channels);
     return ST_OK;
 }
 
 static enum status run_global_backward(struct nn_step *s)
 {
     const struct global_args *a = s->args;
-    kernel_global_average_backward(s->data[0], s->data[1], a->images, a->pixels, a->channels,
-                                   a->add);
+    if (a->is_blocked)
+        kernel_blocked_average_backward(&a->blocked, s->data[0], s->data[1], a->add);
+    else
+        kernel_global_average_backward(s->data[0], s->data[1], a->images, a->pixels, a->channels,
+                                       a->add);
     return ST_OK;
 }
 
 static struct global_args global_args_of(const struct nn_value *x)
 {
-    return (struct global_args){x->dim[0], x->dim[2] * x->dim[3], x->dim[1], false};
+    struct global_args a = {.images = x->dim[0],
+                            .pixels = x->dim[2] * x->dim[3],
+                            .channels = x->dim[1],
+                            .is_blocked = x->layout == NN_LAYOUT_BLOCKED};
+    if (a.is_blocked)
+        a.blocked = nn_blocked_of(x);
+    return a;
 }
 
 static enum status global_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)

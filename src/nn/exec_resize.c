@@ -43,6 +43,10 @@ static enum status resize_step(struct nn_plan *p, const struct nn_ir *ir,
     struct resize_args *a = s->args;
     a->images = x->dim[0];
     a->channels = x->dim[1];
+    if (x->layout == NN_LAYOUT_BLOCKED) { /* every block an image of its own */
+        a->images = x->dim[0] * x->dim[1] / NN_BLOCK_CHANNELS;
+        a->channels = NN_BLOCK_CHANNELS;
+    }
     a->add = add;
     s->clear = clear_resize;
     nn_step_operand(s, from);

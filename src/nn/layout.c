@@ -6,8 +6,11 @@
  * row-major only. Conversions that would not move anything (a 1 x 1 image) are aliases. Also here:
  * the checks that a graph made for one image holds for a batch. */
 #include "nn/conv_group.h"
+#include "nn/formats.h"
+#include "nn/fuse.h"
 #include "nn/plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +27,22 @@ static int memory_order(enum nn_layout layout, int rank, int i)
     return i <= 2 ? rank - 3 + i : i - 2;
 }
 
+static void blocked_strides(struct nn_value *v)
+{
+    int64_t blocks = (v->dim[1] + NN_BLOCK_CHANNELS - 1) / NN_BLOCK_CHANNELS;
+    v->stride[3] = NN_BLOCK_CHANNELS;
+    v->stride[2] = v->dim[3] * v->stride[3];
+    v->stride[1] = 0;
+    v->stride[0] = v->dim[2] * v->stride[2] * blocks;
+    v->count = v->dim[0] * v->stride[0];
+}
+
 static void value_strides(struct nn_value *v)
 {
+    if (v->layout == NN_LAYOUT_BLOCKED) {
+        blocked_strides(v);
+        return;
+    }
     int64_t stride = 1;
     for (int i = v->rank; i-- > 0;) {
         int d = memory_order(v->layout, v->rank, i);
@@ -35,7 +52,7 @@ static void value_strides(struct nn_value *v)
     v->count = stride;
 }
 
-static int value_new(struct nn_plan *p, int tensor, enum nn_layout layout)
+static int value_new(struct nn_plan *p, int tensor, struct nn_format format)
 {
     if (p->value_count == p->value_capacity) {
         int capacity = p->value_capacity ? p->value_capacity * 2 : 256;
@@ -46,8 +63,13 @@ static int value_new(struct nn_plan *p, int tensor, enum nn_layout layout)
         p->value_capacity = capacity;
     }
     const struct nn_tensor *t = &p->graph->tensors[tensor];
-    struct nn_value v = {
-        .tensor = tensor, .layout = layout, .rank = t->rank, .buffer = -1, .param = -1, .grad = -1};
+    struct nn_value v = {.tensor = tensor,
+                         .layout = format.layout,
+                         .type = format.type,
+                         .rank = t->rank,
+                         .buffer = -1,
+                         .param = -1,
+                         .grad = -1};
     memcpy(v.dim, t->dim, sizeof v.dim);
     if (t->batched && t->rank > 0)
         v.dim[0] *= p->options.batch;
@@ -56,9 +78,23 @@ static int value_new(struct nn_plan *p, int tensor, enum nn_layout layout)
     int *of_tensor = p->tensor_value[tensor];
     if (of_tensor[0] < 0)
         of_tensor[0] = id;
-    of_tensor[layout] = id;
+    of_tensor[nn_format_index(format)] = id;
     p->values[id] = v;
     return id;
+}
+
+/* What sources come in and outputs go out as. */
+static struct nn_format outside_format(const struct nn_plan *p, int tensor)
+{
+    const struct nn_tensor *t = &p->graph->tensors[tensor];
+    bool image = t->kind != NN_TENSOR_PARAM && t->kind != NN_TENSOR_CONSTANT && t->rank >= 4;
+    return (struct nn_format){image ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN, NN_TYPE_F32};
+}
+
+static bool trains(const struct nn_plan *p, int param)
+{
+    return p->options.mode == NN_TRAIN && p->graph->params[param].kind == NN_PARAM_TRAINABLE &&
+           (!p->options.frozen || !p->options.frozen[param]);
 }
 
 /* The value that a tensor was first made as; sources come into being here. */
@@ -67,16 +103,14 @@ static int value_first(struct nn_plan *p, int tensor)
     if (p->tensor_value[tensor][0] >= 0)
         return p->tensor_value[tensor][0];
     const struct nn_tensor *t = &p->graph->tensors[tensor];
-    bool image = t->kind == NN_TENSOR_INPUT && t->rank >= 4;
-    int id = value_new(p, tensor, image ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN);
+    int id = value_new(p, tensor, outside_format(p, tensor));
     if (id < 0)
         return id;
     struct nn_value *v = &p->values[id];
     v->constant = t->kind == NN_TENSOR_CONSTANT;
     if (t->kind == NN_TENSOR_PARAM) {
         v->param = t->param;
-        v->needs_grad =
-            p->options.mode == NN_TRAIN && p->graph->params[t->param].kind == NN_PARAM_TRAINABLE;
+        v->needs_grad = trains(p, t->param);
     }
     return id;
 }
@@ -92,25 +126,27 @@ static struct nn_ir *ir_new(struct nn_plan *p, const struct nn_node *node)
         p->ir_capacity = capacity;
     }
     struct nn_ir *ir = &p->irs[p->ir_count++];
-    *ir = (struct nn_ir){.node = node, .workspace = -1};
+    *ir = (struct nn_ir){.node = node, .workspace = -1, .lo = -INFINITY, .hi = INFINITY};
     return ir;
 }
 
 static bool same_memory(const struct nn_value *a, const struct nn_value *b)
 {
+    if (a->type != b->type || a->layout == NN_LAYOUT_BLOCKED || b->layout == NN_LAYOUT_BLOCKED)
+        return false;
     for (int i = 0; i < a->rank; i++)
         if (a->dim[i] > 1 && a->stride[i] != b->stride[i])
             return false;
     return true;
 }
 
-/* The tensor in this layout, converted when it is not there yet; negative: out of memory. */
-static int value_as(struct nn_plan *p, int tensor, enum nn_layout layout)
+/* The tensor in this format, converted when it is not there yet; negative: out of memory. */
+static int value_as(struct nn_plan *p, int tensor, struct nn_format format)
 {
-    int first = value_first(p, tensor);
-    if (first < 0 || p->tensor_value[tensor][layout] >= 0)
-        return first < 0 ? first : p->tensor_value[tensor][layout];
-    int id = value_new(p, tensor, layout);
+    int first = value_first(p, tensor), at = nn_format_index(format);
+    if (first < 0 || p->tensor_value[tensor][at] >= 0)
+        return first < 0 ? first : p->tensor_value[tensor][at];
+    int id = value_new(p, tensor, format);
     struct nn_ir *ir = id < 0 ? NULL : ir_new(p, NULL);
     if (!ir)
         return -1;
@@ -121,6 +157,15 @@ static int value_as(struct nn_plan *p, int tensor, enum nn_layout layout)
     p->values[id].needs_grad = p->values[first].needs_grad;
     p->values[first].uses++;
     return id;
+}
+
+/* The tensor in a format whose strides tell all: float32, not blocked. */
+static int value_strided(struct nn_plan *p, int tensor)
+{
+    int first = value_first(p, tensor);
+    bool good = first < 0 || (p->values[first].layout != NN_LAYOUT_BLOCKED &&
+                              p->values[first].type == NN_TYPE_F32);
+    return good ? first : value_as(p, tensor, outside_format(p, tensor));
 }
 
 static const struct nn_tensor *tensor_in(const struct nn_plan *p, const struct nn_node *n, int i)
@@ -153,22 +198,30 @@ static bool transposes_within(const struct nn_node *n, int rank)
     return rank >= 4 && n->a.transpose.perm[0] == 0 && a >= rank - 2 && b >= rank - 2;
 }
 
+/* What a node that knows no blocks gets. */
+static enum nn_layout image_layout(const struct nn_plan *p, int tensor)
+{
+    enum nn_layout l = layout_of(p, tensor);
+    return l == NN_LAYOUT_BLOCKED ? NN_LAYOUT_CHANNELS_LAST : l;
+}
+
 static enum nn_layout agreed_layout(const struct nn_plan *p, const struct nn_node *n)
 {
     int rank = tensor_out(p, n)->rank;
     for (int i = 0; i < n->input_count; i++) {
         const struct nn_tensor *t = tensor_in(p, n, i);
-        if (t && t->rank == rank && layout_of(p, n->input[i]) == NN_LAYOUT_CHANNELS_LAST)
+        if (t && t->rank == rank && image_layout(p, n->input[i]) == NN_LAYOUT_CHANNELS_LAST)
             return NN_LAYOUT_CHANNELS_LAST;
     }
     return NN_LAYOUT_PLAIN;
 }
 
-/* The layout that a node works in: of its outputs, and of its inputs of the same rank. */
+/* The layout that a node works in without blocks: of its outputs, and of its inputs of the same
+ * rank. */
 static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node *n)
 {
     const struct nn_tensor *x = tensor_in(p, n, 0), *y = tensor_out(p, n);
-    enum nn_layout of_x = layout_of(p, n->input[0]);
+    enum nn_layout of_x = image_layout(p, n->input[0]);
     switch (n->op) {
     case NN_OP_CONV:
     case NN_OP_CONV_TRANSPOSE:
@@ -197,6 +250,47 @@ static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node 
     default:
         return of_x;
     }
+}
+
+/* Blocks and bfloat16 where an input has them and the node can go on with them. */
+static struct nn_format node_format(const struct nn_plan *p, const struct nn_node *n)
+{
+    struct nn_format f = {node_layout(p, n), NN_TYPE_F32};
+    bool blocked = false, bf16 = false;
+    for (int i = 0; p->blocked && i < n->input_count; i++) {
+        int id = n->input[i] < 0 ? -1 : p->tensor_value[n->input[i]][0];
+        bool is_blocked = id >= 0 && p->values[id].layout == NN_LAYOUT_BLOCKED;
+        blocked = blocked || is_blocked;
+        bf16 = bf16 || (is_blocked && p->values[id].type == NN_TYPE_BF16);
+    }
+    if (!blocked || !nn_node_blocks(p, n))
+        return f;
+    f.layout = NN_LAYOUT_BLOCKED;
+    f.type = bf16 && nn_node_bf16(p, n) ? NN_TYPE_BF16 : NN_TYPE_F32;
+    return f;
+}
+
+/* The formats of a node's first input and of its outputs. */
+static void node_formats(const struct nn_plan *p, const struct nn_node *n, struct nn_format *ret_in,
+                         struct nn_format *ret_out)
+{
+    bool conv = n->op == NN_OP_CONV || n->op == NN_OP_CONV_TRANSPOSE;
+    if (conv) {
+        nn_conv_formats(p, n, tensor_in(p, n, 0)->kind == NN_TENSOR_INPUT, ret_in, ret_out);
+        return;
+    }
+    *ret_in = *ret_out = node_format(p, n);
+    if (n->op == NN_OP_GLOBAL_AVERAGE_POOL)
+        ret_out->type = NN_TYPE_F32;
+}
+
+/* The format that an input but the first is wanted in, where it has the rank of the output. */
+static struct nn_format other_format(const struct nn_plan *p, const struct nn_node *n, int i,
+                                     struct nn_format f)
+{
+    if (f.layout == NN_LAYOUT_BLOCKED && nn_is_channel_vector(tensor_in(p, n, i), tensor_out(p, n)))
+        f.type = NN_TYPE_F32;
+    return f;
 }
 
 /* Operators that read their input through its strides, whatever the layout of their output. */
@@ -330,7 +424,7 @@ static void skip_shuffle(struct nn_plan *p, struct nn_ir *conv)
 static bool is_output(const struct nn_plan *p, int value)
 {
     for (int i = 0; i < p->graph->output_count; i++)
-        if (p->tensor_value[p->graph->outputs[i]][0] == value)
+        if (p->output_value[i] == value)
             return true;
     return false;
 }
@@ -341,10 +435,10 @@ static void mark_dead(struct nn_plan *p)
     for (int i = p->ir_count; i-- > 0;) {
         struct nn_ir *ir = &p->irs[i];
         ir->dead = true;
-        for (int o = 0; o < ir->output_count; o++)
+        for (int o = 0; !ir->fused && o < ir->output_count; o++)
             if (ir->out[o] >= 0 && (p->values[ir->out[o]].uses > 0 || is_output(p, ir->out[o])))
                 ir->dead = false;
-        for (int k = 0; ir->dead && k < ir->input_count; k++)
+        for (int k = 0; ir->dead && !ir->fused && k < ir->input_count; k++)
             if (ir->in[k] >= 0)
                 p->values[ir->in[k]].uses--;
     }
@@ -359,10 +453,15 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
         st = holds_for_batch(p, n, err);
     if (st)
         return st;
-    enum nn_layout layout = node_layout(p, n);
+    struct nn_format in, out;
+    node_formats(p, n, &in, &out);
     int rank = tensor_out(p, n)->rank;
-    struct nn_ir made = {
-        .node = n, .input_count = n->input_count, .output_count = n->output_count, .workspace = -1};
+    struct nn_ir made = {.node = n,
+                         .input_count = n->input_count,
+                         .output_count = n->output_count,
+                         .workspace = -1,
+                         .lo = -INFINITY,
+                         .hi = INFINITY};
     bool needs_grad = false;
     for (int i = 0; i < n->input_count; i++) {
         made.in[i] = -1;
@@ -370,9 +469,14 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
             continue;
         bool follows = (i == 0 || p->graph->tensors[n->input[i]].rank == rank) &&
                        n->op != NN_OP_CONV && n->op != NN_OP_CONV_TRANSPOSE;
-        bool first = i == 0 && !reads_any_layout(n->op);
-        int id = first || (follows && !reads_any_layout(n->op)) ? value_as(p, n->input[i], layout)
-                                                                : value_first(p, n->input[i]);
+        int id;
+        if (reads_any_layout(n->op))
+            id = value_strided(p, n->input[i]);
+        else if (i == 0)
+            id = value_as(p, n->input[i], in);
+        else
+            id = follows ? value_as(p, n->input[i], other_format(p, n, i, in))
+                         : value_first(p, n->input[i]);
         if (id < 0)
             return nomem(err);
         made.in[i] = id;
@@ -380,7 +484,7 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
         needs_grad = needs_grad || p->values[id].needs_grad;
     }
     for (int i = 0; i < n->output_count; i++) {
-        made.out[i] = n->output[i] < 0 ? -1 : value_new(p, n->output[i], layout);
+        made.out[i] = n->output[i] < 0 ? -1 : value_new(p, n->output[i], out);
         if (n->output[i] >= 0 && made.out[i] < 0)
             return nomem(err);
         if (made.out[i] >= 0)
@@ -400,10 +504,12 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
 {
     const struct nn_graph *g = p->graph;
     p->tensor_value = calloc((size_t)g->tensor_count + 1, sizeof *p->tensor_value);
-    if (!p->tensor_value)
+    p->output_value = calloc((size_t)g->output_count + 1, sizeof *p->output_value);
+    if (!p->tensor_value || !p->output_value)
         return nomem(err);
+    p->blocked = nn_plan_wants_blocks(p);
     for (int i = 0; i < g->tensor_count; i++)
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k <= NN_FORMAT_COUNT; k++)
             p->tensor_value[i][k] = -1;
     for (int i = 0; i < g->input_count; i++)
         if (value_first(p, g->inputs[i]) < 0)
@@ -414,9 +520,12 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
         if (st)
             return st;
     }
-    for (int i = 0; i < g->output_count; i++)
-        if (value_first(p, g->outputs[i]) < 0)
+    for (int i = 0; i < g->output_count; i++) {
+        p->output_value[i] = value_strided(p, g->outputs[i]);
+        if (p->output_value[i] < 0)
             return nomem(err);
+    }
+    nn_plan_fuse(p);
     mark_dead(p);
     return ST_OK;
 }

@@ -5,6 +5,7 @@
 #include "nn/plan.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,15 +135,14 @@ static bool may_overwrite(const struct nn_plan *p, const struct nn_value *in,
 {
     const struct nn_buffer *b = &p->buffers[in->buffer];
     return !b->external && !b->pinned && !b->saved && b->readers == 1 && in->count == out->count &&
-           b->bytes == (size_t)out->count * sizeof(float);
+           b->bytes == nn_value_bytes(out);
 }
 
 enum status nn_plan_output(struct nn_plan *p, struct nn_ir *ir, int out, int in, struct error *err)
 {
     struct nn_value *v = nn_out(p, ir, out), *source = in >= 0 ? nn_in(p, ir, in) : NULL;
-    int buffer = source && may_overwrite(p, source, v)
-                     ? source->buffer
-                     : nn_plan_buffer(p, (size_t)v->count * sizeof(float));
+    int buffer = source && may_overwrite(p, source, v) ? source->buffer
+                                                       : nn_plan_buffer(p, nn_value_bytes(v));
     if (buffer < 0)
         return nomem(err);
     value_place(p, v, buffer);
@@ -169,31 +169,37 @@ int nn_grad_of_output(const struct nn_plan *p, const struct nn_ir *ir, int out)
 
 struct add_args {
     size_t count;
+    enum nn_type type;
 };
 
 static enum status run_axpy(struct nn_step *s)
 {
-    kernel_axpy(s->data[0], s->data[1], ((const struct add_args *)s->args)->count, 1);
+    const struct add_args *a = s->args;
+    if (a->type == NN_TYPE_BF16)
+        kernel_add_bf16(s->data[0], s->data[1], s->data[0], a->count, -INFINITY, INFINITY);
+    else
+        kernel_axpy(s->data[0], s->data[1], a->count, 1);
     return ST_OK;
 }
 
 static enum status run_duplicate(struct nn_step *s)
 {
-    size_t count = ((const struct add_args *)s->args)->count;
-    memcpy(s->data[0], s->data[1], count * sizeof(float));
+    const struct add_args *a = s->args;
+    memcpy(s->data[0], s->data[1], a->count * nn_type_bytes(a->type));
     return ST_OK;
 }
 
 static enum status emit_pair(struct nn_plan *p, enum status (*run)(struct nn_step *), int to,
-                             int from, int64_t count, struct error *err)
+                             int from, const struct nn_value *v, struct error *err)
 {
-    struct add_args a = {(size_t)count};
-    return nn_plan_emit(p, run, &a, sizeof a, (int[]){to, from}, 2, err);
+    const struct add_args a = {(size_t)v->count, v->type};
+    const int buffer[] = {to, from};
+    return nn_plan_emit(p, run, &a, sizeof a, buffer, 2, err);
 }
 
 static int grad_buffer(struct nn_plan *p, const struct nn_value *v)
 {
-    size_t bytes = (size_t)v->count * sizeof(float);
+    size_t bytes = nn_value_bytes(v);
     if (v->param >= 0)
         return external_buffer(p, p->grads + p->graph->params[v->param].offset, bytes);
     return nn_plan_buffer(p, bytes);
@@ -208,8 +214,7 @@ enum status nn_grad_begin(struct nn_plan *p, int value, bool can_add, int *ret_b
         *ret_add = true;
         return ST_OK;
     }
-    int buffer =
-        v->grad < 0 ? grad_buffer(p, v) : nn_plan_buffer(p, (size_t)v->count * sizeof(float));
+    int buffer = v->grad < 0 ? grad_buffer(p, v) : nn_plan_buffer(p, nn_value_bytes(v));
     if (buffer < 0)
         return nomem(err);
     *ret_buffer = buffer;
@@ -234,10 +239,10 @@ enum status nn_grad_done(struct nn_plan *p, int value, int buffer, struct error 
     if (v->grad == buffer)
         return ST_OK;
     if (v->grad >= 0 && v->grad_owned)
-        return emit_pair(p, run_axpy, v->grad, buffer, v->count, err);
+        return emit_pair(p, run_axpy, v->grad, buffer, v, err);
     enum status st = ST_OK;
     if (v->grad >= 0)
-        st = emit_pair(p, run_axpy, buffer, v->grad, v->count, err);
+        st = emit_pair(p, run_axpy, buffer, v->grad, v, err);
     v->grad = buffer;
     v->grad_owned = true;
     return st;
@@ -263,18 +268,25 @@ enum status nn_grad_share(struct nn_plan *p, int value, int buffer, bool give, s
         return ST_OK;
     }
     if (v->grad >= 0 && v->grad_owned)
-        return emit_pair(p, run_axpy, v->grad, buffer, v->count, err);
+        return emit_pair(p, run_axpy, v->grad, buffer, v, err);
     int copy;
     bool add;
     enum status st = nn_grad_begin(p, value, false, &copy, &add, err);
     if (!st)
-        st = emit_pair(p, run_duplicate, copy, buffer, v->count, err);
+        st = emit_pair(p, run_duplicate, copy, buffer, v, err);
     return st ? st : nn_grad_done(p, value, copy, err);
 }
 
 /* --- pass 2 --- */
 
-const struct nn_exec *nn_exec_of(const struct nn_ir *ir)
+/* A product of a blocked image and a number for each channel. */
+static bool is_scale(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return ir->node->op == NN_OP_MUL && nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED &&
+           nn_in(p, ir, 1)->count != nn_out(p, ir, 0)->count;
+}
+
+const struct nn_exec *nn_exec_of(const struct nn_plan *p, const struct nn_ir *ir)
 {
     static const struct nn_exec *const table[NN_OP_COUNT] = {
         [NN_OP_CONV] = &nn_exec_conv,
@@ -304,7 +316,9 @@ const struct nn_exec *nn_exec_of(const struct nn_ir *ir)
         [NN_OP_RESIZE] = &nn_exec_resize,
         [NN_OP_GATHER] = &nn_exec_gather,
     };
-    return ir->node ? table[ir->node->op] : &nn_exec_convert;
+    if (!ir->node)
+        return &nn_exec_convert;
+    return is_scale(p, ir) ? &nn_exec_scale : table[ir->node->op];
 }
 
 static int ir_node(const struct nn_plan *p, const struct nn_ir *ir)
@@ -321,7 +335,7 @@ static enum status place_sources(struct nn_plan *p, struct error *err)
         const struct nn_tensor *t = &p->graph->tensors[v->tensor];
         if (p->tensor_value[v->tensor][0] != i || t->kind == NN_TENSOR_ACTIVATION)
             continue;
-        size_t bytes = (size_t)v->count * sizeof(float);
+        size_t bytes = nn_value_bytes(v);
         int b = -1;
         if (t->kind == NN_TENSOR_PARAM) {
             b = external_buffer(p, p->params + p->graph->params[t->param].offset, bytes);
@@ -344,7 +358,7 @@ static void mark_saved(struct nn_plan *p)
     if (p->options.mode != NN_TRAIN)
         return;
     for (int i = 0; i < p->ir_count; i++) {
-        const struct nn_exec *exec = nn_exec_of(&p->irs[i]);
+        const struct nn_exec *exec = nn_exec_of(p, &p->irs[i]);
         bool trains = false;
         if (p->irs[i].dead)
             continue;
@@ -359,13 +373,13 @@ static void mark_saved(struct nn_plan *p)
 static void pin_outputs(struct nn_plan *p)
 {
     for (int i = 0; i < p->graph->output_count; i++)
-        p->buffers[p->values[p->tensor_value[p->graph->outputs[i]][0]].buffer].pinned = true;
+        p->buffers[p->values[p->output_value[i]].buffer].pinned = true;
 }
 
 static void mark_outputs(struct nn_plan *p)
 {
     for (int i = 0; i < p->graph->output_count; i++)
-        p->values[p->tensor_value[p->graph->outputs[i]][0]].saved = true;
+        p->values[p->output_value[i]].saved = true;
 }
 
 static enum status emit_forward(struct nn_plan *p, struct error *err)
@@ -379,7 +393,7 @@ static enum status emit_forward(struct nn_plan *p, struct error *err)
         if (ir->alias)
             value_place(p, nn_out(p, ir, 0), nn_in(p, ir, 0)->buffer);
         else
-            st = nn_exec_of(ir)->forward(p, ir, err);
+            st = nn_exec_of(p, ir)->forward(p, ir, err);
         if (st)
             return st;
         for (int k = 0; k < ir->input_count; k++)
@@ -392,8 +406,8 @@ static enum status emit_forward(struct nn_plan *p, struct error *err)
 static enum status seed_gradients(struct nn_plan *p, struct error *err)
 {
     for (int i = 0; i < p->graph->output_count; i++) {
-        int id = p->tensor_value[p->graph->outputs[i]][0];
-        int b = nn_plan_buffer(p, (size_t)p->values[id].count * sizeof(float));
+        int id = p->output_value[i];
+        int b = nn_plan_buffer(p, nn_value_bytes(&p->values[id]));
         if (b < 0)
             return nomem(err);
         p->buffers[b].pinned = true;
@@ -421,8 +435,8 @@ static enum status emit_backward(struct nn_plan *p, struct error *err)
         if (ir->alias)
             st = nn_grad_share(p, ir->in[0], nn_out(p, ir, 0)->grad, nn_out(p, ir, 0)->grad_owned,
                                err);
-        else if (nn_exec_of(ir)->backward)
-            st = nn_exec_of(ir)->backward(p, ir, err);
+        else if (nn_exec_of(p, ir)->backward)
+            st = nn_exec_of(p, ir)->backward(p, ir, err);
     }
     return st;
 }
@@ -596,5 +610,6 @@ void nn_plan_clear(struct nn_plan *p)
     free(p->values);
     free(p->tensor_value);
     free(p->output_grad);
+    free(p->output_value);
     *p = (struct nn_plan){0};
 }

@@ -8,9 +8,7 @@
  *  3 lifetimes (plan.c): a buffer lives from the first to the last step that touches it.
  *  4 offsets (plan.c): buffers whose lifetimes do not overlap share bytes of the arena.
  *
- * Layouts: PLAIN is row-major. CHANNELS_LAST (rank 4 and more) stores N, then the last two
- * dimensions, then the others: NHWC for rank 4; for [N,g,c,H,W] it makes splitting and merging
- * channels a matter of names, so that a channel shuffle costs one permutation of channels.
+ * Pass 1 also fuses (fuse.c): a step that does the work of several nodes is one nn_ir.
  *
  * Gradients: backward emission walks the list in reverse. A value's gradient is made by its
  * first contributor and added to by the others; a contributor that only passes a gradient on shares
@@ -25,12 +23,12 @@
 #include <assert.h>
 
 #include "nn/dnnl.h"
+#include "nn/format.h"
+#include "nn/kernels_blocked.h"
 #include "nn/model.h"
 #include "nn/session.h"
 
-enum nn_layout { NN_LAYOUT_PLAIN = 1, NN_LAYOUT_CHANNELS_LAST };
-
-#define NN_STEP_OPERANDS_MAX 10
+#define NN_STEP_OPERANDS_MAX 12
 
 /* Memory that steps read and write. External ones (parameters, constants) have `data` from the
  * start, the others get it when the arena is there. */
@@ -45,11 +43,14 @@ struct nn_buffer {
     bool saved;  /* the backward pass reads it */
 };
 
-/* A tensor in one layout. */
+/* A tensor in one format. */
 struct nn_value {
     int tensor; /* of the graph */
     enum nn_layout layout;
+    enum nn_type type;
     int rank;
+    /* Strides and count are in elements; a blocked value counts its padding, and has no stride of
+     * channels (0). */
     int64_t dim[NN_RANK_MAX], stride[NN_RANK_MAX], count;
     int buffer;      /* -1: not emitted yet */
     int uses;        /* nn_ir inputs that are this value */
@@ -66,9 +67,11 @@ struct nn_ir {
     const struct nn_node *node;
     int input_count, output_count;
     int in[NN_NODE_INPUTS_MAX], out[NN_NODE_OUTPUTS_MAX]; /* values, -1: absent */
+    float lo, hi;  /* the result is clamped: an activation that was fused; infinite: none */
     bool alias;    /* output 0 is input 0 under other dims (Reshape, free conversions) */
     bool planar;   /* Conv reads its input from before the channel shuffle (nn_window.planar) */
-    bool dead;     /* nobody reads its outputs */
+    bool fused;    /* another one does its work */
+    bool dead;     /* nobody reads its outputs, or fused */
     int workspace; /* buffer kept from forward to backward, -1 */
 };
 
@@ -87,9 +90,12 @@ struct nn_step {
 struct nn_plan {
     const struct nn_graph *graph;
     struct nn_session_options options;
-    struct nn_dnnl *dnnl;   /* borrowed */
-    float *params, *grads;  /* borrowed; grads NULL without training */
-    int (*tensor_value)[3]; /* [tensor]: value by layout, [0] the one made first; -1: none */
+    struct nn_dnnl *dnnl;  /* borrowed */
+    float *params, *grads; /* borrowed; grads NULL without training */
+    bool blocked;          /* convolutions work on blocks of channels */
+    int *output_value;     /* [graph output] */
+    /* [tensor]: value by nn_format_index, [0] the one made first; -1: none */
+    int (*tensor_value)[NN_FORMAT_COUNT + 1];
     struct nn_value *values;
     int value_count, value_capacity;
     struct nn_ir *irs;
@@ -113,6 +119,22 @@ struct nn_plan {
 enum status nn_plan_make(struct nn_plan *p, struct error *err);
 void nn_plan_clear(struct nn_plan *p);
 
+static inline size_t nn_value_bytes(const struct nn_value *v)
+{
+    return (size_t)v->count * nn_type_bytes(v->type);
+}
+
+static inline struct nn_format nn_value_format(const struct nn_value *v)
+{
+    return (struct nn_format){v->layout, v->type};
+}
+
+static inline struct kernel_blocked nn_blocked_of(const struct nn_value *v)
+{
+    return (struct kernel_blocked){v->dim[0], v->dim[1], v->dim[2] * v->dim[3],
+                                   v->type == NN_TYPE_BF16};
+}
+
 /* For development tools: what a session runs. */
 struct nn_plan *nn_session_plan(struct nn_session *s);
 
@@ -126,7 +148,7 @@ struct nn_exec {
     enum status (*forward)(struct nn_plan *p, struct nn_ir *ir, struct error *err);
     enum status (*backward)(struct nn_plan *p, struct nn_ir *ir, struct error *err);
 };
-const struct nn_exec *nn_exec_of(const struct nn_ir *ir);
+const struct nn_exec *nn_exec_of(const struct nn_plan *p, const struct nn_ir *ir);
 
 /* --- for exec_*.c --- */
 
@@ -202,12 +224,14 @@ enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const cha
 /* Whether a MatMul works on NHWC images by a sparse matrix (exec_matmul.c). */
 bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n);
 
-/* The window of a convolution or pooling node over the values of ir. */
+/* The window of a convolution or pooling node for the session's batch; that of an nn_ir also knows
+ * what layout.c decided. */
+struct nn_window nn_window_of_node(const struct nn_plan *p, const struct nn_node *n);
 struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir);
 
 extern const struct nn_exec nn_exec_conv, nn_exec_pool, nn_exec_global_pool, nn_exec_batch_norm,
     nn_exec_unary, nn_exec_prelu, nn_exec_binary, nn_exec_softmax, nn_exec_concat, nn_exec_split,
     nn_exec_slice, nn_exec_pad, nn_exec_reshape, nn_exec_transpose, nn_exec_gather, nn_exec_matmul,
-    nn_exec_gemm, nn_exec_resize, nn_exec_convert;
+    nn_exec_gemm, nn_exec_resize, nn_exec_convert, nn_exec_scale;
 
 #endif

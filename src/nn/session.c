@@ -22,8 +22,12 @@ struct nn_session {
 
 void nn_session_options_init(struct nn_session_options *o)
 {
-    *o = (struct nn_session_options){
-        .mode = NN_INFER, .batch = 1, .threads = 1, .bn_mode = NN_BN_FROZEN};
+    *o = (struct nn_session_options){.mode = NN_INFER,
+                                     .batch = 1,
+                                     .threads = 1,
+                                     .bn_mode = NN_BN_FROZEN,
+                                     .precision = NN_PRECISION_F32,
+                                     .winograd = true};
 }
 
 static enum status options_check(const struct nn_session_options *o, struct error *err)
@@ -32,6 +36,11 @@ static enum status options_check(const struct nn_session_options *o, struct erro
         return error_set(err, ST_INVALID, "session: mode must be inference or training");
     if (o->bn_mode != NN_BN_FROZEN && o->bn_mode != NN_BN_BATCH)
         return error_set(err, ST_INVALID, "session: batch-norm mode must be frozen or batch");
+    if (o->precision != NN_PRECISION_F32 && o->precision != NN_PRECISION_BF16)
+        return error_set(err, ST_INVALID, "session: precision must be float32 or bfloat16");
+    if (!nn_precision_is_native(o->precision))
+        return error_set(err, ST_UNSUPPORTED,
+                         "this processor has no bfloat16 arithmetic: use float32");
     if (o->batch < 1 || o->batch > BATCH_MAX)
         return error_set(err, ST_INVALID, "session: batch must be 1 to %d, not %d", BATCH_MAX,
                          o->batch);
@@ -39,6 +48,11 @@ static enum status options_check(const struct nn_session_options *o, struct erro
         return error_set(err, ST_INVALID, "session: threads must be 1 to %d, not %d", THREADS_MAX,
                          o->threads);
     return ST_OK;
+}
+
+bool nn_precision_is_native(enum nn_precision precision)
+{
+    return precision == NN_PRECISION_F32 || nn_dnnl_has_bf16();
 }
 
 static float *vector_new(size_t count)
@@ -133,9 +147,9 @@ float *nn_session_grads(struct nn_session *s)
     return s->grads;
 }
 
-static struct nn_view view_of(const struct nn_plan *p, int tensor, int buffer)
+static struct nn_view view_of(const struct nn_plan *p, int value, int buffer)
 {
-    const struct nn_value *v = &p->values[p->tensor_value[tensor][0]];
+    const struct nn_value *v = &p->values[value];
     struct nn_view view = {.data = p->buffers[buffer >= 0 ? buffer : v->buffer].data,
                            .rank = v->rank};
     memcpy(view.dim, v->dim, sizeof view.dim);
@@ -145,17 +159,17 @@ static struct nn_view view_of(const struct nn_plan *p, int tensor, int buffer)
 
 struct nn_view nn_session_input(struct nn_session *s, int index)
 {
-    return view_of(&s->plan, s->plan.graph->inputs[index], -1);
+    return view_of(&s->plan, s->plan.tensor_value[s->plan.graph->inputs[index]][0], -1);
 }
 
 struct nn_view nn_session_output(struct nn_session *s, int index)
 {
-    return view_of(&s->plan, s->plan.graph->outputs[index], -1);
+    return view_of(&s->plan, s->plan.output_value[index], -1);
 }
 
 struct nn_view nn_session_output_grad(struct nn_session *s, int index)
 {
-    return view_of(&s->plan, s->plan.graph->outputs[index], s->plan.output_grad[index]);
+    return view_of(&s->plan, s->plan.output_value[index], s->plan.output_grad[index]);
 }
 
 static enum status pack(struct nn_session *s)

@@ -29,11 +29,26 @@ enum nn_mode { NN_INFER = 1, NN_TRAIN };
  *  BATCH:  normalise with the batch's statistics and move the running ones. */
 enum nn_bn_mode { NN_BN_FROZEN = 1, NN_BN_BATCH };
 
+/* What activations are kept in and multiplied as. BF16 needs a processor with AVX512-BF16 or AMX;
+ * weights, their gradients, statistics and sums stay float32. Operators that have no bfloat16
+ * form, and sessions whose convolutions have small groups, go on in float32. */
+enum nn_precision { NN_PRECISION_F32 = 1, NN_PRECISION_BF16 };
+
+bool nn_precision_is_native(enum nn_precision precision);
+
 struct nn_session_options {
-    enum nn_mode mode;       /* default NN_INFER */
-    int batch;               /* default 1, 1..1024 */
-    int threads;             /* OpenMP threads of a run, default 1, 1..256 */
-    enum nn_bn_mode bn_mode; /* default NN_BN_FROZEN */
+    enum nn_mode mode;           /* default NN_INFER */
+    int batch;                   /* default 1, 1..1024 */
+    int threads;                 /* OpenMP threads of a run, default 1, 1..256 */
+    enum nn_bn_mode bn_mode;     /* default NN_BN_FROZEN */
+    enum nn_precision precision; /* default NN_PRECISION_F32 */
+    /* Winograd's algorithm for 3 x 3 convolutions of a float32 training session, where oneDNN
+     * takes it to be faster; default true. Results differ by rounding, about 1e-6. */
+    bool winograd;
+    bool channels_last; /* never lay channels out in blocks: for comparisons; default false */
+    /* [nn_model parameters] true: a tensor that does not train. Its gradient is 0, and backward
+     * stops where nothing upstream trains. NULL: all train. Read at open only. */
+    const bool *frozen;
 };
 
 /* Fills *o with the defaults above. */

@@ -6,7 +6,8 @@
  *   nn_run time  MODEL infer|train [BATCH] [THREADS] [frozen|batch]
  *
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
- * the median and the smallest time of a run; with NN_STEPS set also the time of every step. */
+ * the median and the smallest time of a run; with NN_STEPS set also the time of every step.
+ * NN_PRECISION=bf16 and NN_WINOGRAD=0 change the session's options. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/rng.h"
 #include "nn/plan.h"
 #include "nn/session.h"
 
@@ -124,6 +126,17 @@ static void time_steps(const struct nn_model *m, struct nn_session *s, int threa
     }
 }
 
+static void fill_noise(struct nn_session *s, const struct nn_model *m)
+{
+    struct rng r;
+    rng_init(&r, 1, 0);
+    for (int k = 0; k < nn_model_graph(m)->input_count; k++) {
+        struct nn_view v = nn_session_input(s, k);
+        for (int64_t i = 0; i < count_of(&v); i++)
+            v.data[i] = (float)rng_normal(&r);
+    }
+}
+
 static void time_model(const struct nn_model *m, const struct nn_session_options *o, bool steps)
 {
     struct nn_session *s;
@@ -134,6 +147,7 @@ static void time_model(const struct nn_model *m, const struct nn_session_options
     double open_ms = (double)(clock_mono_us() - t) * 1e-3;
     enum { RUNS = 21 };
     double ms[RUNS], cpu_ms[RUNS];
+    fill_noise(s, m);
     step(s, o->mode == NN_TRAIN);
     for (int i = 0; i < RUNS; i++) {
         double cpu = cpu_us();
@@ -183,6 +197,10 @@ int main(int argc, char **argv)
     struct nn_session_options o;
     struct error err;
     nn_session_options_init(&o);
+    if (getenv("NN_PRECISION") && strcmp(getenv("NN_PRECISION"), "bf16") == 0)
+        o.precision = NN_PRECISION_BF16;
+    if (getenv("NN_WINOGRAD"))
+        o.winograd = atoi(getenv("NN_WINOGRAD")) != 0;
     if (argc < 4) {
         fprintf(stderr, "usage: see the top of nn_run.c\n");
         return 2;

@@ -1,0 +1,170 @@
+/* Which format a node works in: blocks of channels or channels-last, float32 or bfloat16.
+ *
+ * A training session whose convolutions are ordinary or depthwise ones works on blocks, where
+ * oneDNN's kernels are at their best; one with small groups stays channels-last, for conv_group.h.
+ * Convolutions choose, the operators between them follow their input where they can. */
+#include "nn/formats.h"
+
+#include "nn/conv_group.h"
+
+/* Of the work of all convolutions, this much must gain. */
+#define BLOCKED_WORK_MIN 0.9
+
+static const struct nn_tensor *tensor_in(const struct nn_plan *p, const struct nn_node *n, int i)
+{
+    return i < n->input_count && n->input[i] >= 0 ? &p->graph->tensors[n->input[i]] : NULL;
+}
+
+static const struct nn_tensor *tensor_out(const struct nn_plan *p, const struct nn_node *n)
+{
+    return &p->graph->tensors[n->output[0]];
+}
+
+static bool is_depthwise(const struct nn_window *w)
+{
+    return w->groups > 1 && w->groups == w->in_channels && w->groups == w->out_channels;
+}
+
+static bool by_group_in_any_pass(const struct nn_window *w)
+{
+    return nn_group_is_better(w, NN_PASS_FORWARD) || nn_group_is_better(w, NN_PASS_BACKWARD_DATA) ||
+           nn_group_is_better(w, NN_PASS_BACKWARD_WEIGHTS);
+}
+
+/* Whether a convolution would rather have blocks. Few channels would mostly be padding. */
+static bool prefers_blocks(const struct nn_window *w)
+{
+    bool depthwise = is_depthwise(w) && w->dilation[0] == 1 && w->dilation[1] == 1;
+    return !w->transposed && (w->groups == 1 || depthwise) && !by_group_in_any_pass(w) &&
+           w->out_channels * 4 >= NN_BLOCK_CHANNELS * 3;
+}
+
+static double work_of(const struct nn_window *w)
+{
+    return (double)(w->out_height * w->out_width * w->out_channels) *
+           (double)(w->in_channels / w->groups * w->kernel[0] * w->kernel[1]);
+}
+
+bool nn_plan_wants_blocks(const struct nn_plan *p)
+{
+    double all = 0, blocked = 0;
+    for (int i = 0; i < p->graph->node_count; i++) {
+        const struct nn_node *n = &p->graph->nodes[i];
+        if (n->op != NN_OP_CONV || tensor_in(p, n, 0)->rank != 4)
+            continue;
+        struct nn_window w = nn_window_of_node(p, n);
+        all += work_of(&w);
+        blocked += prefers_blocks(&w) ? work_of(&w) : 0;
+    }
+    return p->options.mode == NN_TRAIN && !p->options.channels_last && all > 0 && blocked >= BLOCKED_WORK_MIN * all;
+}
+
+static bool same_dims(const struct nn_tensor *a, const struct nn_tensor *b)
+{
+    for (int i = 0; i < 4; i++)
+        if (a->dim[i] != b->dim[i])
+            return false;
+    return a->batched == b->batched;
+}
+
+bool nn_is_channel_vector(const struct nn_tensor *t, const struct nn_tensor *image)
+{
+    return t->rank == 4 && image->rank == 4 && t->dim[1] == image->dim[1] && t->dim[2] == 1 &&
+           t->dim[3] == 1 && !same_dims(t, image);
+}
+
+/* Both of the output's shape, or the second a number for each channel. */
+static bool binary_blocks(const struct nn_plan *p, const struct nn_node *n)
+{
+    const struct nn_tensor *a = tensor_in(p, n, 0), *b = tensor_in(p, n, 1);
+    const struct nn_tensor *y = tensor_out(p, n);
+    if (a->rank != 4 || b->rank != 4 || !same_dims(a, y))
+        return false;
+    return same_dims(b, y) || (n->op == NN_OP_MUL && nn_is_channel_vector(b, y));
+}
+
+static bool channels_fill_blocks(const struct nn_plan *p, const struct nn_node *n)
+{
+    for (int i = 0; i < n->input_count; i++)
+        if (tensor_in(p, n, i)->rank != 4 || tensor_in(p, n, i)->dim[1] % NN_BLOCK_CHANNELS != 0)
+            return false;
+    return true;
+}
+
+bool nn_node_blocks(const struct nn_plan *p, const struct nn_node *n)
+{
+    if (!tensor_in(p, n, 0) || tensor_in(p, n, 0)->rank != 4)
+        return false;
+    switch (n->op) {
+    case NN_OP_RELU:
+    case NN_OP_LEAKY_RELU:
+    case NN_OP_CLIP:
+    case NN_OP_SIGMOID:
+    case NN_OP_BATCH_NORM:
+    case NN_OP_MAX_POOL:
+    case NN_OP_GLOBAL_AVERAGE_POOL:
+        return true;
+    case NN_OP_ADD:
+    case NN_OP_MUL:
+        return binary_blocks(p, n);
+    case NN_OP_RESIZE:
+        return channels_fill_blocks(p, n);
+    default:
+        return false;
+    }
+}
+
+bool nn_node_bf16(const struct nn_plan *p, const struct nn_node *n)
+{
+    switch (n->op) {
+    case NN_OP_RELU:
+    case NN_OP_CLIP:
+    case NN_OP_BATCH_NORM:
+    case NN_OP_MAX_POOL:
+    case NN_OP_GLOBAL_AVERAGE_POOL:
+    case NN_OP_ADD:
+    case NN_OP_MUL:
+        return nn_node_blocks(p, n);
+    default:
+        return false;
+    }
+}
+
+/* oneDNN has fast kernels for every pass that the session may need. */
+static bool is_fast(const struct nn_plan *p, const struct nn_window *w, struct nn_format src,
+                    struct nn_format dst)
+{
+    struct nn_conv_spec spec = {.window = *w, .src = src, .dst = dst};
+    static const enum nn_pass passes[] = {NN_PASS_FORWARD, NN_PASS_BACKWARD_WEIGHTS,
+                                          NN_PASS_BACKWARD_DATA};
+    int count = src.layout == NN_LAYOUT_PLAIN ? 2 : 3; /* nobody wants an image's gradient */
+    for (int i = 0; i < count; i++) {
+        spec.pass = passes[i];
+        if (!nn_dnnl_conv_is_fast(p->dnnl, &spec))
+            return false;
+    }
+    return true;
+}
+
+void nn_conv_formats(const struct nn_plan *p, const struct nn_node *n, bool from_input,
+                     struct nn_format *ret_src, struct nn_format *ret_dst)
+{
+    const struct nn_format fallback = {NN_LAYOUT_CHANNELS_LAST, NN_TYPE_F32};
+    *ret_src = *ret_dst = fallback;
+    if (!p->blocked || n->op != NN_OP_CONV)
+        return;
+    struct nn_window w = nn_window_of_node(p, n);
+    if (w.groups > 1 && !prefers_blocks(&w))
+        return;
+    bool few = from_input && w.groups == 1 && w.in_channels < NN_BLOCK_CHANNELS;
+    enum nn_type types[] = {NN_TYPE_BF16, NN_TYPE_F32};
+    for (int i = p->options.precision == NN_PRECISION_BF16 ? 0 : 1; i < 2; i++) {
+        struct nn_format src = {few ? NN_LAYOUT_PLAIN : NN_LAYOUT_BLOCKED, types[i]};
+        struct nn_format dst = {NN_LAYOUT_BLOCKED, types[i]};
+        if (!is_fast(p, &w, src, dst))
+            continue;
+        *ret_src = src;
+        *ret_dst = dst;
+        return;
+    }
+}
