@@ -33,7 +33,7 @@
 #define LEARNER_STEPS_MAX 100000
 
 enum learner_preset {
-    LEARNER_AMS = 1, /* the authors' settings, as printed */
+    LEARNER_AMS = 1, /* the defaults of the authors' code */
     LEARNER_ATTUNE,  /* ours */
     LEARNER_FULL,    /* AMS with every coordinate */
     LEARNER_ONE_TIME /* one phase on the first frames, then fixed */

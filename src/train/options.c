@@ -24,9 +24,9 @@ enum learner_preset learner_preset_parse(const char *name)
     return (enum learner_preset)names_find(preset_names, PRESET_COUNT, name, 0);
 }
 
-/* Fraction, steps and batch are the paper's; the authors' published code has 10 %, 200 and 10.
- * Batch-norm stays frozen, where the code moves statistics that it never sends. */
-static void preset_ams(struct learner_options *o)
+/* What the presets share: the paper's steps, batch and fraction (sections 3.1 and 4.1).
+ * Batch-norm stays frozen, where the authors' code moves statistics that it never sends. */
+static void preset_base(struct learner_options *o)
 {
     *o = (struct learner_options){.fraction = 0.05,
                                   .strategy = SELECT_GRADIENT,
@@ -47,9 +47,13 @@ static void preset_ams(struct learner_options *o)
 
 void learner_preset(enum learner_preset p, struct learner_options *ret)
 {
-    preset_ams(ret);
+    preset_base(ret);
     switch (p) {
-    case LEARNER_AMS:
+    case LEARNER_AMS: /* the authors' code's defaults */
+        ret->fraction = 0.1;
+        ret->steps = 200;
+        ret->batch = 10;
+        ret->horizon_us = 250 * 1000000ull;
         break;
     case LEARNER_ATTUNE:
         ret->gated = true;
