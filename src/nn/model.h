@@ -233,8 +233,9 @@ int nn_model_batch_blocker(const struct nn_model *m);
 /* Multiply-accumulate operations times two for one image at the model's input size. */
 double nn_model_flops(const struct nn_model *m);
 
-/* Appends an ONNX file (same graph, opset 13, IR 7) with `params` (nn_model_param_count floats, or
- * NULL for the model's own values) to *out; any runtime can run it, nn_model_read reads it back. */
+/* Appends an ONNX file (same graph, opset 13, IR 7, the batch open where the graph allows it) with
+ * `params` (nn_model_param_count floats, or NULL for the model's own values) to *out; any runtime
+ * can run it, nn_model_read reads it back. */
 enum status nn_model_write(const struct nn_model *m, const float *params, struct buf *out,
                            struct error *err);
 

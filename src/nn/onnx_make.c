@@ -261,8 +261,10 @@ static Onnx__ValueInfoProto *value(struct nn_maker *mk, const char *name,
     onnx__tensor_shape_proto__init(dims);
     for (size_t i = 0; i < rank; i++) {
         onnx__dimension_proto__init(&items[i]);
-        items[i].has_dim_value = true;
-        items[i].dim_value = shape->dim[i];
+        items[i].has_dim_value = i > 0 || !shape->batched;
+        items[i].dim_value = items[i].has_dim_value ? shape->dim[i] : 0;
+        if (!items[i].has_dim_value)
+            items[i].dim_param = nn_make_text(mk, "batch");
         list[i] = &items[i];
     }
     dims->n_dim = rank;

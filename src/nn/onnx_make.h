@@ -49,6 +49,7 @@ void nn_make_i64_input(struct nn_maker *mk, Onnx__NodeProto *n, const char *tens
 void nn_make_f32_input(struct nn_maker *mk, Onnx__NodeProto *n, const char *tensor, const float *v,
                        size_t count);
 
+/* With shape->batched dim 0 is left open. */
 void nn_make_graph_input(struct nn_maker *mk, const char *name, const struct nn_shape *shape);
 void nn_make_graph_output(struct nn_maker *mk, const char *name, const struct nn_shape *shape);
 void nn_make_value_info(struct nn_maker *mk, const char *name, const struct nn_shape *shape);

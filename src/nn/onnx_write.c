@@ -1,7 +1,8 @@
 /* nn_model_write: the resolved graph as an ONNX file of operator set 13. Every attribute is
  * written out; constants become Constant nodes and parameters initialisers, because that is how
  * the reader tells what trains. Where a Reshape keeps the batch its target begins with 0 ("as the
- * input"), so that the file also runs with other batches. */
+ * input"), and a model that no node ties to one image has its batch open, so that the file also
+ * runs with other batches. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 struct writer {
     struct nn_maker mk;
     const struct nn_graph *g;
+    bool any_batch;
     char prefix[48]; /* begins no tensor's name: for tensors that only the file needs */
 };
 
@@ -117,24 +119,28 @@ static void write_split(struct writer *w, const struct nn_node *n, Onnx__NodePro
     i64_input(w, n, p, "split", sizes, (size_t)n->output_count);
 }
 
-/* Scales where they give the sizes again, as files that run with any batch have it. */
-static void write_resize(struct writer *w, const struct nn_node *n, Onnx__NodeProto *p)
+/* The scales give the sizes again: the batch, which is among the sizes, need not be said. */
+static bool has_exact_scales(const struct writer *w, const struct nn_node *n)
 {
     const struct nn_tensor *x = in(w, n, 0), *y = out(w, n, 0);
     const float *s = n->a.resize.scale;
-    float scales[4] = {1, 1, s[0], s[1]};
-    bool exact = floorf((float)x->dim[2] * s[0]) == (float)y->dim[2] &&
-                 floorf((float)x->dim[3] * s[1]) == (float)y->dim[3];
+    return floorf((float)x->dim[2] * s[0]) == (float)y->dim[2] &&
+           floorf((float)x->dim[3] * s[1]) == (float)y->dim[3];
+}
+
+static void write_resize(struct writer *w, const struct nn_node *n, Onnx__NodeProto *p)
+{
+    float scales[4] = {1, 1, n->a.resize.scale[0], n->a.resize.scale[1]};
     nn_make_string(&w->mk, p, "mode", nn_resize_mode_names[n->a.resize.mode]);
     nn_make_string(&w->mk, p, "coordinate_transformation_mode",
                    nn_resize_coordinate_names[n->a.resize.coordinates]);
     nn_make_string(&w->mk, p, "nearest_mode", nn_resize_nearest_names[n->a.resize.nearest]);
     nn_make_input(&w->mk, p, "");
-    if (exact) {
+    if (has_exact_scales(w, n)) {
         f32_input(w, n, p, "scales", scales, 4);
     } else {
         nn_make_input(&w->mk, p, "");
-        i64_input(w, n, p, "sizes", y->dim, 4);
+        i64_input(w, n, p, "sizes", out(w, n, 0)->dim, 4);
     }
 }
 
@@ -222,11 +228,28 @@ static bool is_output(const struct nn_graph *g, int tensor)
     return false;
 }
 
+static bool takes_any_batch(const struct writer *w, const struct nn_model *m)
+{
+    bool any = nn_model_batch_blocker(m) < 0;
+    for (int i = 0; i < w->g->node_count; i++)
+        if (w->g->nodes[i].op == NN_OP_RESIZE)
+            any = any && has_exact_scales(w, &w->g->nodes[i]);
+    return any;
+}
+
+/* As the file says it: batched only where the batch is open. */
+static struct nn_shape shape_in_file(const struct writer *w, const struct nn_tensor *t)
+{
+    struct nn_shape shape = nn_shape_of(t);
+    shape.batched = shape.batched && w->any_batch;
+    return shape;
+}
+
 static void write_tensors(struct writer *w, const float *params)
 {
     for (int i = 0; i < w->g->tensor_count; i++) {
         const struct nn_tensor *t = &w->g->tensors[i];
-        struct nn_shape shape = nn_shape_of(t);
+        struct nn_shape shape = shape_in_file(w, t);
         if (t->kind == NN_TENSOR_PARAM)
             nn_make_initializer(&w->mk, t->name, NN_F32, &shape,
                                 params + w->g->params[t->param].offset);
@@ -241,12 +264,12 @@ static void write_ends(struct writer *w)
 {
     for (int i = 0; i < w->g->input_count; i++) {
         const struct nn_tensor *t = &w->g->tensors[w->g->inputs[i]];
-        struct nn_shape shape = nn_shape_of(t);
+        struct nn_shape shape = shape_in_file(w, t);
         nn_make_graph_input(&w->mk, t->name, &shape);
     }
     for (int i = 0; i < w->g->output_count; i++) {
         const struct nn_tensor *t = &w->g->tensors[w->g->outputs[i]];
-        struct nn_shape shape = nn_shape_of(t);
+        struct nn_shape shape = shape_in_file(w, t);
         nn_make_graph_output(&w->mk, t->name, &shape);
     }
 }
@@ -274,6 +297,7 @@ enum status nn_model_write(const struct nn_model *m, const float *params, struct
     enum status st = choose_prefix(&w, err);
     if (st)
         return st;
+    w.any_batch = takes_any_batch(&w, m);
     nn_maker_init(&w.mk);
     write_tensors(&w, params ? params : m->values);
     for (int i = 0; i < m->graph.node_count; i++)

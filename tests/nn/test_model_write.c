@@ -5,6 +5,7 @@
 #include "model_check.h"
 #include "nn/build.h"
 #include "nn/inspect.h"
+#include "nn/onnx.h"
 
 static void same_node(const struct nn_graph *g, const struct nn_node *a, const struct nn_node *b)
 {
@@ -81,6 +82,31 @@ static void reading_what_was_written(void **state)
         nn_model_close(&m);
         nn_model_close(&again);
     }
+}
+
+/* The written input's first dim: "batch" where no node ties the model to one image. */
+static void expect_batch(const char *name, const char *param, int64_t value)
+{
+    struct nn_model *m = open_case(name);
+    struct buf b;
+    struct error err = {0};
+    Onnx__ModelProto *p = NULL;
+    buf_init(&b);
+    assert_int_equal(nn_model_write(m, NULL, &b, &err), ST_OK);
+    assert_int_equal(nn_onnx_unpack(b.data, b.size_bytes, &p, &err), ST_OK);
+    const Onnx__DimensionProto *dim = p->graph->input[0]->type->tensor_type->shape->dim[0];
+    assert_string_equal(nn_onnx_text(dim->dim_param), param);
+    assert_int_equal(dim->dim_value, value);
+    nn_onnx_free(p);
+    buf_clear(&b);
+    nn_model_close(&m);
+}
+
+static void an_open_batch_is_written(void **state)
+{
+    (void)state;
+    expect_batch("pool", "batch", 0);
+    expect_batch("move", "", 1); /* a Transpose takes it away from the front */
 }
 
 static void other_parameters_are_written(void **state)
@@ -231,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_what_was_written),
+        cmocka_unit_test(an_open_batch_is_written),
         cmocka_unit_test(other_parameters_are_written),
         cmocka_unit_test(a_built_network),
         cmocka_unit_test(initial_weights),
