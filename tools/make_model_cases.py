@@ -305,6 +305,49 @@ def typed():
     return c
 
 
+def function():
+    c = Case("function", 14, x=[1, 4, 5, 6])
+    for op in ["Abs", "Elu", "Erf", "Exp", "HardSigmoid", "HardSwish", "Neg", "Sigmoid", "Softplus",
+               "Tanh"]:
+        c.node(op, ["x"], op.lower())
+    c.node("HardSigmoid", ["x"], "hard_sigmoid6", alpha=1 / 6, beta=0.5)
+    c.node("Elu", ["x"], "elu_half", alpha=0.5)
+    c.node("Sqrt", ["exp"], "sqrt")
+    for name, e in [("half", np.float32(0.5)), ("one", np.float32(1)), ("square", np.float32(2)),
+                    ("cube", np.int64(3)), ("root3", np.float32(1 / 3))]:
+        c.node("Pow", ["exp", c.init(f"e_{name}", e)], f"pow_{name}")
+    c.node("ReduceMean", ["x"], "mean_space", axes=[2, 3])
+    c.node("ReduceMean", ["x"], "mean_space_dropped", axes=[-2, -1], keepdims=0)
+    c.node("ReduceMean", ["x"], "mean_channel", axes=[1])
+    c.node("ReduceMean", ["x"], "mean_all", keepdims=0)
+    c.node("ReduceSum", ["x", c.ints("rows", 2)], "sum_rows")
+    c.node("ReduceSum", ["x", c.ints("ends", 1, 3)], "sum_ends_dropped", keepdims=0)
+    c.node("ReduceSum", ["x"], "sum_nothing", noop_with_empty_axes=1)
+    c.node("DepthToSpace", ["x"], "to_space", blocksize=2)
+    c.node("DepthToSpace", ["x"], "to_space_crd", blocksize=2, mode="CRD")
+    c.node("SpaceToDepth", ["to_space"], "to_depth", blocksize=2)
+    c.node("Dropout", ["x", c.init("ratio", np.float32(0.5))], "dropped")
+    numbers = c.init("numbers", np.array([0.25, 2, 3.5], np.float32))
+    for op in ["Abs", "Neg", "Sqrt"]:
+        c.fold(op, [numbers], f"{op.lower()}_folded")
+    c.fold("Pow", [numbers, "e_square"], "pow_folded")
+    return c
+
+
+def reduce18():
+    """What opsets 18 and 20 brought: axes as an input, Gelu. The channel shuffle of FastestDet."""
+    c = Case("reduce18", 20, x=[1, 6, 4, 5])
+    c.node("ReduceMean", ["x", c.ints("space", 2, 3)], "mean_space")
+    c.node("ReduceMean", ["x", c.ints("channel", 1)], "mean_channel", keepdims=0)
+    c.node("Gelu", ["x"], "gelu")
+    c.node("Reshape", ["x", c.ints("three", 3, 2, 20)], "threes", check=False)
+    c.node("Transpose", ["threes"], "turned", check=False, perm=[1, 0, 2])
+    c.node("Reshape", ["turned", c.ints("five", 2, -1, 3, 4, 5)], "parts", check=False)
+    c.node("Gather", ["parts", c.init("i0", np.int64(0))], "even", axis=0)
+    c.node("Gather", ["parts", c.init("i1", np.int64(1))], "odd", axis=0)
+    return c
+
+
 def write(case, folder, lines):
     path = os.path.join(folder, f"{case.name}.onnx")
     real = Case(case.name, case.opset, **case.inputs)
@@ -332,7 +375,7 @@ def main():
     folder, lines = sys.argv[1], []
     os.makedirs(folder, exist_ok=True)
     cases = [conv(), conv_transpose(), pool(), math(), move(), old(), resize10(), resize(11),
-             resize(13), fold(), typed()]
+             resize(13), fold(), typed(), function(), reduce18()]
     for case in cases:
         write(case, folder, lines)
     with open(os.path.join(folder, "expected.txt"), "w") as f:

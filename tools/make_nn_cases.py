@@ -23,7 +23,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-import check_grads
+import onnx_torch
 
 RNG = np.random.default_rng(7)
 CASES = []
@@ -118,22 +118,10 @@ def batch_norm_batch(a, x, scale, shift, mean, variance):
     return batch_norm(a, x, scale, shift, m, v)
 
 
-def gemm(a, x, y, c=None):
-    x = x.T if a.get("transA", 0) else x
-    y = y.T if a.get("transB", 0) else y
-    z = a.get("alpha", 1.0) * (x @ y)
-    return z if c is None else z + a.get("beta", 1.0) * c
-
-
-def split(a, x, sizes):
-    return torch.split(x, [int(v) for v in sizes], a.get("axis", 0))
-
-
 def table(bn):
-    t = check_grads.operators(bn)
-    t.update(MaxPool=max_pool, AveragePool=average_pool, Resize=resize, Gemm=gemm, Split=split,
-             BatchNormalization=batch_norm if bn == "frozen" else batch_norm_batch,
-             Flatten=lambda a, x: x.reshape(x.shape[0], -1))
+    t = onnx_torch.operators(bn)
+    t.update(MaxPool=max_pool, AveragePool=average_pool, Resize=resize,
+             BatchNormalization=batch_norm if bn == "frozen" else batch_norm_batch)
     return t
 
 
@@ -152,16 +140,6 @@ def ints(*values):
     return np.array(values, np.int64)
 
 
-def run(graph, inputs, params, bn):
-    env = {**params, **inputs}
-    for n in graph.node:
-        a = {x.name: helper.get_attribute_value(x) for x in n.attribute}
-        y = table(bn)[n.op_type](a, *[env[i] if i else None for i in n.input])
-        for name, value in zip(n.output, y if isinstance(y, (tuple, list)) else [y]):
-            env[name] = value
-    return [env[o.name] for o in graph.output]
-
-
 def front_nodes(name, values, shape):
     """Nodes that make image n of `name` the n-th of `values`, and the parameter they need."""
     weights = f"front_{name}"
@@ -177,7 +155,7 @@ def front_nodes(name, values, shape):
 
 
 def case(name, dims, nodes, params, outputs=("y",), batch=1, bn="frozen", front=True, spread=False,
-         also=None):
+         also=None, opset=13):
     """nodes read "x" [batch, dims[1:]] and what `also` names (name: dims), and give `outputs`.
     Parameters whose name starts with "const" are constants to the engine."""
     params = dict(params)
@@ -208,15 +186,17 @@ def case(name, dims, nodes, params, outputs=("y",), batch=1, bn="frozen", front=
         [helper.make_tensor_value_info(k, TensorProto.FLOAT, input_dims) for k in data],
         [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs],
         [numpy_helper.from_array(v, k) for k, v in params.items()])
-    out = run(graph, source, values, bn)
+    out = onnx_torch.run_graph(graph, source, values, torch.float64, table(bn))
     cotangents = [torch.from_numpy(floats(*o.shape)) for o in out]
     sum((o * c).sum() for o, c in zip(out, cotangents)).backward()
     for info, o in zip(graph.output, out):
         first = o.shape[0] * dims[0] // batch
         info.CopyFrom(helper.make_tensor_value_info(info.name, TensorProto.FLOAT,
                                                     [first] + list(o.shape[1:])))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
-    onnx.checker.check_model(model)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)],
+                              ir_version=7)
+    if opset < 18:  # Debian's python3-onnx knows no later ones
+        onnx.checker.check_model(model)
     tensors = [(1, k, v) for k, v in data.items()]
     tensors += [(2, n, o.detach().numpy()) for n, o in zip(outputs, out)]
     tensors += [(3, n, c.numpy()) for n, c in zip(outputs, cotangents)]
@@ -463,13 +443,70 @@ def graph_cases():
          batch=2)
 
 
+def function_cases():
+    image = [1, 5, 4, 3]
+    for op, a, opset in [("HardSigmoid", {"alpha": 0.5, "beta": 0.4}, 13), ("HardSwish", {}, 14),
+                         ("Tanh", {}, 13), ("Elu", {"alpha": 0.7}, 13), ("Softplus", {}, 13),
+                         ("Erf", {}, 13), ("Gelu", {}, 20), ("Exp", {}, 13), ("Abs", {}, 13),
+                         ("Neg", {}, 13)]:
+        n = [node(op, ["x"], **a)]
+        case(op.lower(), image, n, {}, batch=2, spread=True, opset=opset)
+        case(op.lower() + "_vector", [1, 19], n, {}, batch=3, spread=True, opset=opset)
+    case("elu_negative", image, [node("Elu", ["x"], alpha=-0.7)], {}, batch=2, spread=True)
+    case("sqrt", image, [node("Exp", ["x"], ["e"]), node("Sqrt", ["e"])], {}, batch=2)
+    case("hard_sigmoid_shared", image,
+         [node("HardSigmoid", ["x"], ["s"], alpha=1 / 6, beta=0.5), node("Mul", ["x", "s"])], {},
+         batch=2, spread=True)
+    for exponent in (0.5, 1.0, 1.7, 2.0, 3.0, -1.0):
+        case(f"pow_{exponent}", image,
+             [node("Exp", ["x"], ["e"]), node("Pow", ["e", "const"])],
+             {"const": np.float32(exponent)}, batch=2)
+    case("pow_integer", image, [node("Pow", ["x", "const"])], {"const": np.int64(3)}, batch=2)
+
+
+def reduce_cases():
+    image = [1, 6, 4, 5]
+    for op in ("ReduceMean", "ReduceSum"):
+        for tag, axes, keep in [("space", [2, 3], 1), ("space_dropped", [2, 3], 0),
+                                ("row", [-1], 1), ("channel", [1], 1), ("channel_row", [1, 3], 0),
+                                ("image", [1, 2, 3], 1)]:
+            more = {"axes": axes} if op == "ReduceMean" else {}
+            n = node(op, ["x"] + ([] if more else ["axes"]), ["r"], keepdims=keep, **more)
+            case(f"{op.lower()}_{tag}", image, [n, node("Mul", ["r", "r"])],
+                 {} if more else {"axes": ints(*axes)}, batch=2)
+    case("reducemean_input", image,
+         [node("ReduceMean", ["x", "axes"], ["r"]), node("Sub", ["x", "r"])], {"axes": ints(2)},
+         batch=2, opset=18)
+    case("reducemean_all", image, [node("ReduceMean", ["x"])], {})
+    case("reducemean_after_conv", image,
+         [node("Conv", ["x", "w"], ["c"], kernel_shape=[1, 1]),
+          node("ReduceMean", ["c"], ["r"], axes=[1]), node("Mul", ["c", "r"])],
+         {"w": floats(7, 6, 1, 1)}, batch=2)
+
+
+def block_cases():
+    for op, mode in [("DepthToSpace", "DCR"), ("DepthToSpace", "CRD"), ("SpaceToDepth", "")]:
+        more = {"mode": mode} if mode else {}
+        case(f"{op.lower()}{mode.lower()}", [1, 8, 4, 6],
+             [node(op, ["x"], ["b"], blocksize=2, **more), node("Conv", ["b", "w"],
+                                                                kernel_shape=[1, 1])],
+             {"w": floats(3, 32 if op == "SpaceToDepth" else 2, 1, 1)}, batch=2)
+    for pick in (0, 1):
+        case(f"shuffle_part_{pick}", [1, 6, 4, 5],
+             [node("Reshape", ["x", "three"], ["r"]),
+              node("Transpose", ["r"], ["t"], perm=[1, 0, 2]),
+              node("Reshape", ["t", "five"], ["z"]), node("Gather", ["z", "i"], axis=0)],
+             {"three": ints(-1, 2, 20), "five": ints(2, -1, 3, 4, 5), "i": np.int64(pick)},
+             batch=2)
+
+
 def text(name):
     return struct.pack("<H", len(name)) + name.encode()
 
 
 def main():
     for make in (windows_cases, resize_cases, elementwise_cases, norm_cases, copy_cases,
-                 product_cases, graph_cases):
+                 product_cases, graph_cases, function_cases, reduce_cases, block_cases):
         make()
     out = [b"NNCASES1", struct.pack("<I", len(CASES))]
     for name, batch, bn, model, tensors in CASES:

@@ -21,14 +21,33 @@ static enum status emit_backward_over(struct nn_plan *p, struct nn_ir *ir,
     return st ? st : nn_grad_done(p, ir->in[0], gx, err);
 }
 
-/* --- activations --- */
+/* --- functions of one number --- */
 
 struct unary_args {
     enum nn_op op;
+    enum kernel_function function; /* 0: an operator with a kernel of its own */
     size_t count;
-    float lo, hi, alpha; /* of Relu and Clip: their bounds */
-    bool bf16, add;      /* bfloat16: Relu and Clip only */
+    float lo, hi; /* of Relu and Clip */
+    float alpha, beta;
+    bool bf16, add; /* bfloat16: Relu and Clip only */
 };
+
+static enum kernel_function function_of(enum nn_op op)
+{
+    static const enum kernel_function table[NN_OP_COUNT] = {
+        [NN_OP_HARD_SIGMOID] = KERNEL_HARD_SIGMOID,
+        [NN_OP_TANH] = KERNEL_TANH,
+        [NN_OP_ELU] = KERNEL_ELU,
+        [NN_OP_SOFTPLUS] = KERNEL_SOFTPLUS,
+        [NN_OP_ERF] = KERNEL_ERF,
+        [NN_OP_EXP] = KERNEL_EXP,
+        [NN_OP_SQRT] = KERNEL_SQRT,
+        [NN_OP_ABS] = KERNEL_ABS,
+        [NN_OP_NEG] = KERNEL_NEG,
+        [NN_OP_POW] = KERNEL_POW,
+    };
+    return table[op];
+}
 
 static enum status run_unary(struct nn_step *s)
 {
@@ -49,8 +68,11 @@ static enum status run_unary(struct nn_step *s)
     case NN_OP_CLIP:
         kernel_clip(x, y, a->count, a->lo, a->hi);
         break;
-    default:
+    case NN_OP_SIGMOID:
         kernel_sigmoid(x, y, a->count);
+        break;
+    default:
+        kernel_function(a->function, x, y, a->count, a->alpha, a->beta);
         break;
     }
     return ST_OK;
@@ -76,8 +98,11 @@ static enum status run_unary_backward(struct nn_step *s)
     case NN_OP_CLIP:
         kernel_clip_backward(kept, gy, gx, a->count, a->lo, a->hi, a->add);
         break;
-    default:
+    case NN_OP_SIGMOID:
         kernel_sigmoid_backward(kept, gy, gx, a->count, a->add);
+        break;
+    default:
+        kernel_function_backward(a->function, kept, gy, gx, a->count, a->alpha, a->beta, a->add);
         break;
     }
     return ST_OK;
@@ -87,13 +112,19 @@ static struct unary_args unary_args_of(const struct nn_plan *p, const struct nn_
 {
     const struct nn_node *n = ir->node;
     const struct nn_value *y = nn_out(p, ir, 0);
-    struct unary_args a = {
-        .op = n->op, .count = (size_t)y->count, .hi = INFINITY, .bf16 = y->type == NN_TYPE_BF16};
+    struct unary_args a = {.op = n->op,
+                           .function = function_of(n->op),
+                           .count = (size_t)y->count,
+                           .hi = INFINITY,
+                           .bf16 = y->type == NN_TYPE_BF16};
     if (n->op == NN_OP_CLIP) {
         a.lo = n->a.clip.min;
         a.hi = n->a.clip.max;
     } else if (n->op == NN_OP_LEAKY_RELU) {
         a.alpha = n->a.leaky_relu.alpha;
+    } else if (a.function) {
+        a.alpha = n->a.function.alpha;
+        a.beta = n->a.function.beta;
     }
     return a;
 }
@@ -101,6 +132,9 @@ static struct unary_args unary_args_of(const struct nn_plan *p, const struct nn_
 /* The output tells as much as the input, unless a negative slope folds it over. */
 static bool keeps_output(const struct nn_node *n)
 {
+    enum kernel_function f = function_of(n->op);
+    if (f)
+        return kernel_function_keeps_output(f);
     return n->op != NN_OP_LEAKY_RELU || n->a.leaky_relu.alpha > 0;
 }
 

@@ -329,58 +329,12 @@ void nn_lower_mod(struct nn_lower *l)
     lower_pair(l, PAIR_MOD);
 }
 
-/* Element by element on a float constant. */
-static void lower_float(struct nn_lower *l, float (*f)(float))
-{
-    const struct nn_tensor *t = constant(l, 0);
-    if (t && t->dtype != NN_F32)
-        nn_fail(l, ST_UNSUPPORTED, "its input is not float");
-    float *data = t ? nn_out_constant(l, NN_F32, nn_shape_of(t)) : NULL;
-    for (int64_t i = 0; data && i < nn_tensor_count(t); i++)
-        data[i] = f(((const float *)t->data)[i]);
-}
-
-void nn_lower_floor(struct nn_lower *l)
-{
-    lower_float(l, floorf);
-}
-
-void nn_lower_ceil(struct nn_lower *l)
-{
-    lower_float(l, ceilf);
-}
-
-void nn_lower_sqrt(struct nn_lower *l)
-{
-    lower_float(l, sqrtf);
-}
-
-static float negate(float v)
-{
-    return -v;
-}
-
-static void lower_integer(struct nn_lower *l, bool invert)
+void nn_lower_not(struct nn_lower *l)
 {
     const struct nn_tensor *t = constant(l, 0);
     if (t && t->dtype != NN_I64)
         nn_fail(l, ST_UNSUPPORTED, "its input is not integer");
     int64_t *data = t ? nn_out_constant(l, NN_I64, nn_shape_of(t)) : NULL;
-    for (int64_t i = 0; data && i < nn_tensor_count(t); i++) {
-        int64_t v = ((const int64_t *)t->data)[i];
-        data[i] = invert ? !v : v == INT64_MIN ? INT64_MAX : -v;
-    }
-}
-
-void nn_lower_neg(struct nn_lower *l)
-{
-    if (nn_in(l, 0) && nn_in(l, 0)->dtype == NN_F32)
-        lower_float(l, negate);
-    else
-        lower_integer(l, false);
-}
-
-void nn_lower_not(struct nn_lower *l)
-{
-    lower_integer(l, true);
+    for (int64_t i = 0; data && i < nn_tensor_count(t); i++)
+        data[i] = !((const int64_t *)t->data)[i];
 }

@@ -100,6 +100,13 @@ bool nn_node_blocks(const struct nn_plan *p, const struct nn_node *n)
     case NN_OP_LEAKY_RELU:
     case NN_OP_CLIP:
     case NN_OP_SIGMOID:
+    case NN_OP_HARD_SIGMOID: /* not Exp, Sqrt and Pow, of which padding could become infinite */
+    case NN_OP_TANH:
+    case NN_OP_ELU:
+    case NN_OP_SOFTPLUS:
+    case NN_OP_ERF:
+    case NN_OP_ABS:
+    case NN_OP_NEG:
     case NN_OP_BATCH_NORM:
     case NN_OP_MAX_POOL:
     case NN_OP_GLOBAL_AVERAGE_POOL:

@@ -88,6 +88,31 @@ void kernel_prelu(const float *x, const float *slope, float *y, int64_t outer, i
 void kernel_prelu_backward(const float *x, const float *slope, const float *gy, float *gx,
                            float *gslope, int64_t outer, int64_t channels, int64_t inner, bool add);
 
+/* ---- kernels_function.c: functions of one number over n dense elements --------------------- */
+
+enum kernel_function {
+    KERNEL_HARD_SIGMOID = 1, /* clamp(a x + b, 0, 1) */
+    KERNEL_TANH,
+    KERNEL_ELU, /* x > 0 ? x : a (exp(x) - 1) */
+    KERNEL_SOFTPLUS,
+    KERNEL_ERF,
+    KERNEL_EXP,
+    KERNEL_SQRT,
+    KERNEL_ABS,
+    KERNEL_NEG,
+    KERNEL_POW /* x^a */
+};
+
+/* y may be x. */
+void kernel_function(enum kernel_function f, const float *x, float *y, size_t n, float a, float b);
+
+/* Whether the gradient is taken from y; else from x. */
+bool kernel_function_keeps_output(enum kernel_function f);
+
+/* kept: x or y, as kernel_function_keeps_output says. gx may be gy. */
+void kernel_function_backward(enum kernel_function f, const float *kept, const float *gy, float *gx,
+                              size_t n, float a, float b, bool add);
+
 /* ---- kernels_norm.c: batch norm over channels-last [rows, C]; softmax --------------------- */
 
 /* a = scale / sqrt(variance + epsilon), b = shift - mean * a: y = a x + b. */

@@ -6,18 +6,6 @@
 #include "nn/kernels_internal.h"
 #include "nn/kernels_math.h"
 
-/* Runs `leaf` over [0, n) in blocks; `i` and `m` name a block's start and length there. */
-#define FOR_BLOCKS(n, leaf)                                                                        \
-    do {                                                                                           \
-        int64_t count_ = (int64_t)(n);                                                             \
-        _Pragma("omp parallel for schedule(static) if (count_ > KERNEL_PARALLEL_MIN)") for (       \
-            int64_t i = 0; i < count_; i += KERNEL_BLOCK)                                          \
-        {                                                                                          \
-            int64_t m = kernel_min(KERNEL_BLOCK, count_ - i);                                      \
-            leaf;                                                                                  \
-        }                                                                                          \
-    } while (0)
-
 KERNEL_CLONES static void clip_block(const float *x, float *y, int64_t n, float lo, float hi)
 {
     KERNEL_IVDEP
@@ -41,22 +29,22 @@ KERNEL_CLONES static void sigmoid_block(const float *x, float *y, int64_t n)
 
 void kernel_relu(const float *x, float *y, size_t n)
 {
-    FOR_BLOCKS(n, clip_block(x + i, y + i, m, 0.0f, INFINITY));
+    KERNEL_FOR_BLOCKS(n, clip_block(x + i, y + i, m, 0.0f, INFINITY));
 }
 
 void kernel_leaky_relu(const float *x, float *y, size_t n, float alpha)
 {
-    FOR_BLOCKS(n, leaky_block(x + i, y + i, m, alpha));
+    KERNEL_FOR_BLOCKS(n, leaky_block(x + i, y + i, m, alpha));
 }
 
 void kernel_clip(const float *x, float *y, size_t n, float lo, float hi)
 {
-    FOR_BLOCKS(n, clip_block(x + i, y + i, m, lo, hi));
+    KERNEL_FOR_BLOCKS(n, clip_block(x + i, y + i, m, lo, hi));
 }
 
 void kernel_sigmoid(const float *x, float *y, size_t n)
 {
-    FOR_BLOCKS(n, sigmoid_block(x + i, y + i, m));
+    KERNEL_FOR_BLOCKS(n, sigmoid_block(x + i, y + i, m));
 }
 
 KERNEL_CLONES static void clip_backward_block(const float *v, const float *gy, float *gx, int64_t n,
@@ -103,24 +91,24 @@ KERNEL_CLONES static void sigmoid_backward_block(const float *y, const float *gy
 
 void kernel_relu_backward(const float *x_or_y, const float *gy, float *gx, size_t n, bool add)
 {
-    FOR_BLOCKS(n, clip_backward_block(x_or_y + i, gy + i, gx + i, m, 0.0f, INFINITY, add));
+    KERNEL_FOR_BLOCKS(n, clip_backward_block(x_or_y + i, gy + i, gx + i, m, 0.0f, INFINITY, add));
 }
 
 void kernel_clip_backward(const float *x_or_y, const float *gy, float *gx, size_t n, float lo,
                           float hi, bool add)
 {
-    FOR_BLOCKS(n, clip_backward_block(x_or_y + i, gy + i, gx + i, m, lo, hi, add));
+    KERNEL_FOR_BLOCKS(n, clip_backward_block(x_or_y + i, gy + i, gx + i, m, lo, hi, add));
 }
 
 void kernel_leaky_relu_backward(const float *x, const float *gy, float *gx, size_t n, float alpha,
                                 bool add)
 {
-    FOR_BLOCKS(n, leaky_backward_block(x + i, gy + i, gx + i, m, alpha, add));
+    KERNEL_FOR_BLOCKS(n, leaky_backward_block(x + i, gy + i, gx + i, m, alpha, add));
 }
 
 void kernel_sigmoid_backward(const float *y, const float *gy, float *gx, size_t n, bool add)
 {
-    FOR_BLOCKS(n, sigmoid_backward_block(y + i, gy + i, gx + i, m, add));
+    KERNEL_FOR_BLOCKS(n, sigmoid_backward_block(y + i, gy + i, gx + i, m, add));
 }
 
 /* ---- PReLU ---------------------------------------------------------------------------------- */

@@ -66,6 +66,18 @@ static inline int64_t kernel_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Runs `leaf` over [0, n) in blocks; `i` and `m` name a block's start and length there. */
+#define KERNEL_FOR_BLOCKS(n, leaf)                                                                 \
+    do {                                                                                           \
+        int64_t count_ = (int64_t)(n);                                                             \
+        _Pragma("omp parallel for schedule(static) if (count_ > KERNEL_PARALLEL_MIN)") for (       \
+            int64_t i = 0; i < count_; i += KERNEL_BLOCK)                                          \
+        {                                                                                          \
+            int64_t m = kernel_min(KERNEL_BLOCK, count_ - i);                                      \
+            leaf;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
 static inline int64_t kernel_ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;

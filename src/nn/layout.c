@@ -320,6 +320,9 @@ static bool works_on_dimension_0(const struct nn_plan *p, const struct nn_node *
     case NN_OP_SLICE:
     case NN_OP_PAD:
         return tensor_in(p, n, 0)->dim[0] != tensor_out(p, n)->dim[0];
+    case NN_OP_REDUCE_MEAN:
+    case NN_OP_REDUCE_SUM:
+        return n->a.reduce.axes & 1;
     case NN_OP_TRANSPOSE:
         return n->a.transpose.perm[0] != 0;
     case NN_OP_GEMM:

@@ -12,6 +12,7 @@ static const struct {
     nn_handler *handler;
     int input_min, input_max;
 } operators[] = {
+    {"Abs", nn_lower_abs, 1, 1},
     {"Add", nn_lower_add, 2, 2},
     {"AveragePool", nn_lower_average_pool, 1, 1},
     {"BatchNormalization", nn_lower_batch_norm, 5, 5},
@@ -23,16 +24,23 @@ static const struct {
     {"ConstantOfShape", nn_lower_constant_of_shape, 1, 1},
     {"Conv", nn_lower_conv, 2, 3},
     {"ConvTranspose", nn_lower_conv_transpose, 2, 3},
+    {"DepthToSpace", nn_lower_depth_to_space, 1, 1},
     {"Div", nn_lower_div, 2, 2},
     {"Dropout", nn_lower_dropout, 1, 3},
+    {"Elu", nn_lower_elu, 1, 1},
     {"Equal", nn_lower_equal, 2, 2},
+    {"Erf", nn_lower_erf, 1, 1},
+    {"Exp", nn_lower_exp, 1, 1},
     {"Expand", nn_lower_expand, 2, 2},
     {"Flatten", nn_lower_flatten, 1, 1},
     {"Floor", nn_lower_floor, 1, 1},
     {"Gather", nn_lower_gather, 2, 2},
+    {"Gelu", nn_lower_gelu, 1, 1},
     {"Gemm", nn_lower_gemm, 2, 3},
     {"GlobalAveragePool", nn_lower_global_average_pool, 1, 1},
     {"Greater", nn_lower_greater, 2, 2},
+    {"HardSigmoid", nn_lower_hard_sigmoid, 1, 1},
+    {"HardSwish", nn_lower_hard_swish, 1, 1},
     {"Identity", nn_lower_identity, 1, 1},
     {"LeakyRelu", nn_lower_leaky_relu, 1, 1},
     {"Less", nn_lower_less, 2, 2},
@@ -46,8 +54,11 @@ static const struct {
     {"Not", nn_lower_not, 1, 1},
     {"PRelu", nn_lower_prelu, 2, 2},
     {"Pad", nn_lower_pad, 1, 4},
+    {"Pow", nn_lower_pow, 2, 2},
     {"Range", nn_lower_range, 3, 3},
+    {"ReduceMean", nn_lower_reduce_mean, 1, 2},
     {"ReduceProd", nn_lower_reduce_prod, 1, 2},
+    {"ReduceSum", nn_lower_reduce_sum, 1, 2},
     {"Relu", nn_lower_relu, 1, 1},
     {"Reshape", nn_lower_reshape, 1, 2},
     {"Resize", nn_lower_resize, 1, 4},
@@ -55,10 +66,13 @@ static const struct {
     {"Sigmoid", nn_lower_sigmoid, 1, 1},
     {"Slice", nn_lower_slice, 1, 5},
     {"Softmax", nn_lower_softmax, 1, 1},
+    {"Softplus", nn_lower_softplus, 1, 1},
+    {"SpaceToDepth", nn_lower_space_to_depth, 1, 1},
     {"Split", nn_lower_split, 1, 2},
     {"Sqrt", nn_lower_sqrt, 1, 1},
     {"Squeeze", nn_lower_squeeze, 1, 2},
     {"Sub", nn_lower_sub, 2, 2},
+    {"Tanh", nn_lower_tanh, 1, 1},
     {"Transpose", nn_lower_transpose, 1, 1},
     {"Unsqueeze", nn_lower_unsqueeze, 1, 2},
     {"Upsample", nn_lower_upsample, 1, 2},
@@ -311,6 +325,44 @@ void *nn_out_constant(struct nn_lower *l, enum nn_dtype dtype, struct nn_shape s
     l->out[0] = shape;
     l->out_count = 1;
     return l->constant_data;
+}
+
+int nn_emit(struct nn_lower *l, struct nn_node node, const struct nn_shape *shape,
+            const char *suffix)
+{
+    node.output_count = 1;
+    node.name = l->status ? NULL : nn_draft_unique(l->d, l->node.name, suffix);
+    if (!node.name)
+        nn_fail(l, ST_NOMEM, "no memory for the graph");
+    if (!l->status)
+        l->status = nn_draft_tensor(l->d, node.name, NN_TENSOR_ACTIVATION, NN_F32, shape, NULL,
+                                    &node.output[0], l->err);
+    if (!l->status)
+        l->status = nn_draft_node(l->d, &node, l->err);
+    return l->status ? -1 : node.output[0];
+}
+
+int nn_emit_number(struct nn_lower *l, float value, const char *suffix)
+{
+    struct nn_shape scalar = {0};
+    int tensor = -1;
+    char *name = l->status ? NULL : nn_draft_unique(l->d, l->node.name, suffix);
+    float *data = l->status ? NULL : nn_pool_alloc(l->d->pool, 1, sizeof *data);
+    if (!name || !data)
+        nn_fail(l, ST_NOMEM, "no memory for the graph");
+    if (l->status)
+        return -1;
+    *data = value;
+    l->status =
+        nn_draft_tensor(l->d, name, NN_TENSOR_CONSTANT, NN_F32, &scalar, data, &tensor, l->err);
+    return l->status ? -1 : tensor;
+}
+
+void nn_require_floats(struct nn_lower *l)
+{
+    for (int i = 0; i < l->node.input_count; i++)
+        if (nn_in(l, i) && nn_in(l, i)->dtype != NN_F32)
+            nn_fail(l, ST_UNSUPPORTED, "input '%.100s' is not float", nn_in(l, i)->name);
 }
 
 struct nn_shape nn_broadcast(struct nn_lower *l, const struct nn_shape *a, const struct nn_shape *b)

@@ -73,6 +73,14 @@ void nn_out_alias(struct nn_lower *l, int input);
 /* Zeroed room for the constant output 0. NULL after a failure. */
 void *nn_out_constant(struct nn_lower *l, enum nn_dtype dtype, struct nn_shape shape);
 
+/* Appends a node that the file does not have (op, inputs, attributes from `node`, one output) under
+ * the file node's name with the suffix; returns its output tensor, -1 after a failure. */
+int nn_emit(struct nn_lower *l, struct nn_node node, const struct nn_shape *shape,
+            const char *suffix);
+/* A constant float for such nodes; -1 after a failure. */
+int nn_emit_number(struct nn_lower *l, float value, const char *suffix);
+void nn_require_floats(struct nn_lower *l);
+
 /* numpy's broadcasting; fails when shapes do not fit. The result is batched when both agree. */
 struct nn_shape nn_broadcast(struct nn_lower *l, const struct nn_shape *a,
                              const struct nn_shape *b);
@@ -91,16 +99,26 @@ nn_handler nn_lower_conv, nn_lower_conv_transpose, nn_lower_max_pool, nn_lower_a
 nn_handler nn_lower_batch_norm, nn_lower_relu, nn_lower_leaky_relu, nn_lower_prelu, nn_lower_clip,
     nn_lower_sigmoid, nn_lower_softmax, nn_lower_add, nn_lower_sub, nn_lower_mul, nn_lower_div,
     nn_lower_matmul, nn_lower_gemm;
+/* shape_function.c */
+nn_handler nn_lower_hard_sigmoid, nn_lower_hard_swish, nn_lower_tanh, nn_lower_elu,
+    nn_lower_softplus, nn_lower_erf, nn_lower_gelu, nn_lower_exp, nn_lower_sqrt, nn_lower_abs,
+    nn_lower_neg, nn_lower_pow, nn_lower_floor, nn_lower_ceil;
+/* shape_reduce.c */
+nn_handler nn_lower_reduce_mean, nn_lower_reduce_sum;
 /* shape_move.c */
 nn_handler nn_lower_concat, nn_lower_split, nn_lower_slice, nn_lower_pad, nn_lower_reshape,
     nn_lower_flatten, nn_lower_squeeze, nn_lower_unsqueeze, nn_lower_transpose, nn_lower_gather,
     nn_lower_identity, nn_lower_dropout;
+/* shape_shuffle.c */
+nn_handler nn_lower_depth_to_space, nn_lower_space_to_depth;
+/* Whether the Gather picks one part of a channel shuffle that has the batch inside other dims, in
+ * which case it has become a Slice. */
+bool nn_lower_shuffle_part(struct nn_lower *l, int axis);
 /* shape_resize.c */
 nn_handler nn_lower_resize, nn_lower_upsample;
 /* fold_only.c */
 nn_handler nn_lower_shape, nn_lower_constant, nn_lower_constant_of_shape, nn_lower_cast,
     nn_lower_expand, nn_lower_range, nn_lower_reduce_prod, nn_lower_where, nn_lower_equal,
-    nn_lower_greater, nn_lower_less, nn_lower_floor, nn_lower_ceil, nn_lower_neg, nn_lower_sqrt,
-    nn_lower_min, nn_lower_max, nn_lower_mod, nn_lower_not;
+    nn_lower_greater, nn_lower_less, nn_lower_min, nn_lower_max, nn_lower_mod, nn_lower_not;
 
 #endif

@@ -50,6 +50,16 @@
     X(PRELU, "PRelu")                                                                              \
     X(CLIP, "Clip")                                                                                \
     X(SIGMOID, "Sigmoid")                                                                          \
+    X(HARD_SIGMOID, "HardSigmoid") /* HardSwish becomes x * HardSigmoid(x) */                      \
+    X(TANH, "Tanh")                                                                                \
+    X(ELU, "Elu")                                                                                  \
+    X(SOFTPLUS, "Softplus")                                                                        \
+    X(ERF, "Erf")                                                                                  \
+    X(EXP, "Exp")                                                                                  \
+    X(SQRT, "Sqrt")                                                                                \
+    X(ABS, "Abs")                                                                                  \
+    X(NEG, "Neg")                                                                                  \
+    X(POW, "Pow") /* by a constant number */                                                       \
     X(SOFTMAX, "Softmax")                                                                          \
     X(ADD, "Add")                                                                                  \
     X(SUB, "Sub")                                                                                  \
@@ -66,6 +76,8 @@
     X(MAX_POOL, "MaxPool")                                                                         \
     X(AVERAGE_POOL, "AveragePool")                                                                 \
     X(GLOBAL_AVERAGE_POOL, "GlobalAveragePool")                                                    \
+    X(REDUCE_MEAN, "ReduceMean") /* keeping the dims that it reduces to 1 */                       \
+    X(REDUCE_SUM, "ReduceSum")                                                                     \
     X(RESIZE, "Resize") /* Upsample becomes Resize */                                              \
     X(GATHER, "Gather")
 
@@ -111,6 +123,12 @@ union nn_attributes {
     struct {
         float min, max;
     } clip;
+    struct { /* HardSigmoid: clamp(alpha x + beta, 0, 1); Elu: alpha; Pow: x^alpha */
+        float alpha, beta;
+    } function;
+    struct {
+        unsigned axes; /* bit i: dim i becomes 1 */
+    } reduce;
     struct {
         int axis; /* non-negative; Softmax, Concat, Split, Gather */
     } axis;

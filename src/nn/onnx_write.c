@@ -149,6 +149,25 @@ static void write_transpose(struct writer *w, const struct nn_node *n, Onnx__Nod
     nn_make_ints(&w->mk, p, "perm", n->a.transpose.perm, (size_t)in(w, n, 0)->rank);
 }
 
+/* At operator set 13 the axes are an input of ReduceSum, an attribute of ReduceMean. */
+static void write_reduce(struct writer *w, const struct nn_node *n, Onnx__NodeProto *p)
+{
+    int axes[NN_RANK_MAX];
+    int64_t wide[NN_RANK_MAX];
+    size_t count = 0;
+    for (int i = 0; i < in(w, n, 0)->rank; i++) {
+        if (!(n->a.reduce.axes >> i & 1))
+            continue;
+        axes[count] = i;
+        wide[count++] = i;
+    }
+    nn_make_int(&w->mk, p, "keepdims", 1);
+    if (n->op == NN_OP_REDUCE_SUM)
+        i64_input(w, n, p, "axes", wide, count);
+    else
+        nn_make_ints(&w->mk, p, "axes", axes, count);
+}
+
 static void write_gemm(struct writer *w, const struct nn_node *n, Onnx__NodeProto *p)
 {
     nn_make_float(&w->mk, p, "alpha", n->a.gemm.alpha);
@@ -173,6 +192,20 @@ static void write_attributes(struct writer *w, const struct nn_node *n, Onnx__No
         break;
     case NN_OP_LEAKY_RELU:
         nn_make_float(&w->mk, p, "alpha", n->a.leaky_relu.alpha);
+        break;
+    case NN_OP_ELU:
+        nn_make_float(&w->mk, p, "alpha", n->a.function.alpha);
+        break;
+    case NN_OP_HARD_SIGMOID:
+        nn_make_float(&w->mk, p, "alpha", n->a.function.alpha);
+        nn_make_float(&w->mk, p, "beta", n->a.function.beta);
+        break;
+    case NN_OP_POW:
+        f32_input(w, n, p, "exponent", &n->a.function.alpha, 0);
+        break;
+    case NN_OP_REDUCE_MEAN:
+    case NN_OP_REDUCE_SUM:
+        write_reduce(w, n, p);
         break;
     case NN_OP_CLIP:
         f32_input(w, n, p, "min", &n->a.clip.min, 0);

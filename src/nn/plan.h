@@ -232,6 +232,6 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir);
 extern const struct nn_exec nn_exec_conv, nn_exec_pool, nn_exec_global_pool, nn_exec_batch_norm,
     nn_exec_unary, nn_exec_prelu, nn_exec_binary, nn_exec_softmax, nn_exec_concat, nn_exec_split,
     nn_exec_slice, nn_exec_pad, nn_exec_reshape, nn_exec_transpose, nn_exec_gather, nn_exec_matmul,
-    nn_exec_gemm, nn_exec_resize, nn_exec_convert, nn_exec_scale;
+    nn_exec_gemm, nn_exec_reduce, nn_exec_resize, nn_exec_convert, nn_exec_scale;
 
 #endif

@@ -5,13 +5,6 @@
 
 #include "nn/lower.h"
 
-static void require_floats(struct nn_lower *l)
-{
-    for (int i = 0; i < l->node.input_count; i++)
-        if (nn_in(l, i) && nn_in(l, i)->dtype != NN_F32)
-            nn_fail(l, ST_UNSUPPORTED, "input '%.100s' is not float", nn_in(l, i)->name);
-}
-
 static void require_constant(struct nn_lower *l, int i)
 {
     if (!nn_in_constant(l, i))
@@ -21,7 +14,7 @@ static void require_constant(struct nn_lower *l, int i)
 static void same_shape(struct nn_lower *l, enum nn_op op)
 {
     struct nn_shape x = nn_in_shape(l, 0, 0);
-    require_floats(l);
+    nn_require_floats(l);
     nn_out(l, op, x);
 }
 
@@ -30,7 +23,7 @@ static void same_shape(struct nn_lower *l, enum nn_op op)
 void nn_lower_batch_norm(struct nn_lower *l)
 {
     struct nn_shape x = nn_in_shape(l, 0, 0);
-    require_floats(l);
+    nn_require_floats(l);
     nn_attr_ignore(l, "training_mode");
     if (!nn_attr_int(l, "spatial", 1))
         nn_fail(l, ST_UNSUPPORTED, "attribute spatial 0 is not supported");
@@ -105,23 +98,6 @@ void nn_lower_clip(struct nn_lower *l)
     same_shape(l, NN_OP_CLIP);
 }
 
-/* Adds a node that the file does not have; returns its output, -1 after a failure. */
-static int emit(struct nn_lower *l, enum nn_op op, int input, int axis,
-                const struct nn_shape *shape, const char *suffix)
-{
-    struct nn_node node = {.op = op, .input_count = 1, .output_count = 1, .input = {input}};
-    node.a.axis.axis = axis;
-    node.name = nn_draft_unique(l->d, l->node.name, suffix);
-    if (!node.name)
-        nn_fail(l, ST_NOMEM, "no memory for the graph");
-    if (!l->status)
-        l->status = nn_draft_tensor(l->d, node.name, NN_TENSOR_ACTIVATION, NN_F32, shape, NULL,
-                                    &node.output[0], l->err);
-    if (!l->status)
-        l->status = nn_draft_node(l->d, &node, l->err);
-    return l->status ? -1 : node.output[0];
-}
-
 /* Before opset 13 Softmax is over all dims from axis on, taken as one: where that is more than one
  * dim, a Reshape before and one after say the same thing. */
 static void flat_softmax(struct nn_lower *l, const struct nn_shape *x, int axis)
@@ -131,10 +107,10 @@ static void flat_softmax(struct nn_lower *l, const struct nn_shape *x, int axis)
     flat.dim[axis] = 1;
     for (int i = axis; i < x->rank; i++)
         flat.dim[axis] *= x->dim[i];
-    int t = l->node.input[0];
-    t = l->status ? -1 : emit(l, NN_OP_RESHAPE, t, 0, &flat, "_flat");
-    t = l->status ? -1 : emit(l, NN_OP_SOFTMAX, t, axis, &flat, "_softmax");
-    l->node.input[0] = t;
+    struct nn_node reshape = {.op = NN_OP_RESHAPE, .input_count = 1, .input = {l->node.input[0]}};
+    struct nn_node softmax = {.op = NN_OP_SOFTMAX, .input_count = 1, .a.axis.axis = axis};
+    softmax.input[0] = nn_emit(l, reshape, &flat, "_flat");
+    l->node.input[0] = nn_emit(l, softmax, &flat, "_softmax");
     struct nn_shape out = *x;
     out.batched = flat.batched;
     nn_out(l, NN_OP_RESHAPE, out);
@@ -143,7 +119,7 @@ static void flat_softmax(struct nn_lower *l, const struct nn_shape *x, int axis)
 void nn_lower_softmax(struct nn_lower *l)
 {
     struct nn_shape x = nn_in_shape(l, 0, 0);
-    require_floats(l);
+    nn_require_floats(l);
     if (nn_in_constant(l, 0))
         nn_fail(l, ST_UNSUPPORTED, "of a constant is not supported");
     int axis = nn_axis(l, nn_attr_int(l, "axis", l->opset < 13 ? 1 : -1), x.rank);
@@ -168,7 +144,7 @@ static void lower_binary(struct nn_lower *l, enum nn_op op)
     if (nn_in(l, 0)->dtype != nn_in(l, 1)->dtype)
         nn_fail(l, ST_UNSUPPORTED, "its inputs have different element types");
     if (!nn_all_constant(l))
-        require_floats(l);
+        nn_require_floats(l);
     nn_out(l, op, nn_broadcast(l, &a, &b));
 }
 
@@ -197,7 +173,7 @@ void nn_lower_matmul(struct nn_lower *l)
 {
     struct nn_shape a = nn_in_shape(l, 0, 0), b = nn_in_shape(l, 1, 0);
     char ta[96], tb[96];
-    require_floats(l);
+    nn_require_floats(l);
     if (!l->status && (a.rank < 2 || b.rank < 2 || a.dim[a.rank - 1] != b.dim[b.rank - 2]))
         nn_fail(l, ST_UNSUPPORTED, "shapes %s and %s do not multiply", nn_shape_text(&a, ta),
                 nn_shape_text(&b, tb));
@@ -223,7 +199,7 @@ void nn_lower_gemm(struct nn_lower *l)
     l->node.a.gemm.beta = nn_attr_float(l, "beta", 1);
     bool ta = l->node.a.gemm.trans_a = nn_attr_int(l, "transA", 0) != 0;
     bool tb = l->node.a.gemm.trans_b = nn_attr_int(l, "transB", 0) != 0;
-    require_floats(l);
+    nn_require_floats(l);
     if (a.dim[ta ? 0 : 1] != b.dim[tb ? 1 : 0])
         nn_fail(l, ST_FORMAT, "its matrices do not multiply");
     struct nn_shape out = {.rank = 2, .dim = {a.dim[ta ? 1 : 0], b.dim[tb ? 0 : 1]}};

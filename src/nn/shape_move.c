@@ -384,6 +384,8 @@ void nn_lower_gather(struct nn_lower *l)
     if (l->status)
         return;
     check_indices(l, x.dim[axis]);
+    if (l->status || nn_lower_shuffle_part(l, axis))
+        return;
     for (int i = 0; i < axis; i++)
         out.dim[out.rank++] = x.dim[i];
     for (int i = 0; i < index.rank; i++)

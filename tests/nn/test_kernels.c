@@ -461,6 +461,127 @@ static void log_is_accurate(void **state)
     assert_true(isnan(kernel_logf(NAN)) && isnan(kernel_logf(INFINITY)));
 }
 
+static double log1p_exp(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
+static void follows_from_exp(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        float (*got)(float);
+        double (*want)(double);
+    } functions[] = {{"expm1", kernel_expm1f, expm1},
+                     {"tanh", kernel_tanhf, tanh},
+                     {"erf", kernel_erff, erf},
+                     {"softplus", kernel_softplusf, log1p_exp}};
+    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+        for (int i = -340000; i <= 340000; i++) {
+            float x = (float)i / 4000;
+            x = i % 2 ? x : ldexpf(x, -(i & 31));
+            double want = functions[k].want((double)x), got = (double)functions[k].got(x);
+            if (!(fabs(got - want) <= 5e-7 * fabs(want)))
+                fail_msg("%s(%.9g): got %.9g, want %.9g", functions[k].name, (double)x, got, want);
+        }
+        assert_true(isnan(functions[k].got(NAN)));
+    }
+    assert_true(kernel_expm1f(-INFINITY) == -1 && isinf(kernel_expm1f(100)));
+    assert_true(kernel_tanhf(INFINITY) == 1 && kernel_tanhf(-INFINITY) == -1);
+    assert_true(kernel_erff(INFINITY) == 1 && kernel_erff(-30) == -1);
+    assert_true(isinf(kernel_softplusf(INFINITY)) && kernel_softplusf(-INFINITY) == 0);
+}
+
+/* ---- functions ------------------------------------------------------------------------------ */
+
+struct function_case {
+    enum kernel_function kind;
+    int64_t n;
+};
+
+static void ref_function(const void *context, const double *in, double *out)
+{
+    const struct function_case *c = context;
+    const double a = 0.75, b = 0.375;
+    for (int64_t i = 0; i < c->n; i++) {
+        double x = in[i];
+        const double table[] = {
+            [KERNEL_HARD_SIGMOID] = fmin(fmax(a * x + b, 0), 1),
+            [KERNEL_TANH] = tanh(x),
+            [KERNEL_ELU] = x > 0 ? x : a * expm1(x),
+            [KERNEL_SOFTPLUS] = log1p_exp(x),
+            [KERNEL_ERF] = erf(x),
+            [KERNEL_EXP] = exp(x),
+            [KERNEL_SQRT] = sqrt(x),
+            [KERNEL_ABS] = fabs(x),
+            [KERNEL_NEG] = -x,
+            [KERNEL_POW] = pow(x, a),
+        };
+        out[i] = table[c->kind];
+    }
+}
+
+/* Random values that keep off the kinks of every function by more than a finite difference. */
+static float *values_for(struct rng *r, enum kernel_function kind, int64_t n)
+{
+    float *x = random_values(r, n);
+    for (int64_t i = 0; i < n; i++) {
+        if (kind == KERNEL_SQRT || kind == KERNEL_POW)
+            x[i] = fabsf(x[i]) + 0.125f;
+        float kinks[] = {0, -0.5f, 0.8333333f};
+        for (int k = 0; k < 3; k++)
+            if (fabsf(x[i] - kinks[k]) < 1e-3f)
+                x[i] += 0.01f;
+    }
+    return x;
+}
+
+static void functions(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_init(&r, 17, 0);
+    const float a = 0.75f, b = 0.375f;
+    for (int round = 0; round < 44; round++) {
+        int64_t n = round < 33 ? random_between(&r, 1, 150) : 40001;
+        struct function_case c = {(enum kernel_function)(1 + round % KERNEL_POW), n};
+        float *x = values_for(&r, c.kind, n), *y = guarded(n), *gy = random_values(&r, n);
+        float *gx = guarded(n), *sum = guarded(n);
+        double *in = widen(x, n);
+        kernel_function(c.kind, x, y, (size_t)n, a, b);
+        check_forward(ref_function, &c, in, y, n, 5e-7);
+        const float *kept = kernel_function_keeps_output(c.kind) ? y : x;
+        kernel_function_backward(c.kind, kept, gy, gx, (size_t)n, a, b, false);
+        if (n < 1000)
+            check_gradient(ref_function, &c, in, 0, n, gy, n, gx, 1e-5);
+        kernel_fill(sum, (size_t)n, 2);
+        kernel_function_backward(c.kind, kept, gy, sum, (size_t)n, a, b, true);
+        for (int64_t i = 0; i < n; i++)
+            expect_near((double)sum[i], 2 + (double)gx[i], 1e-6, "added", i);
+        kernel_function_backward(c.kind, kept, gy, gy, (size_t)n, a, b, false);
+        assert_memory_equal(gy, gx, (size_t)n * sizeof(float));
+        kernel_function(c.kind, x, x, (size_t)n, a, b);
+        assert_memory_equal(x, y, (size_t)n * sizeof(float));
+        free(in);
+        release(x);
+        release(y);
+        release(gy);
+        release(gx);
+        release(sum);
+    }
+}
+
+static void functions_keep_nan(void **state)
+{
+    (void)state;
+    for (int kind = 1; kind <= KERNEL_POW; kind++) {
+        float x = NAN, y = 0;
+        kernel_function((enum kernel_function)kind, &x, &y, 1, 0.75f, 0.375f);
+        assert_true(isnan(y));
+    }
+}
+
 struct prelu_case {
     int64_t outer, channels, inner;
 };
@@ -750,6 +871,9 @@ int main(void)
         cmocka_unit_test(activations_keep_nan),
         cmocka_unit_test(exp_is_accurate),
         cmocka_unit_test(log_is_accurate),
+        cmocka_unit_test(follows_from_exp),
+        cmocka_unit_test(functions),
+        cmocka_unit_test(functions_keep_nan),
         cmocka_unit_test(prelu),
         cmocka_unit_test(batch_norm),
         cmocka_unit_test(batch_norm_large_is_split_evenly),

@@ -132,6 +132,28 @@ static void shapes_that_do_not_fit(void **state)
     expect(&mk, ST_UNSUPPORTED, "slope", "[4,6,1]");
 }
 
+static void functions_and_blocks(void **state)
+{
+    (void)state;
+    struct nn_maker mk;
+    const int twice[] = {2, -2};
+    make_ends(&mk, "y", input_shape());
+    nn_make_ints(&mk, make_op(&mk, "ReduceMean", "y", "x", NULL), "axes", twice, 2);
+    expect(&mk, ST_FORMAT, "node 'y' (ReduceMean)", "axis -2 is named twice");
+
+    make_ends(&mk, "y", input_shape());
+    nn_make_int(&mk, make_op(&mk, "DepthToSpace", "y", "x", NULL), "blocksize", 3);
+    expect(&mk, ST_FORMAT, "node 'y' (DepthToSpace)", "4 channels do not divide by 9");
+
+    make_ends(&mk, "y", input_shape());
+    nn_make_int(&mk, make_op(&mk, "SpaceToDepth", "y", "x", NULL), "blocksize", 0);
+    expect(&mk, ST_UNSUPPORTED, "node 'y' (SpaceToDepth)", "blocksize 0");
+
+    make_ends(&mk, "y", input_shape());
+    make_op(&mk, "Pow", "y", "x", "x");
+    expect(&mk, ST_UNSUPPORTED, "node 'y' (Pow)", "constant");
+}
+
 static void computed_where_constant_is_needed(void **state)
 {
     (void)state;
@@ -258,6 +280,7 @@ int main(void)
         cmocka_unit_test(wrong_attribute),
         cmocka_unit_test(missing_and_cyclic_inputs),
         cmocka_unit_test(shapes_that_do_not_fit),
+        cmocka_unit_test(functions_and_blocks),
         cmocka_unit_test(computed_where_constant_is_needed),
         cmocka_unit_test(dims_without_values),
         cmocka_unit_test(folding_is_bounded),

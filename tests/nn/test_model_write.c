@@ -72,8 +72,8 @@ static void reading_what_was_written(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "conv", "conv_transpose", "fold",     "math",     "move", "old",
-        "pool", "resize10",       "resize11", "resize13", "typed"};
+        "conv",     "conv_transpose", "fold",     "math",  "move",     "old",     "pool",
+        "resize10", "resize11",       "resize13", "typed", "function", "reduce18"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct nn_model *m = open_case(names[i]), *again = rewritten(m, NULL);
         same_model(m, again);
