@@ -3,8 +3,11 @@
 
     ORT_DIR=~/ort tools/check_models.py NN_RUN FOLDER [--batch N] [--tolerance 1e-3]
 
-NN_RUN is build/tests/nn/nn_run; ORT_DIR as in ort_run.mjs. The error of an output is its largest
-difference divided by its largest magnitude. Exit status 1 when one is above the tolerance.
+NN_RUN is build/tests/nn/nn_run; ORT_DIR as in ort_run.mjs. With a batch the runtime gets the images
+one by one, as files for one image demand; the engine gets them together. The file that
+nn_model_write makes of the model runs in the runtime too, with the whole batch. The error of an
+output is its largest difference divided by its largest magnitude. Exit status 1 when one is above
+the tolerance.
 """
 import argparse
 import json
@@ -19,36 +22,84 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 
 
+def run_ort(model, folder, given=()):
+    command = ["node", HERE / "ort_run.mjs", model, folder, *given]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    tensors = [json.loads(line) for line in lines]
+    for t in tensors:
+        t["values"] = np.fromfile(t["file"], np.float32).reshape(t["dims"])
+    return ([t for t in tensors if t["kind"] == "input"],
+            [t for t in tensors if t["kind"] == "output"])
+
+
+def give(tensors, folder):
+    """Arguments of ort_run.mjs for the values of these inputs."""
+    args = []
+    for i, t in enumerate(tensors):
+        path = pathlib.Path(folder, f"given_{i}.f32")
+        path.write_bytes(t["values"].tobytes())
+        args.append(f"{t['name']}={path}:{'x'.join(map(str, t['values'].shape))}")
+    return args
+
+
+def join(images):
+    """The tensors of several images as those of one batch."""
+    return [dict(ts[0], values=np.concatenate([t["values"] for t in ts])) for ts in zip(*images)]
+
+
 def reference(model, folder, batch):
-    command = ["node", HERE / "ort_run.mjs"] + (["--batch", str(batch)] if batch > 1 else [])
-    lines = subprocess.run(command + [model, folder], check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in lines.stdout.splitlines()]
+    """What the runtime gives for `batch` images, one by one: inputs and outputs."""
+    rng = np.random.default_rng(1)
+    inputs, outputs = run_ort(model, folder)
+    images = [(inputs, outputs)]
+    for _ in range(1, batch):
+        given = [dict(t, values=rng.uniform(-1, 1, t["dims"]).astype(np.float32)) for t in inputs]
+        images.append((given, run_ort(model, folder, give(given, folder))[1]))
+    return join([i for i, _ in images]), join([o for _, o in images])
+
+
+def error_of(got, want):
+    return float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-30))
+
+
+def run_engine(nn_run, model, inputs, outputs, batch, folder):
+    """The engine's outputs, shaped as the reference's."""
+    path = [pathlib.Path(folder, "inputs"), pathlib.Path(folder, "ours")]
+    path[0].write_bytes(b"".join(t["values"].tobytes() for t in inputs))
+    run = subprocess.run([nn_run, "infer", model, *path, str(batch)], capture_output=True,
+                         text=True)
+    if run.returncode:
+        raise RuntimeError(run.stderr.strip())
+    got = np.fromfile(path[1], np.float32)
+    if got.size != sum(t["values"].size for t in outputs):
+        raise RuntimeError(f"{got.size} output values")
+    ends = np.cumsum([t["values"].size for t in outputs])[:-1]
+    return [g.reshape(t["values"].shape) for g, t in zip(np.split(got, ends), outputs)]
+
+
+def compare(nn_run, model, batch):
+    """[(output, dims, error of the engine, error of the written file in the runtime)]"""
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, outputs = reference(model, folder, batch)
+        ours = run_engine(nn_run, model, inputs, outputs, batch, folder)
+        written = pathlib.Path(folder, "written.onnx")
+        subprocess.run([nn_run, "write", model, written], check=True)
+        theirs = {t["name"]: t["values"] for t in run_ort(written, folder, give(inputs, folder))[1]}
+        return [(t["name"], list(t["values"].shape), error_of(g, t["values"]),
+                 error_of(theirs[t["name"]], t["values"])) for t, g in zip(outputs, ours)]
 
 
 def check(nn_run, model, batch, tolerance):
-    with tempfile.TemporaryDirectory() as folder:
-        tensors = reference(model, folder, batch)
-        inputs = pathlib.Path(folder, "inputs")
-        inputs.write_bytes(b"".join(pathlib.Path(t["file"]).read_bytes()
-                                    for t in tensors if t["kind"] == "input"))
-        ours = pathlib.Path(folder, "ours")
-        run = subprocess.run([nn_run, "infer", model, inputs, ours, str(batch)],
-                             capture_output=True, text=True)
-        if run.returncode:
-            print(f"{model.name}: {run.stderr.strip()}")
-            return False
-        got = np.fromfile(ours, np.float32)
-        at, good = 0, True
-        for t in tensors:
-            if t["kind"] != "output":
-                continue
-            want = np.fromfile(t["file"], np.float32)
-            part = got[at:at + want.size]
-            at += want.size
-            error = np.abs(part - want).max() / max(np.abs(want).max(), 1e-30)
-            good = good and bool(error <= tolerance)
-            print(f"{model.name}: {t['name']} {t['dims']} relative error {error:.2e}")
-        return good and at == got.size
+    good = True
+    try:
+        rows = compare(nn_run, model, batch)
+    except (RuntimeError, subprocess.CalledProcessError) as e:
+        print(f"{model.name}: {getattr(e, 'stderr', None) or e}")
+        return False
+    for name, dims, error, written in rows:
+        good = good and error <= tolerance and written <= tolerance
+        print(f"{model.name}: {name} {dims} relative error {error:.2e}, written {written:.2e}")
+    return good
 
 
 def speed(nn_run, model, batch):
@@ -59,7 +110,8 @@ def speed(nn_run, model, batch):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("nn_run")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--batch", type=int, default=1)

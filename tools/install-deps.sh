@@ -11,7 +11,7 @@ build="build-essential meson ninja-build pkg-config git
  libmicrohttpd-dev libcurl4-gnutls-dev libgnutls28-dev libsqlite3-dev
  libzstd-dev zlib1g-dev libjansson-dev libyaml-dev libpng-dev libcairo2-dev libcmocka-dev"
 ci="clang libomp-dev clang-format cppcheck"
-dev="libclang-rt-14-dev python3-torch python3-numpy python3-onnx nodejs npm chromium"
+dev="libclang-rt-14-dev python3-torch python3-torchvision python3-numpy python3-onnx nodejs npm chromium"
 
 want=$build
 case "${1:-build}" in

@@ -4,6 +4,7 @@
  *   nn_run infer MODEL INPUTS OUTPUTS [BATCH]
  *   nn_run train MODEL INPUTS OUTPUTS [BATCH] [frozen|batch] COTANGENTS GRADS
  *   nn_run time  MODEL infer|train [BATCH] [THREADS] [frozen|batch]
+ *   nn_run write MODEL FILE      the model as nn_model_write has it
  *
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
  * the median and the smallest time of a run; with NN_STEPS set also the time of every step.
@@ -185,6 +186,16 @@ static void train(const struct nn_model *m, struct nn_session *s, char **file)
             printf("%s %zu\n", g->params[i].name, g->params[i].count);
 }
 
+static void write_model(const struct nn_model *m, const char *path)
+{
+    struct buf b;
+    struct error err;
+    buf_init(&b);
+    if (nn_model_write(m, NULL, &b, &err) || file_write(path, b.data, b.size_bytes, &err))
+        die(&err);
+    buf_clear(&b);
+}
+
 static enum nn_bn_mode bn_mode_of(const char *name)
 {
     return name && strcmp(name, "batch") == 0 ? NN_BN_BATCH : NN_BN_FROZEN;
@@ -213,6 +224,11 @@ int main(int argc, char **argv)
         o.threads = argc > 5 ? atoi(argv[5]) : 1;
         o.bn_mode = bn_mode_of(argc > 6 ? argv[6] : NULL);
         time_model(m, &o, getenv("NN_STEPS") != NULL);
+        nn_model_close(&m);
+        return 0;
+    }
+    if (strcmp(argv[1], "write") == 0) {
+        write_model(m, argv[3]);
         nn_model_close(&m);
         return 0;
     }
