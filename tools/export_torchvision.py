@@ -36,7 +36,7 @@ NETWORKS = {
     "deeplabv3_mobilenet_v3_large": (torchvision.models.segmentation.deeplabv3_mobilenet_v3_large,
                                      128),
     "lraspp_mobilenet_v3_large": (torchvision.models.segmentation.lraspp_mobilenet_v3_large, 128),
-    "fcn_resnet50": (torchvision.models.segmentation.fcn_resnet50, 128),
+    "fcn_resnet50": (torchvision.models.segmentation.fcn_resnet50, 64),
 }
 FORMS = {
     "folded": (False, False, 11),
