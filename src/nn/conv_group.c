@@ -7,6 +7,7 @@
 #include "nn/conv_group.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "nn/kernels_internal.h"
@@ -332,9 +333,16 @@ static void forward_row(const struct group *g, struct worker *k, const float *we
         }
 }
 
-void nn_group_forward(const struct nn_window *w, int threads, float *scratch, const float *x,
-                      const float *weights, const float *bias, float *y)
+KERNEL_CLONES static void clamp_row(float *y, int64_t n, float lo, float hi)
 {
+    for (int64_t i = 0; i < n; i++)
+        y[i] = kernel_clamp(y[i], lo, hi);
+}
+
+void nn_group_forward(const struct nn_window *w, int threads, float *scratch, const float *x,
+                      const float *weights, const float *bias, float *y, float lo, float hi)
+{
+    bool clamped = lo != -INFINITY || hi != INFINITY;
     struct group g = group_of(w, NN_PASS_FORWARD);
     float *workers = scratch + g.weight_floats;
     int64_t rows = w->batch * w->out_height;
@@ -345,6 +353,8 @@ void nn_group_forward(const struct nn_window *w, int threads, float *scratch, co
         struct worker k = worker_at(&g, workers + t * worker_floats(&g));
         for (int64_t r = rows * t / threads; r < rows * (t + 1) / threads; r++) {
             forward_row(&g, &k, scratch, bias, r);
+            if (clamped)
+                clamp_row(k.out, out_floats(&g), lo, hi);
             unpack_row(&g, k.out, false, y + r * w->out_width * w->out_channels);
         }
     }

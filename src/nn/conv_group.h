@@ -32,9 +32,10 @@ bool nn_group_is_better(const struct nn_window *w, enum nn_pass pass);
 
 size_t nn_group_scratch_bytes(const struct nn_window *w, enum nn_pass pass, int threads);
 
-/* Weights and their gradient as ONNX has them, [out_channels][k][kh][kw]; bias may be NULL. */
+/* Weights and their gradient as ONNX has them, [out_channels][k][kh][kw]; bias may be NULL; the
+ * result is clamped to [lo, hi], which may be infinite. */
 void nn_group_forward(const struct nn_window *w, int threads, float *scratch, const float *x,
-                      const float *weights, const float *bias, float *y);
+                      const float *weights, const float *bias, float *y, float lo, float hi);
 
 /* gx += instead of = when add. */
 void nn_group_backward_data(const struct nn_window *w, int threads, float *scratch, const float *gy,

@@ -6,6 +6,7 @@
  * that several sessions can run at once. */
 #include "nn/dnnl.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -297,14 +298,50 @@ static dnnl_status_t conv_describe_any(const struct nn_conv_spec *spec, enum nn_
     return code ? code : conv_describe(spec, pass, &any, ret);
 }
 
+static dnnl_status_t post_append(dnnl_post_ops_t posts, const struct nn_post *post)
+{
+    switch (post->kind) {
+    case NN_POST_CLAMP:
+        if (post->lo == 0 && post->hi == INFINITY)
+            return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, 0, 0);
+        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_clip, post->lo, post->hi);
+    case NN_POST_LEAKY:
+        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, post->lo, 0);
+    case NN_POST_SIGMOID:
+        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_logistic, 0, 0);
+    case NN_POST_SWISH:
+        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_swish, 1, 0);
+    default:
+        return dnnl_post_ops_append_sum(posts, 1);
+    }
+}
+
+/* The owner's attributes and the posts; the caller destroys them. */
+static dnnl_status_t conv_attr_create(const struct nn_dnnl *d, const struct nn_conv_spec *spec,
+                                      dnnl_primitive_attr_t *ret)
+{
+    dnnl_post_ops_t posts = NULL;
+    dnnl_status_t code = dnnl_primitive_attr_clone(ret, d->attr);
+    if (!code)
+        code = dnnl_post_ops_create(&posts);
+    for (int i = 0; i < spec->post_count && !code; i++)
+        code = post_append(posts, &spec->post[i]);
+    if (!code)
+        code = dnnl_primitive_attr_set_post_ops(*ret, posts);
+    if (posts)
+        dnnl_post_ops_destroy(posts);
+    return code;
+}
+
 /* A backward primitive is described relative to its forward one. */
 static dnnl_status_t conv_desc_create(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                                       dnnl_primitive_desc_t *ret)
 {
     dnnl_primitive_desc_t hint = NULL;
+    dnnl_primitive_attr_t attr = NULL;
     op_desc desc;
-    dnnl_status_t code = dnnl_success;
-    if (spec->pass != NN_PASS_FORWARD) {
+    dnnl_status_t code = conv_attr_create(d, spec, &attr);
+    if (!code && spec->pass != NN_PASS_FORWARD) {
         code = conv_describe_any(spec, NN_PASS_FORWARD, &desc);
         if (!code)
             code = dnnl_primitive_desc_create(&hint, &desc, d->attr, d->engine, NULL);
@@ -312,9 +349,11 @@ static dnnl_status_t conv_desc_create(struct nn_dnnl *d, const struct nn_conv_sp
     if (!code)
         code = conv_describe_any(spec, spec->pass, &desc);
     if (!code)
-        code = dnnl_primitive_desc_create(ret, &desc, d->attr, d->engine, hint);
+        code = dnnl_primitive_desc_create(ret, &desc, attr, d->engine, hint);
     if (hint)
         dnnl_primitive_desc_destroy(hint);
+    if (attr)
+        dnnl_primitive_attr_destroy(attr);
     return code;
 }
 
@@ -333,6 +372,21 @@ bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec)
     if (desc)
         dnnl_primitive_desc_destroy(desc);
     return fast;
+}
+
+bool nn_dnnl_conv_takes_post(struct nn_dnnl *d, const struct nn_conv_spec *spec)
+{
+    struct nn_conv_spec without = *spec;
+    dnnl_primitive_desc_t a = NULL, b = NULL;
+    without.post_count--;
+    bool takes = conv_desc_create(d, spec, &a) == dnnl_success &&
+                 conv_desc_create(d, &without, &b) == dnnl_success &&
+                 strcmp(implementation(a), implementation(b)) == 0;
+    if (a)
+        dnnl_primitive_desc_destroy(a);
+    if (b)
+        dnnl_primitive_desc_destroy(b);
+    return takes;
 }
 
 bool nn_dnnl_has_bf16(void)
@@ -581,6 +635,8 @@ static enum status run_status(dnnl_status_t code)
 enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data)
 {
     bool weights = slot == NN_SLOT_WEIGHTS || slot == NN_SLOT_DIFF_WEIGHTS;
+    if (slot == NN_SLOT_NONE)
+        return ST_OK;
     dnnl_memory_t memory = weights && op->plain ? op->plain : op->slot[slot];
     return memory ? run_status(dnnl_memory_set_data_handle(memory, data)) : ST_OK;
 }

@@ -57,16 +57,35 @@ enum nn_slot {
     NN_SLOT_DIFF_SRC,
     NN_SLOT_DIFF_WEIGHTS,
     NN_SLOT_DIFF_BIAS,
-    NN_SLOT_COUNT
+    NN_SLOT_COUNT,
+    NN_SLOT_NONE = NN_SLOT_COUNT /* an operand that the op does not see */
 };
 
 struct nn_dnnl_op;
+
+/* What a forward convolution does to each of its results v before it stores it. */
+enum nn_post_kind {
+    NN_POST_CLAMP = 1, /* min(max(v, lo), hi) */
+    NN_POST_LEAKY,     /* v > 0 ? v : lo * v */
+    NN_POST_SIGMOID,
+    NN_POST_SWISH, /* v * sigmoid(v) */
+    NN_POST_ADD    /* v + what the destination held */
+};
+
+struct nn_post {
+    enum nn_post_kind kind;
+    float lo, hi;
+};
+
+#define NN_POSTS_MAX 4
 
 struct nn_conv_spec {
     struct nn_window window;
     enum nn_pass pass;
     struct nn_format src, dst; /* of the activations, and of the gradients by them */
     bool winograd;             /* oneDNN may choose Winograd's algorithm */
+    int post_count;
+    struct nn_post post[NN_POSTS_MAX];
 };
 
 enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec,
@@ -74,6 +93,9 @@ enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec
 
 /* Whether oneDNN has more than a reference or GEMM implementation. */
 bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec);
+
+/* Whether the last of the spec's posts changes nothing about the implementation. */
+bool nn_dnnl_conv_takes_post(struct nn_dnnl *d, const struct nn_conv_spec *spec);
 
 /* A copy from one format to another; slots SRC and DST. rank up to 12; formats but PLAIN have
  * rank 4 (or CHANNELS_LAST more). */
@@ -95,7 +117,7 @@ size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op);
 /* oneDNN's name of the implementation, "ref:any" for a slow one. */
 const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op);
 
-/* Slots that the pass does not use are ignored. */
+/* Slots that the pass does not use are ignored, NN_SLOT_NONE among them. */
 enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data);
 enum status nn_dnnl_op_bind_scratch(struct nn_dnnl_op *op, void *scratch);
 

@@ -2,8 +2,11 @@
  * oneDNN's, or that of conv_group.h where that is expected to be faster. */
 #include "nn/plan.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "nn/conv_fold.h"
 #include "nn/conv_group.h"
 #include "nn/kernels.h"
 
@@ -45,13 +48,14 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
 {
     struct nn_window w = nn_window_of_node(p, ir->node);
     w.planar = ir->planar;
+    w.bias = w.bias || ir->norm;
     return w;
 }
 
 static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *ir,
                                    const struct nn_window *w, enum nn_pass pass)
 {
-    return (struct nn_conv_spec){
+    struct nn_conv_spec spec = {
         .window = *w,
         .pass = pass,
         .src = nn_value_format(nn_in(p, ir, IN_X)),
@@ -59,7 +63,10 @@ static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *
         .winograd = p->options.winograd && p->options.precision == NN_PRECISION_F32 &&
                     nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED && w->groups == 1 &&
                     w->kernel[0] == 3 && w->kernel[1] == 3,
+        .post_count = ir->post_count,
     };
+    memcpy(spec.post, ir->post, sizeof spec.post);
+    return spec;
 }
 
 static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
@@ -68,27 +75,113 @@ static void conv_saves(struct nn_plan *p, const struct nn_ir *ir)
         nn_in(p, ir, IN_X)->saved = true;
 }
 
+/* --- a batch-norm behind the convolution --- */
+
+/* Where the operands of run_fold begin. */
+struct fold_args {
+    struct nn_window window;
+    float epsilon;
+    bool bias;
+    int first;
+};
+
+enum {
+    FOLD_WEIGHTS,
+    FOLD_BIAS,
+    FOLD_SCALE,
+    FOLD_SHIFT,
+    FOLD_MEAN,
+    FOLD_VARIANCE,
+    FOLD_RESULT,
+    FOLD_VECTORS
+};
+
+/* The arguments of s begin with a struct fold_args. */
+static void run_fold(struct nn_step *s)
+{
+    const struct fold_args *a = s->args;
+    float *const *data = s->data + a->first;
+    struct nn_norm norm = {data[FOLD_SCALE], data[FOLD_SHIFT], data[FOLD_MEAN], data[FOLD_VARIANCE],
+                           a->epsilon};
+    nn_conv_fold(&a->window, &norm, data[FOLD_WEIGHTS], a->bias ? data[FOLD_BIAS] : NULL,
+                 data[FOLD_RESULT], data[FOLD_VECTORS]);
+}
+
+/* What a convolution reads as weights and bias (-1: none): the parameters, or what run_fold makes
+ * of them. */
+struct conv_weights {
+    int weights, bias;
+};
+
+/* keep: the step reads the folded weights, which are not packed. */
+static enum status weights_of(struct nn_plan *p, const struct nn_ir *ir, bool keep,
+                              struct conv_weights *ret, struct error *err)
+{
+    const struct nn_value *weights = nn_in(p, ir, IN_WEIGHTS), *bias = nn_optional(p, ir, IN_BIAS);
+    *ret = (struct conv_weights){weights->buffer, bias ? bias->buffer : -1};
+    if (!ir->norm)
+        return ST_OK;
+    size_t channels = (size_t)nn_out(p, ir, 0)->dim[1];
+    ret->weights = nn_plan_buffer(p, nn_value_bytes(weights));
+    ret->bias = nn_plan_buffer(p, 2 * channels * sizeof(float));
+    if (ret->weights < 0 || ret->bias < 0)
+        return error_set(err, ST_NOMEM, "out of memory while planning a session");
+    p->buffers[ret->weights].pinned = keep;
+    p->buffers[ret->weights].between = !keep;
+    p->buffers[ret->bias].pinned = true;
+    return ST_OK;
+}
+
+/* Has the step fold before its weights are packed; `args` is in the step's arguments. */
+static void add_fold(struct nn_plan *p, const struct nn_ir *ir, struct nn_step *s,
+                     const struct conv_weights *folded, struct fold_args *args)
+{
+    const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
+    int weights = nn_in(p, ir, IN_WEIGHTS)->buffer;
+    *args = (struct fold_args){.window = nn_window_of(p, ir),
+                               .epsilon = ir->norm->a.batch_norm.epsilon,
+                               .bias = bias != NULL,
+                               .first = s->operand_count};
+    s->prepare = run_fold;
+    nn_step_slot(s, NN_SLOT_NONE, weights);
+    nn_step_slot(s, NN_SLOT_NONE, bias ? bias->buffer : weights);
+    for (int k = 0; k < 4; k++)
+        nn_step_slot(s, NN_SLOT_NONE, nn_in(p, ir, NN_CONV_NORM + k)->buffer);
+    nn_step_slot(s, NN_SLOT_NONE, folded->weights);
+    nn_step_slot(s, NN_SLOT_NONE, folded->bias);
+}
+
 /* --- conv_group.h's steps: operands source, weights (or their gradient), result, scratch, bias */
 
 /* They may read beyond the end of their input: not what others own. */
 static bool by_group(const struct nn_plan *p, const struct nn_ir *ir, const struct nn_window *w,
                      enum nn_pass pass)
 {
-    return nn_in(p, ir, IN_X)->layout == NN_LAYOUT_CHANNELS_LAST &&
-           !p->buffers[nn_in(p, ir, IN_X)->buffer].external && nn_group_is_better(w, pass);
+    const struct nn_value *x = nn_in(p, ir, IN_X);
+    return x->layout == NN_LAYOUT_CHANNELS_LAST && x->type == NN_TYPE_F32 && x->param < 0 &&
+           !x->constant && nn_group_is_better(w, pass);
+}
+
+bool nn_conv_spec_of(const struct nn_plan *p, const struct nn_ir *ir, struct nn_conv_spec *ret)
+{
+    struct nn_window w = nn_window_of(p, ir);
+    *ret = spec_of(p, ir, &w, NN_PASS_FORWARD);
+    return !by_group(p, ir, &w, NN_PASS_FORWARD);
 }
 
 struct group_args {
+    struct fold_args fold;
     struct nn_window window;
     int threads;
     bool add;
+    float lo, hi;
 };
 
 static enum status run_group_forward(struct nn_step *s)
 {
     const struct group_args *a = s->args;
     nn_group_forward(&a->window, a->threads, s->data[3], s->data[0], s->data[1],
-                     a->window.bias ? s->data[4] : NULL, s->data[2]);
+                     a->window.bias ? s->data[4] : NULL, s->data[2], a->lo, a->hi);
     return ST_OK;
 }
 
@@ -125,8 +218,8 @@ static enum status group_step(struct nn_plan *p, const struct nn_window *w, enum
     enum status st = nn_plan_step(p, run[pass], sizeof(struct group_args), ret, err);
     if (st)
         return st;
-    *(struct group_args *)(*ret)->args =
-        (struct group_args){.window = *w, .threads = threads, .add = add};
+    *(struct group_args *)(*ret)->args = (struct group_args){
+        .window = *w, .threads = threads, .add = add, .lo = -INFINITY, .hi = INFINITY};
     for (int i = 0; i < 3; i++)
         nn_step_operand(*ret, buffer[i]);
     nn_step_operand(*ret, scratch);
@@ -137,15 +230,26 @@ static enum status group_forward(struct nn_plan *p, struct nn_ir *ir, const stru
                                  struct error *err)
 {
     struct nn_step *s;
-    enum status st = nn_plan_output(p, ir, 0, -1, err);
+    struct conv_weights with;
+    enum status st = weights_of(p, ir, true, &with, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, -1, err);
     if (st)
         return st;
-    int buffer[] = {nn_in(p, ir, IN_X)->buffer, nn_in(p, ir, IN_WEIGHTS)->buffer,
-                    nn_out(p, ir, 0)->buffer};
+    int buffer[] = {nn_in(p, ir, IN_X)->buffer, with.weights, nn_out(p, ir, 0)->buffer};
     st = group_step(p, w, NN_PASS_FORWARD, false, buffer, &s, err);
-    if (!st && w->bias)
-        nn_step_operand(s, nn_in(p, ir, IN_BIAS)->buffer);
-    return st;
+    if (st)
+        return st;
+    struct group_args *args = s->args;
+    if (w->bias)
+        nn_step_operand(s, with.bias);
+    if (ir->norm)
+        add_fold(p, ir, s, &with, &args->fold);
+    if (ir->post_count > 0) {
+        args->lo = ir->post[0].lo;
+        args->hi = ir->post[0].hi;
+    }
+    return ST_OK;
 }
 
 static enum status group_backward_data(struct nn_plan *p, struct nn_ir *ir,
@@ -178,31 +282,56 @@ static enum status group_backward_weights(struct nn_plan *p, struct nn_ir *ir,
 
 /* --- oneDNN's steps --- */
 
-static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+/* What a sum is added to is in the memory of the result. */
+static enum status place_result(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
-    const struct nn_value *x = nn_in(p, ir, IN_X), *weights = nn_in(p, ir, IN_WEIGHTS);
-    const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
-    if (weights->param < 0 && !weights->constant)
-        return nn_plan_refuse(p, err, "its weights must be an initialiser of the file");
-    struct nn_window w = nn_window_of(p, ir);
+    bool adds = nn_optional(p, ir, NN_CONV_ADDEND) != NULL;
+    enum status st = nn_plan_output(p, ir, 0, adds ? NN_CONV_ADDEND : -1, err);
+    assert(st || !adds || nn_out(p, ir, 0)->buffer == nn_in(p, ir, NN_CONV_ADDEND)->buffer);
+    return st;
+}
+
+static enum status dnnl_forward(struct nn_plan *p, struct nn_ir *ir,
+                                const struct nn_conv_spec *spec, struct error *err)
+{
     struct nn_dnnl_op *op;
     struct nn_step *s;
-    if (by_group(p, ir, &w, NN_PASS_FORWARD))
-        return group_forward(p, ir, &w, err);
-    struct nn_conv_spec spec = spec_of(p, ir, &w, NN_PASS_FORWARD);
-    enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
-    if (!st)
-        st = nn_plan_dnnl_step(p, op, &s, err);
-    if (!st)
-        st = nn_plan_output(p, ir, 0, -1, err);
+    struct conv_weights with;
+    enum status st = nn_dnnl_conv_open(p->dnnl, spec, &op, err);
     if (st)
-        return error_prefix(err, "node '%s'", ir->node->name);
-    nn_step_slot(s, NN_SLOT_SRC, x->buffer);
-    nn_step_slot(s, NN_SLOT_WEIGHTS, weights->buffer);
-    if (bias)
-        nn_step_slot(s, NN_SLOT_BIAS, bias->buffer);
+        return st;
+    bool packs = nn_dnnl_op_own_bytes(op) > 0;
+    st = nn_plan_dnnl_step(p, op, &s, err);
+    if (!st)
+        st = weights_of(p, ir, !packs, &with, err);
+    if (!st)
+        st = place_result(p, ir, err);
+    if (!st && ir->norm) {
+        s->args = calloc(1, sizeof(struct fold_args));
+        st = s->args ? ST_OK : error_set(err, ST_NOMEM, "out of memory while planning a session");
+    }
+    if (st)
+        return st;
+    nn_step_slot(s, NN_SLOT_SRC, nn_in(p, ir, IN_X)->buffer);
+    nn_step_slot(s, NN_SLOT_WEIGHTS, with.weights);
+    if (with.bias >= 0)
+        nn_step_slot(s, NN_SLOT_BIAS, with.bias);
     nn_step_slot(s, NN_SLOT_DST, nn_out(p, ir, 0)->buffer);
+    if (ir->norm)
+        add_fold(p, ir, s, &with, s->args);
     return ST_OK;
+}
+
+static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    const struct nn_value *weights = nn_in(p, ir, IN_WEIGHTS);
+    if (weights->param < 0 && !weights->constant)
+        return nn_plan_refuse(p, err, "its weights must be an initialiser of the file");
+    struct nn_conv_spec spec;
+    if (!nn_conv_spec_of(p, ir, &spec))
+        return group_forward(p, ir, &spec.window, err);
+    enum status st = dnnl_forward(p, ir, &spec, err);
+    return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
 }
 
 static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)

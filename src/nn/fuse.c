@@ -1,16 +1,27 @@
-/* Takes activations into the steps before them. */
+/* Takes batch-norms, activations and sums into the steps before them. */
 #include "nn/fuse.h"
 
 #include <math.h>
+#include <string.h>
+
+static bool is_op(const struct nn_ir *ir, enum nn_op op)
+{
+    return ir && ir->node && !ir->dead && ir->node->op == op;
+}
+
+static bool is_conv(const struct nn_ir *ir)
+{
+    return is_op(ir, NN_OP_CONV) || is_op(ir, NN_OP_CONV_TRANSPOSE);
+}
 
 static bool takes_clamp(const struct nn_ir *ir)
 {
-    return ir->node && (ir->node->op == NN_OP_BATCH_NORM || ir->node->op == NN_OP_ADD);
+    return is_op(ir, NN_OP_BATCH_NORM) || is_op(ir, NN_OP_ADD);
 }
 
 static bool clamp_of(const struct nn_ir *ir, float *ret_lo, float *ret_hi)
 {
-    if (!ir->node || (ir->node->op != NN_OP_RELU && ir->node->op != NN_OP_CLIP))
+    if (!is_op(ir, NN_OP_RELU) && !is_op(ir, NN_OP_CLIP))
         return false;
     bool relu = ir->node->op == NN_OP_RELU;
     *ret_lo = relu ? 0 : ir->node->a.clip.min;
@@ -26,27 +37,186 @@ static bool is_output(const struct nn_plan *p, int value)
     return false;
 }
 
-/* The only reader of a value, if it is after `from`; NULL: none, or several. */
-static struct nn_ir *only_reader(const struct nn_plan *p, int from, int value)
+static bool reads(const struct nn_ir *ir, int value)
 {
-    if (p->values[value].uses != 1 || is_output(p, value))
+    for (int k = 0; !ir->dead && k < ir->input_count; k++)
+        if (ir->in[k] == value)
+            return true;
+    return false;
+}
+
+/* The first reader of a value after `from`, if the value has so many uses and is no output. */
+static struct nn_ir *reader_of(const struct nn_plan *p, int from, int value, int uses)
+{
+    if (p->values[value].uses != uses || is_output(p, value))
         return NULL;
     for (int i = from + 1; i < p->ir_count; i++)
-        for (int k = 0; k < p->irs[i].input_count; k++)
-            if (p->irs[i].in[k] == value)
+        if (reads(&p->irs[i], value))
+            return &p->irs[i];
+    return NULL;
+}
+
+static bool same_form(const struct nn_value *a, const struct nn_value *b)
+{
+    return a->rank == b->rank && a->count == b->count &&
+           memcmp(a->dim, b->dim, sizeof a->dim) == 0 &&
+           nn_format_equal(nn_value_format(a), nn_value_format(b));
+}
+
+/* ir makes the output of `last` from now on. */
+static void absorb(struct nn_plan *p, struct nn_ir *ir, struct nn_ir *last)
+{
+    p->values[ir->out[0]].uses = 0;
+    ir->out[0] = last->out[0];
+    last->dead = true;
+}
+
+static void fuse_clamp(struct nn_plan *p, int i)
+{
+    struct nn_ir *ir = &p->irs[i], *reader = reader_of(p, i, ir->out[0], 1);
+    if (reader && clamp_of(reader, &ir->lo, &ir->hi))
+        absorb(p, ir, reader);
+}
+
+/* --- convolutions --- */
+
+static bool is_vector_of_file(const struct nn_plan *p, int value)
+{
+    return value >= 0 && (p->values[value].param >= 0 || p->values[value].constant);
+}
+
+static bool fuse_norm(struct nn_plan *p, struct nn_ir *conv, struct nn_ir *norm)
+{
+    if (!is_op(norm, NN_OP_BATCH_NORM) || conv->norm || conv->post_count > 0)
+        return false;
+    for (int k = 1; k <= 4; k++)
+        if (!is_vector_of_file(p, norm->in[k]))
+            return false;
+    for (int k = 0; k < 4; k++)
+        conv->in[NN_CONV_NORM + k] = norm->in[1 + k];
+    conv->norm = norm->node;
+    absorb(p, conv, norm);
+    return true;
+}
+
+/* Whether the kernel that runs the convolution can do this as well; conv has it then. */
+static bool takes_post(const struct nn_plan *p, struct nn_ir *conv, const struct nn_post *post)
+{
+    struct nn_conv_spec spec;
+    if (conv->post_count == NN_POSTS_MAX)
+        return false;
+    conv->post[conv->post_count++] = *post;
+    bool takes = nn_conv_spec_of(p, conv, &spec)
+                     ? nn_dnnl_conv_takes_post(p->dnnl, &spec)
+                     : conv->post_count == 1 && post->kind == NN_POST_CLAMP;
+    if (!takes)
+        conv->post_count--;
+    return takes;
+}
+
+static bool activation_of(const struct nn_ir *ir, struct nn_post *ret)
+{
+    *ret = (struct nn_post){.kind = NN_POST_CLAMP};
+    if (clamp_of(ir, &ret->lo, &ret->hi))
+        return true;
+    if (is_op(ir, NN_OP_LEAKY_RELU))
+        *ret = (struct nn_post){.kind = NN_POST_LEAKY, .lo = ir->node->a.leaky_relu.alpha};
+    else if (is_op(ir, NN_OP_SIGMOID))
+        *ret = (struct nn_post){.kind = NN_POST_SIGMOID};
+    else
+        return false;
+    return true;
+}
+
+static bool fuse_activation(struct nn_plan *p, struct nn_ir *conv, struct nn_ir *reader)
+{
+    struct nn_post post;
+    if (!reader || !activation_of(reader, &post) || !takes_post(p, conv, &post))
+        return false;
+    absorb(p, conv, reader);
+    return true;
+}
+
+/* v * sigmoid(v), as two nodes. */
+static bool fuse_swish(struct nn_plan *p, int i)
+{
+    struct nn_ir *conv = &p->irs[i];
+    int v = conv->out[0];
+    struct nn_ir *sigmoid = reader_of(p, i, v, 2);
+    if (!is_op(sigmoid, NN_OP_SIGMOID))
+        return false;
+    struct nn_ir *mul = reader_of(p, i, sigmoid->out[0], 1);
+    if (!is_op(mul, NN_OP_MUL) || !reads(mul, v) ||
+        !takes_post(p, conv, &(struct nn_post){.kind = NN_POST_SWISH}))
+        return false;
+    sigmoid->dead = true;
+    absorb(p, conv, mul);
+    return true;
+}
+
+static const struct nn_ir *maker_of(const struct nn_plan *p, int value)
+{
+    for (int i = 0; i < p->ir_count; i++)
+        for (int o = 0; !p->irs[i].dead && o < p->irs[i].output_count; o++)
+            if (p->irs[i].out[o] == value)
                 return &p->irs[i];
     return NULL;
 }
 
+/* Whether nobody needs the value once the addition is done. Readers before the convolution have
+ * found their places; those behind it may still move. */
+static bool is_used_up(const struct nn_plan *p, int conv, const struct nn_ir *add, int value)
+{
+    const struct nn_ir *maker = maker_of(p, value);
+    if (!maker || maker->alias || is_output(p, value) || reads(&p->irs[conv], value))
+        return false;
+    for (int i = 0; i < p->ir_count; i++)
+        if (reads(&p->irs[i], value) && &p->irs[i] != add && (i > conv || p->irs[i].alias))
+            return false;
+    return true;
+}
+
+/* Moves the convolution to the place of the addition. */
+static bool fuse_add(struct nn_plan *p, int i, struct nn_ir *add)
+{
+    struct nn_ir *conv = &p->irs[i];
+    if (!is_op(add, NN_OP_ADD))
+        return false;
+    int out = conv->out[0], other = add->in[add->in[0] == out ? 1 : 0];
+    if (conv->in[NN_CONV_ADDEND] >= 0 || !same_form(&p->values[out], &p->values[other]) ||
+        !same_form(&p->values[out], nn_out(p, add, 0)) || !is_used_up(p, i, add, other) ||
+        !takes_post(p, conv, &(struct nn_post){.kind = NN_POST_ADD}))
+        return false;
+    conv->in[NN_CONV_ADDEND] = other;
+    absorb(p, conv, add);
+    *add = *conv;
+    conv->dead = true;
+    return true;
+}
+
+static void fuse_conv(struct nn_plan *p, int i)
+{
+    struct nn_ir *conv = &p->irs[i];
+    for (int k = conv->input_count; k < NN_CONV_INPUTS; k++)
+        conv->in[k] = -1;
+    conv->input_count = NN_CONV_INPUTS;
+    bool more = true;
+    while (more && !conv->dead) {
+        struct nn_ir *reader = reader_of(p, i, conv->out[0], 1);
+        more = reader && same_form(&p->values[conv->out[0]], nn_out(p, reader, 0)) &&
+               (fuse_norm(p, conv, reader) || fuse_activation(p, conv, reader) ||
+                fuse_add(p, i, reader));
+        more = more || fuse_swish(p, i);
+    }
+}
+
 void nn_plan_fuse(struct nn_plan *p)
 {
+    bool convs = p->options.mode == NN_INFER && p->options.fuse;
     for (int i = 0; i < p->ir_count; i++) {
-        struct nn_ir *ir = &p->irs[i];
-        struct nn_ir *reader = takes_clamp(ir) ? only_reader(p, i, ir->out[0]) : NULL;
-        if (!reader || !clamp_of(reader, &ir->lo, &ir->hi))
-            continue;
-        p->values[ir->out[0]].uses = 0;
-        ir->out[0] = reader->out[0];
-        reader->fused = true;
+        if (convs && is_conv(&p->irs[i]))
+            fuse_conv(p, i);
+        else if (takes_clamp(&p->irs[i]))
+            fuse_clamp(p, i);
     }
 }

@@ -4,8 +4,14 @@
 
 #include "nn/plan.h"
 
-/* Batch-norm and addition take over the Relu or Clip behind them, where nobody else reads what is
- * between: `lo` and `hi` of their nn_ir are set, they make its output, and it is dead. */
+/* A step takes over nodes behind it where nobody else reads what is between: it makes their output,
+ * and they are dead.
+ *
+ * Batch-norm and addition take the Relu or Clip behind them: `lo` and `hi` of their nn_ir.
+ * Convolutions of an inference session take the batch-norm (`norm`), then activations and the
+ * addition of another tensor (`post`), where the kernel that runs them can. An addition goes to
+ * the other tensor's memory, so that one may have no reader afterwards; the convolution moves to
+ * the place of the addition, when both tensors are there. */
 void nn_plan_fuse(struct nn_plan *p);
 
 #endif

@@ -438,10 +438,10 @@ static void mark_dead(struct nn_plan *p)
     for (int i = p->ir_count; i-- > 0;) {
         struct nn_ir *ir = &p->irs[i];
         ir->dead = true;
-        for (int o = 0; !ir->fused && o < ir->output_count; o++)
+        for (int o = 0; o < ir->output_count; o++)
             if (ir->out[o] >= 0 && (p->values[ir->out[o]].uses > 0 || is_output(p, ir->out[o])))
                 ir->dead = false;
-        for (int k = 0; ir->dead && !ir->fused && k < ir->input_count; k++)
+        for (int k = 0; ir->dead && k < ir->input_count; k++)
             if (ir->in[k] >= 0)
                 p->values[ir->in[k]].uses--;
     }
@@ -528,7 +528,7 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
         if (p->output_value[i] < 0)
             return nomem(err);
     }
-    nn_plan_fuse(p);
     mark_dead(p);
+    nn_plan_fuse(p);
     return ST_OK;
 }

@@ -5,6 +5,7 @@
 #include "nn/plan.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -478,11 +479,16 @@ static void lifetimes(struct nn_plan *p)
                 b->first_step = i;
             b->last_step = i;
         }
-    for (int i = 0; i < p->buffer_count; i++)
-        if (p->buffers[i].pinned) {
-            p->buffers[i].first_step = 0;
-            p->buffers[i].last_step = p->step_count;
+    int after = p->step_count;
+    for (int i = 0; i < p->buffer_count; i++) {
+        struct nn_buffer *b = &p->buffers[i];
+        if (b->pinned) {
+            b->first_step = 0;
+            b->last_step = INT_MAX;
+        } else if (b->between) { /* one after the other */
+            b->first_step = b->last_step = after++;
         }
+    }
 }
 
 static size_t padded(size_t bytes)

@@ -28,7 +28,7 @@
 #include "nn/model.h"
 #include "nn/session.h"
 
-#define NN_STEP_OPERANDS_MAX 12
+#define NN_STEP_OPERANDS_MAX 16
 
 /* Memory that steps read and write. External ones (parameters, constants) have `data` from the
  * start, the others get it when the arena is there. */
@@ -39,8 +39,9 @@ struct nn_buffer {
     int first_step, last_step;
     int readers; /* forward reads still to be emitted */
     bool external;
-    bool pinned; /* lives as long as the session: inputs, outputs and their gradients */
-    bool saved;  /* the backward pass reads it */
+    bool pinned;  /* lives as long as the session: inputs, outputs and their gradients */
+    bool between; /* used only while weights are prepared, between two runs */
+    bool saved;   /* the backward pass reads it */
 };
 
 /* A tensor in one format. */
@@ -67,16 +68,26 @@ struct nn_ir {
     const struct nn_node *node;
     int input_count, output_count;
     int in[NN_NODE_INPUTS_MAX], out[NN_NODE_OUTPUTS_MAX]; /* values, -1: absent */
-    float lo, hi;  /* the result is clamped: an activation that was fused; infinite: none */
+    float lo, hi; /* the result is clamped: an activation that was fused; infinite: none */
+    /* A convolution of an inference session: the batch-norm behind it (whose parameters are
+     * inputs NN_CONV_NORM and on), and what it does to its results (the tensor that it adds is
+     * input NN_CONV_ADDEND). */
+    const struct nn_node *norm;
+    int post_count;
+    struct nn_post post[NN_POSTS_MAX];
     bool alias;    /* output 0 is input 0 under other dims (Reshape, free conversions) */
     bool planar;   /* Conv reads its input from before the channel shuffle (nn_window.planar) */
-    bool fused;    /* another one does its work */
-    bool dead;     /* nobody reads its outputs, or fused */
+    bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */
 };
 
+/* Inputs of a convolution that fuse.c took over. */
+enum { NN_CONV_NORM = 3, NN_CONV_ADDEND = NN_CONV_NORM + 4, NN_CONV_INPUTS };
+
 struct nn_step {
     enum status (*run)(struct nn_step *s);
+    /* Runs before the weights of `op` are packed, whenever parameters changed; NULL: nothing. */
+    void (*prepare)(struct nn_step *s);
     int node; /* of the graph, for messages; -1: a conversion */
     int operand_count;
     int buffer[NN_STEP_OPERANDS_MAX];
@@ -223,6 +234,9 @@ enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const cha
 
 /* Whether a MatMul works on NHWC images by a sparse matrix (exec_matmul.c). */
 bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n);
+
+/* What oneDNN is asked for a convolution's forward pass; false: conv_group.h runs it. */
+bool nn_conv_spec_of(const struct nn_plan *p, const struct nn_ir *ir, struct nn_conv_spec *ret);
 
 /* The window of a convolution or pooling node for the session's batch; that of an nn_ir also knows
  * what layout.c decided. */

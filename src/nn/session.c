@@ -27,7 +27,8 @@ void nn_session_options_init(struct nn_session_options *o)
                                      .threads = 1,
                                      .bn_mode = NN_BN_FROZEN,
                                      .precision = NN_PRECISION_F32,
-                                     .winograd = true};
+                                     .winograd = true,
+                                     .fuse = true};
 }
 
 static enum status options_check(const struct nn_session_options *o, struct error *err)
@@ -175,9 +176,13 @@ struct nn_view nn_session_output_grad(struct nn_session *s, int index)
 static enum status pack(struct nn_session *s)
 {
     enum status st = ST_OK;
-    for (int i = 0; i < s->plan.step_count && !st; i++)
-        if (s->plan.steps[i].op)
-            st = nn_dnnl_op_pack(s->plan.steps[i].op);
+    for (int i = 0; i < s->plan.step_count && !st; i++) {
+        struct nn_step *step = &s->plan.steps[i];
+        if (step->prepare)
+            step->prepare(step);
+        if (step->op)
+            st = nn_dnnl_op_pack(step->op);
+    }
     return st;
 }
 

@@ -45,6 +45,8 @@ struct nn_session_options {
     /* Winograd's algorithm for 3 x 3 convolutions of a float32 training session, where oneDNN
      * takes it to be faster; default true. Results differ by rounding, about 1e-6. */
     bool winograd;
+    bool fuse;          /* inference: batch-norm, activations and residual sums become part of the
+                         * convolution before them; default true, false: for comparisons */
     bool channels_last; /* never lay channels out in blocks: for comparisons; default false */
     /* [nn_model parameters] true: a tensor that does not train. Its gradient is 0, and backward
      * stops where nothing upstream trains. NULL: all train. Read at open only. */

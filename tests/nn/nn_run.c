@@ -8,7 +8,7 @@
  *
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
  * the median and the smallest time of a run; with NN_STEPS set also the time of every step.
- * NN_PRECISION=bf16 and NN_WINOGRAD=0 change the session's options. */
+ * NN_PRECISION=bf16, NN_WINOGRAD=0 and NN_FUSE=0 change the session's options. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,6 +212,8 @@ int main(int argc, char **argv)
         o.precision = NN_PRECISION_BF16;
     if (getenv("NN_WINOGRAD"))
         o.winograd = atoi(getenv("NN_WINOGRAD")) != 0;
+    if (getenv("NN_FUSE"))
+        o.fuse = atoi(getenv("NN_FUSE")) != 0;
     if (argc < 4) {
         fprintf(stderr, "usage: see the top of nn_run.c\n");
         return 2;
