@@ -34,8 +34,9 @@ struct nn_dnnl_op {
     /* Weights in another layout than plain: all NULL where the primitive takes them as they are. */
     dnnl_memory_t plain;
     dnnl_primitive_t reorder;
-    void *packed;
+    void *packed; /* NULL: transient, the caller's */
     size_t packed_bytes;
+    bool transient;
 };
 
 typedef union {
@@ -232,11 +233,13 @@ static dnnl_status_t weights_add(struct nn_dnnl_op *op, enum nn_slot slot, int a
     if (code || dnnl_memory_desc_equal(md, plain))
         return code;
     op->packed_bytes = (dnnl_memory_desc_get_size(md) + 63) & ~(size_t)63;
-    op->packed = aligned_alloc(64, op->packed_bytes);
-    if (!op->packed)
-        return dnnl_out_of_memory;
-    memset(op->packed, 0, op->packed_bytes);
-    code = dnnl_memory_set_data_handle(op->slot[slot], op->packed);
+    if (!op->transient) {
+        op->packed = aligned_alloc(64, op->packed_bytes);
+        if (!op->packed)
+            return dnnl_out_of_memory;
+        memset(op->packed, 0, op->packed_bytes);
+        code = dnnl_memory_set_data_handle(op->slot[slot], op->packed);
+    }
     if (!code)
         code = dnnl_memory_create(&op->plain, plain, engine, DNNL_MEMORY_NONE);
     bool unpack = slot == NN_SLOT_DIFF_WEIGHTS;
@@ -414,6 +417,7 @@ enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec
     enum status st = op_new(d, spec->pass, &op, err);
     if (st)
         return st;
+    op->transient = spec->transient;
     dnnl_memory_desc_t any, plain;
     dnnl_status_t code = weights_mds(&spec->window, NN_TYPE_F32, &any, &plain);
     if (!code)
@@ -619,12 +623,23 @@ size_t nn_dnnl_op_workspace_bytes(const struct nn_dnnl_op *op)
 
 size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op)
 {
-    return op->packed_bytes;
+    return op->transient ? 0 : op->packed_bytes;
+}
+
+size_t nn_dnnl_op_packed_bytes(const struct nn_dnnl_op *op)
+{
+    return op->transient ? op->packed_bytes : 0;
 }
 
 const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op)
 {
     return implementation(op->desc);
+}
+
+/* The primitive's own weights, or gradient by them. */
+static dnnl_memory_t packed_slot(const struct nn_dnnl_op *op)
+{
+    return op->slot[op->pass == NN_PASS_BACKWARD_WEIGHTS ? NN_SLOT_DIFF_WEIGHTS : NN_SLOT_WEIGHTS];
 }
 
 static enum status run_status(dnnl_status_t code)
@@ -637,6 +652,8 @@ enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data
     bool weights = slot == NN_SLOT_WEIGHTS || slot == NN_SLOT_DIFF_WEIGHTS;
     if (slot == NN_SLOT_NONE)
         return ST_OK;
+    if (slot == NN_SLOT_PACKED)
+        return run_status(dnnl_memory_set_data_handle(packed_slot(op), data));
     dnnl_memory_t memory = weights && op->plain ? op->plain : op->slot[slot];
     return memory ? run_status(dnnl_memory_set_data_handle(memory, data)) : ST_OK;
 }
@@ -652,19 +669,26 @@ static dnnl_status_t reorder_run(struct nn_dnnl_op *op, dnnl_memory_t from, dnnl
     return dnnl_primitive_execute(op->reorder, op->owner->stream, 2, argument);
 }
 
-enum status nn_dnnl_op_pack(struct nn_dnnl_op *op)
+static dnnl_status_t pack(struct nn_dnnl_op *op)
 {
     if (!op->reorder || op->pass == NN_PASS_BACKWARD_WEIGHTS)
-        return ST_OK;
-    return run_status(reorder_run(op, op->plain, op->slot[NN_SLOT_WEIGHTS]));
+        return dnnl_success;
+    return reorder_run(op, op->plain, packed_slot(op));
+}
+
+enum status nn_dnnl_op_pack(struct nn_dnnl_op *op)
+{
+    return op->transient ? ST_OK : run_status(pack(op));
 }
 
 enum status nn_dnnl_op_run(struct nn_dnnl_op *op)
 {
-    dnnl_status_t code =
-        dnnl_primitive_execute(op->primitive, op->owner->stream, op->argument_count, op->argument);
+    dnnl_status_t code = op->transient ? pack(op) : dnnl_success;
+    if (!code)
+        code = dnnl_primitive_execute(op->primitive, op->owner->stream, op->argument_count,
+                                      op->argument);
     if (!code && op->reorder && op->pass == NN_PASS_BACKWARD_WEIGHTS)
-        code = reorder_run(op, op->slot[NN_SLOT_DIFF_WEIGHTS], op->plain);
+        code = reorder_run(op, packed_slot(op), op->plain);
     return run_status(code);
 }
 

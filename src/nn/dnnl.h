@@ -57,6 +57,7 @@ enum nn_slot {
     NN_SLOT_DIFF_SRC,
     NN_SLOT_DIFF_WEIGHTS,
     NN_SLOT_DIFF_BIAS,
+    NN_SLOT_PACKED, /* of a transient op: nn_dnnl_op_packed_bytes of scratch */
     NN_SLOT_COUNT,
     NN_SLOT_NONE = NN_SLOT_COUNT /* an operand that the op does not see */
 };
@@ -86,6 +87,9 @@ struct nn_conv_spec {
     bool winograd;             /* oneDNN may choose Winograd's algorithm */
     int post_count;
     struct nn_post post[NN_POSTS_MAX];
+    /* The packed weights live in NN_SLOT_PACKED during a run only, and every run packs: for
+     * training, where the weights are new each time. */
+    bool transient;
 };
 
 enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec,
@@ -113,6 +117,7 @@ void nn_dnnl_op_close(struct nn_dnnl_op **op);
 size_t nn_dnnl_op_scratch_bytes(const struct nn_dnnl_op *op);
 size_t nn_dnnl_op_workspace_bytes(const struct nn_dnnl_op *op);
 size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op);
+size_t nn_dnnl_op_packed_bytes(const struct nn_dnnl_op *op); /* 0 unless transient */
 
 /* oneDNN's name of the implementation, "ref:any" for a slow one. */
 const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op);
@@ -121,7 +126,8 @@ const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op);
 enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data);
 enum status nn_dnnl_op_bind_scratch(struct nn_dnnl_op *op, void *scratch);
 
-/* Copies the bound plain weights into the primitive's layout: after they changed, before a run. */
+/* Copies the bound plain weights into the primitive's layout: after they changed, before a run.
+ * Nothing to do for a transient op. */
 enum status nn_dnnl_op_pack(struct nn_dnnl_op *op);
 enum status nn_dnnl_op_run(struct nn_dnnl_op *op);
 

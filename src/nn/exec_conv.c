@@ -58,6 +58,7 @@ static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *
     struct nn_conv_spec spec = {
         .window = *w,
         .pass = pass,
+        .transient = p->options.mode == NN_TRAIN,
         .src = nn_value_format(nn_in(p, ir, IN_X)),
         .dst = nn_value_format(nn_out(p, ir, 0)),
         .winograd = p->options.winograd && p->options.precision == NN_PRECISION_F32 &&

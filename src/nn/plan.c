@@ -120,6 +120,12 @@ enum status nn_plan_dnnl_step(struct nn_plan *p, struct nn_dnnl_op *op, struct n
     p->own_bytes += nn_dnnl_op_own_bytes(op);
     if (nn_dnnl_op_scratch_bytes(op) > p->scratch_bytes)
         p->scratch_bytes = nn_dnnl_op_scratch_bytes(op);
+    if (nn_dnnl_op_packed_bytes(op) == 0)
+        return ST_OK;
+    int packed = nn_plan_buffer(p, nn_dnnl_op_packed_bytes(op));
+    if (packed < 0)
+        return nomem(err);
+    nn_step_slot(*ret, NN_SLOT_PACKED, packed);
     return ST_OK;
 }
 
