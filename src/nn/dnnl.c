@@ -652,15 +652,12 @@ enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data
     bool weights = slot == NN_SLOT_WEIGHTS || slot == NN_SLOT_DIFF_WEIGHTS;
     if (slot == NN_SLOT_NONE)
         return ST_OK;
+    if (slot == NN_SLOT_SCRATCH)
+        return run_status(dnnl_memory_set_data_handle(op->scratch, data));
     if (slot == NN_SLOT_PACKED)
         return run_status(dnnl_memory_set_data_handle(packed_slot(op), data));
     dnnl_memory_t memory = weights && op->plain ? op->plain : op->slot[slot];
     return memory ? run_status(dnnl_memory_set_data_handle(memory, data)) : ST_OK;
-}
-
-enum status nn_dnnl_op_bind_scratch(struct nn_dnnl_op *op, void *scratch)
-{
-    return run_status(dnnl_memory_set_data_handle(op->scratch, scratch));
 }
 
 static dnnl_status_t reorder_run(struct nn_dnnl_op *op, dnnl_memory_t from, dnnl_memory_t to)

@@ -57,7 +57,8 @@ enum nn_slot {
     NN_SLOT_DIFF_SRC,
     NN_SLOT_DIFF_WEIGHTS,
     NN_SLOT_DIFF_BIAS,
-    NN_SLOT_PACKED, /* of a transient op: nn_dnnl_op_packed_bytes of scratch */
+    NN_SLOT_SCRATCH, /* nn_dnnl_op_scratch_bytes, during a run */
+    NN_SLOT_PACKED,  /* of a transient op: nn_dnnl_op_packed_bytes of scratch */
     NN_SLOT_COUNT,
     NN_SLOT_NONE = NN_SLOT_COUNT /* an operand that the op does not see */
 };
@@ -113,7 +114,7 @@ enum status nn_dnnl_pool_open(struct nn_dnnl *d, const struct nn_window *w, enum
                               struct nn_dnnl_op **ret, struct error *err);
 void nn_dnnl_op_close(struct nn_dnnl_op **op);
 
-/* Bytes that a run needs at `scratch`; of the workspace slot; that the op itself holds. */
+/* Bytes of the scratch slot; of the workspace slot; that the op itself holds. */
 size_t nn_dnnl_op_scratch_bytes(const struct nn_dnnl_op *op);
 size_t nn_dnnl_op_workspace_bytes(const struct nn_dnnl_op *op);
 size_t nn_dnnl_op_own_bytes(const struct nn_dnnl_op *op);
@@ -124,7 +125,6 @@ const char *nn_dnnl_op_implementation(const struct nn_dnnl_op *op);
 
 /* Slots that the pass does not use are ignored, NN_SLOT_NONE among them. */
 enum status nn_dnnl_op_bind(struct nn_dnnl_op *op, enum nn_slot slot, void *data);
-enum status nn_dnnl_op_bind_scratch(struct nn_dnnl_op *op, void *scratch);
 
 /* Copies the bound plain weights into the primitive's layout: after they changed, before a run.
  * Nothing to do for a transient op. */

@@ -181,6 +181,23 @@ static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 1, err);
 }
 
+/* With the coefficients that the forward pass left: x, kept, y. */
+static enum status run_remake(struct nn_step *s)
+{
+    const struct norm_args *a = s->args;
+    struct kept k = kept_at(a, s->data[1]);
+    const struct kernel_bn n = {.lo = a->lo, .hi = a->hi, .a = k.a, .b = k.b};
+    kernel_bn_blocked_apply(&a->blocked, &n, s->data[0], s->data[2]);
+    return ST_OK;
+}
+
+enum status nn_norm_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, struct error *err)
+{
+    struct norm_args a = norm_args_of(p, ir);
+    int operand[] = {nn_in(p, ir, IN_X)->buffer, ir->workspace, buffer};
+    return nn_plan_emit(p, run_remake, &a, sizeof a, operand, 3, err);
+}
+
 /* Where the gradient of scale or shift goes: the kernel always writes both. */
 static enum status begin_vector(struct nn_plan *p, const struct nn_ir *ir, int i, int *ret,
                                 struct error *err)

@@ -56,7 +56,8 @@ bool nn_plan_wants_blocks(const struct nn_plan *p)
         all += work_of(&w);
         blocked += prefers_blocks(&w) ? work_of(&w) : 0;
     }
-    return p->options.mode == NN_TRAIN && !p->options.channels_last && all > 0 && blocked >= BLOCKED_WORK_MIN * all;
+    return p->options.mode == NN_TRAIN && !p->options.channels_last && all > 0 &&
+           blocked >= BLOCKED_WORK_MIN * all;
 }
 
 static bool same_dims(const struct nn_tensor *a, const struct nn_tensor *b)

@@ -197,12 +197,18 @@ static struct group next_group(const struct kernel_blocked *t, int64_t block)
                           chunks_of(t)};
 }
 
+void kernel_bn_blocked_apply(const struct kernel_blocked *t, const struct kernel_bn *n,
+                             const void *x, void *y)
+{
+    struct group all = {0, kernel_blocks(t), chunks_of(t)};
+    apply(t, &all, n, x, y);
+}
+
 void kernel_bn_blocked(const struct kernel_blocked *t, const struct kernel_bn *n, const void *x,
                        void *y)
 {
     coefficients(t, n, 0, kernel_blocks(t));
-    struct group all = {0, kernel_blocks(t), chunks_of(t)};
-    apply(t, &all, n, x, y);
+    kernel_bn_blocked_apply(t, n, x, y);
 }
 
 /* The first pixel of a block: sums relative to it lose little to cancellation. */

@@ -44,6 +44,10 @@ struct kernel_bn {
 void kernel_bn_blocked(const struct kernel_blocked *t, const struct kernel_bn *n, const void *x,
                        void *y);
 
+/* y alone, from coefficients that are there. */
+void kernel_bn_blocked_apply(const struct kernel_blocked *t, const struct kernel_bn *n,
+                             const void *x, void *y);
+
 /* With the batch's own mean and biased variance, which are written. */
 void kernel_bn_blocked_batch(const struct kernel_blocked *t, const struct kernel_bn *n,
                              const void *x, void *y);

@@ -15,6 +15,7 @@
 #include "nn/inspect.h"
 #include "nn/kernels.h"
 #include "nn/pixels.h"
+#include "nn/recompute.h"
 
 #define ALIGNMENT_BYTES 64
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
@@ -108,6 +109,18 @@ static enum status run_dnnl(struct nn_step *s)
     return nn_dnnl_op_run(s->op);
 }
 
+/* Memory that the step has to itself while it runs. */
+static enum status own_slot(struct nn_plan *p, struct nn_step *s, enum nn_slot slot, size_t bytes,
+                            struct error *err)
+{
+    int buffer = bytes ? nn_plan_buffer(p, bytes) : 0;
+    if (buffer < 0)
+        return nomem(err);
+    if (bytes)
+        nn_step_slot(s, slot, buffer);
+    return ST_OK;
+}
+
 enum status nn_plan_dnnl_step(struct nn_plan *p, struct nn_dnnl_op *op, struct nn_step **ret,
                               struct error *err)
 {
@@ -118,15 +131,8 @@ enum status nn_plan_dnnl_step(struct nn_plan *p, struct nn_dnnl_op *op, struct n
     }
     (*ret)->op = op;
     p->own_bytes += nn_dnnl_op_own_bytes(op);
-    if (nn_dnnl_op_scratch_bytes(op) > p->scratch_bytes)
-        p->scratch_bytes = nn_dnnl_op_scratch_bytes(op);
-    if (nn_dnnl_op_packed_bytes(op) == 0)
-        return ST_OK;
-    int packed = nn_plan_buffer(p, nn_dnnl_op_packed_bytes(op));
-    if (packed < 0)
-        return nomem(err);
-    nn_step_slot(*ret, NN_SLOT_PACKED, packed);
-    return ST_OK;
+    st = own_slot(p, *ret, NN_SLOT_SCRATCH, nn_dnnl_op_scratch_bytes(op), err);
+    return st ? st : own_slot(p, *ret, NN_SLOT_PACKED, nn_dnnl_op_packed_bytes(op), err);
 }
 
 static void value_place(struct nn_plan *p, struct nn_value *v, int buffer)
@@ -451,6 +457,9 @@ static enum status emit_backward(struct nn_plan *p, struct error *err)
             wanted = wanted || (ir->in[k] >= 0 && nn_in(p, ir, k)->needs_grad);
         if (ir->dead || !reached || !wanted)
             continue;
+        st = nn_recompute_inputs(p, ir, err);
+        if (st)
+            return st;
         if (ir->alias)
             st = nn_grad_share(p, ir->in[0], nn_out(p, ir, 0)->grad, nn_out(p, ir, 0)->grad_owned,
                                err);
@@ -463,6 +472,7 @@ static enum status emit_backward(struct nn_plan *p, struct error *err)
 static enum status emit(struct nn_plan *p, struct error *err)
 {
     mark_saved(p);
+    nn_recompute_mark(p);
     mark_outputs(p);
     enum status st = place_sources(p, err);
     if (!st)
@@ -565,8 +575,7 @@ static enum status assign_offsets(struct nn_plan *p, struct error *err)
 
 static enum status arena_map(struct nn_plan *p, struct error *err)
 {
-    size_t scratch = padded(p->scratch_bytes + NN_PIXELS_SLACK_BYTES);
-    p->arena_map_bytes = p->arena_bytes + scratch + HUGE_PAGE_BYTES;
+    p->arena_map_bytes = p->arena_bytes + padded(NN_PIXELS_SLACK_BYTES) + HUGE_PAGE_BYTES;
     void *map =
         mmap(NULL, p->arena_map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED)
@@ -578,7 +587,6 @@ static enum status arena_map(struct nn_plan *p, struct error *err)
     for (int i = 0; i < p->buffer_count; i++)
         if (!p->buffers[i].external && p->buffers[i].first_step >= 0)
             p->buffers[i].data = (float *)(base + p->buffers[i].offset);
-    p->scratch = (void *)(base + p->arena_bytes);
     return ST_OK;
 }
 
@@ -586,7 +594,7 @@ static enum status bind(struct nn_plan *p, struct error *err)
 {
     for (int i = 0; i < p->step_count; i++) {
         struct nn_step *s = &p->steps[i];
-        enum status st = s->op ? nn_dnnl_op_bind_scratch(s->op, p->scratch) : ST_OK;
+        enum status st = ST_OK;
         for (int k = 0; !st && k < s->operand_count; k++) {
             s->data[k] = p->buffers[s->buffer[k]].data;
             if (s->op)

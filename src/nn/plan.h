@@ -77,6 +77,7 @@ struct nn_ir {
     struct nn_post post[NN_POSTS_MAX];
     bool alias;    /* output 0 is input 0 under other dims (Reshape, free conversions) */
     bool planar;   /* Conv reads its input from before the channel shuffle (nn_window.planar) */
+    bool remakes;  /* its output is not kept: recompute.c makes it again when backward reads it */
     bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */
 };
@@ -104,6 +105,7 @@ struct nn_plan {
     struct nn_dnnl *dnnl;  /* borrowed */
     float *params, *grads; /* borrowed; grads NULL without training */
     bool blocked;          /* convolutions work on blocks of channels */
+    int remake_quarters;   /* of the bytes that batch norm made: not kept for the backward pass */
     int *output_value;     /* [graph output] */
     /* [tensor]: value by nn_format_index, [0] the one made first; -1: none */
     int (*tensor_value)[NN_FORMAT_COUNT + 1];
@@ -117,8 +119,8 @@ struct nn_plan {
     int step_count, step_capacity;
     int forward_count; /* steps before this one are the forward pass */
     int *output_grad;  /* [graph output]: buffer, training only */
-    size_t arena_bytes, scratch_bytes, own_bytes;
-    void *arena, *scratch;
+    size_t arena_bytes, own_bytes;
+    void *arena;
     size_t arena_map_bytes;
     void **constants; /* owned copies */
     int constant_count;
@@ -145,6 +147,9 @@ static inline struct kernel_blocked nn_blocked_of(const struct nn_value *v)
     return (struct kernel_blocked){v->dim[0], v->dim[1], v->dim[2] * v->dim[3],
                                    v->type == NN_TYPE_BF16};
 }
+
+/* Appends a step that makes the output of a batch norm again, into `buffer` (exec_norm.c). */
+enum status nn_norm_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, struct error *err);
 
 /* For development tools: what a session runs. */
 struct nn_plan *nn_session_plan(struct nn_session *s);

@@ -78,6 +78,22 @@ static enum status vectors_make(struct nn_session *s, struct error *err)
     return ST_OK;
 }
 
+static enum status plan_make(struct nn_session *s, int remake_quarters, struct error *err)
+{
+    s->plan.graph = nn_model_graph(s->model);
+    s->plan.options = s->options;
+    s->plan.remake_quarters = remake_quarters;
+    s->plan.dnnl = s->dnnl;
+    s->plan.params = s->params;
+    s->plan.grads = s->grads;
+    /* oneDNN divides the work of a primitive when it makes it. */
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(s->options.threads);
+    enum status st = nn_plan_make(&s->plan, err);
+    omp_set_num_threads(threads);
+    return st;
+}
+
 static enum status session_make(struct nn_session *s, struct error *err)
 {
     enum status st = vectors_make(s, err);
@@ -85,17 +101,17 @@ static enum status session_make(struct nn_session *s, struct error *err)
         st = nn_dnnl_open(&s->dnnl, err);
     if (st)
         return st;
-    s->plan.graph = nn_model_graph(s->model);
-    s->plan.options = s->options;
-    s->plan.dnnl = s->dnnl;
-    s->plan.params = s->params;
-    s->plan.grads = s->grads;
-    /* oneDNN divides the work of a primitive when it makes it. */
-    int threads = omp_get_max_threads();
-    omp_set_num_threads(s->options.threads);
-    st = nn_plan_make(&s->plan, err);
-    omp_set_num_threads(threads);
-    return st;
+    size_t limit = s->options.memory_limit_bytes;
+    int most = s->options.mode == NN_TRAIN && limit ? 4 : 0;
+    for (int quarters = 0; quarters <= most; quarters++) {
+        nn_plan_clear(&s->plan);
+        st = plan_make(s, quarters, err);
+        if (st || limit == 0 || nn_session_bytes(s) <= limit)
+            return st;
+    }
+    return error_set(err, ST_LIMIT,
+                     "the session needs %zu MiB, its limit is %zu: use a smaller batch",
+                     nn_session_bytes(s) >> 20, limit >> 20);
 }
 
 enum status nn_session_open(const struct nn_model *m, const struct nn_session_options *options,

@@ -8,7 +8,7 @@
  *
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
  * the median and the smallest time of a run; with NN_STEPS set also the time of every step.
- * NN_PRECISION=bf16, NN_WINOGRAD=0 and NN_FUSE=0 change the session's options. */
+ * NN_PRECISION=bf16, NN_WINOGRAD=0, NN_FUSE=0 and NN_LIMIT_MB=n change the session's options. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +210,8 @@ int main(int argc, char **argv)
     nn_session_options_init(&o);
     if (getenv("NN_PRECISION") && strcmp(getenv("NN_PRECISION"), "bf16") == 0)
         o.precision = NN_PRECISION_BF16;
+    if (getenv("NN_LIMIT_MB"))
+        o.memory_limit_bytes = (size_t)atol(getenv("NN_LIMIT_MB")) << 20;
     if (getenv("NN_WINOGRAD"))
         o.winograd = atoi(getenv("NN_WINOGRAD")) != 0;
     if (getenv("NN_FUSE"))

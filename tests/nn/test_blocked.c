@@ -17,6 +17,19 @@
 
 enum { SIZE = 20, BATCH = 3 };
 
+static struct nn_model *finished(struct nn_build *b, nn_value x)
+{
+    struct buf file;
+    struct error err;
+    struct nn_model *m;
+    buf_init(&file);
+    assert_int_equal(nn_build_finish(b, x, &file, &err), ST_OK);
+    nn_build_close(&b);
+    assert_int_equal(nn_model_read(file.data, file.size_bytes, NULL, &m, &err), ST_OK);
+    buf_clear(&file);
+    return m;
+}
+
 /* Every operator that knows blocks, with channel counts that do not fill them: a stem, a residual
  * block, an inverted residual with squeeze and excitation, and a head that is enlarged. */
 static struct nn_model *network(void)
@@ -42,14 +55,7 @@ static struct nn_model *network(void)
     x = nn_build_conv(b, x, 32, 3, 2, 1, 1, true);
     x = nn_build_resize(b, x, SIZE, SIZE);
     x = nn_build_conv(b, x, 16, 1, 1, 1, 1, true);
-    struct buf file;
-    buf_init(&file);
-    assert_int_equal(nn_build_finish(b, x, &file, &err), ST_OK);
-    nn_build_close(&b);
-    struct nn_model *m;
-    assert_int_equal(nn_model_read(file.data, file.size_bytes, NULL, &m, &err), ST_OK);
-    buf_clear(&file);
-    return m;
+    return finished(b, x);
 }
 
 static void fill(struct nn_view v, uint64_t seed)
@@ -171,6 +177,44 @@ static void blocks_of_bfloat16(void **state)
     }
 }
 
+static struct nn_model *deep_network(void)
+{
+    struct nn_build *b;
+    struct error err;
+    assert_int_equal(nn_build_open(SIZE, SIZE, 5, &b, &err), ST_OK);
+    nn_value x = nn_build_input(b);
+    for (int i = 0; i < 8; i++) {
+        x = nn_build_conv(b, x, 32, 3, 1, 1, 1, false);
+        x = nn_build_relu(b, nn_build_batch_norm(b, x));
+    }
+    return finished(b, nn_build_conv(b, x, 16, 1, 1, 1, 1, true));
+}
+
+/* Less memory, the same bits. */
+static void limited_memory(void **state)
+{
+    (void)state;
+    struct nn_model *m = deep_network();
+    struct nn_session_options o = options_of(NN_BN_BATCH);
+    o.batch = 16;
+    struct nn_session *kept = trained(m, &o), *small;
+    o.memory_limit_bytes = nn_session_bytes(kept) - 1;
+    small = trained(m, &o);
+    assert_true(nn_session_bytes(small) < nn_session_bytes(kept));
+    nn_session_close(&small);
+    o.memory_limit_bytes = nn_session_bytes(kept) * 4 / 5;
+    small = trained(m, &o);
+    assert_memory_equal(nn_session_grads(small), nn_session_grads(kept),
+                        nn_model_param_count(m) * sizeof(float));
+    nn_session_close(&small);
+    o.memory_limit_bytes = 1 << 20;
+    struct error err;
+    assert_int_equal(nn_session_open(m, &o, &small, &err), ST_LIMIT);
+    assert_non_null(strstr(err.message, "smaller batch"));
+    nn_session_close(&kept);
+    nn_model_close(&m);
+}
+
 /* What does not train has no gradient, and what is before it costs no backward step. */
 static void frozen_tensors(void **state)
 {
@@ -209,6 +253,7 @@ int main(void)
         cmocka_unit_test(blocks_of_float32),
         cmocka_unit_test(blocks_of_bfloat16),
         cmocka_unit_test(frozen_tensors),
+        cmocka_unit_test(limited_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
