@@ -18,6 +18,7 @@ static enum status open_sessions(struct learner *l, struct error *err)
     o.mode = NN_TRAIN;
     o.batch = l->options.batch;
     o.bn_mode = l->options.bn_mode;
+    o.precision = l->options.precision;
     if (st == ST_OK)
         st = nn_session_open(l->model, &o, &l->train, err);
     if (st == ST_OK)

@@ -46,9 +46,10 @@ struct learner_options {
     int steps;        /* K a phase, 1..LEARNER_STEPS_MAX */
     int batch;        /* 1..1024 */
     struct nn_optimizer_options optimizer;
-    enum nn_bn_mode bn_mode; /* BATCH also sends the statistics */
-    int phases_max;          /* accepted phases after which nothing is trained; 0: no end */
-    int step_log2;           /* wire values are multiples of 2^-step_log2 (delta/half.h) */
+    enum nn_bn_mode bn_mode;     /* BATCH also sends the statistics */
+    enum nn_precision precision; /* of training; the camera's student infers in float32 */
+    int phases_max;              /* accepted phases after which nothing is trained; 0: no end */
+    int step_log2;               /* wire values are multiples of 2^-step_log2 (delta/half.h) */
 
     uint64_t horizon_us;
     int frames_max;              /* capacity of the buffer */

@@ -11,7 +11,7 @@
 #define NAME_CHARS_MAX 31
 
 /* SECONDS: given in seconds, kept in microseconds. */
-enum kind { REAL, FLOAT, INT, BOOL, SECONDS, STRATEGY, BN_MODE };
+enum kind { REAL, FLOAT, INT, BOOL, SECONDS, STRATEGY, BN_MODE, PRECISION, METRIC };
 
 struct entry {
     const char *name, *help;
@@ -33,7 +33,8 @@ static const struct entry entries[] = {
     {"batch", "frames a step", INT, 1, 1024, LEARNING(batch)},
     {"learning_rate", "", FLOAT, 0, 10, LEARNING(optimizer.learning_rate)},
     {"weight_decay", "", FLOAT, 0, 1, LEARNING(optimizer.weight_decay)},
-    {"bn_mode", "frozen or batch", BN_MODE, 0, 0, LEARNING(bn_mode)},
+    {"bn_mode", "frozen, batch", BN_MODE, 0, 0, LEARNING(bn_mode)},
+    {"precision", "f32, bf16: of the training session", PRECISION, 0, 0, LEARNING(precision)},
     {"horizon_s", "how long labelled frames are kept", SECONDS, 1, 86400, LEARNING(horizon_us)},
     {"half_life_s", "recency of minibatches, 0: uniform", SECONDS, 0, 86400,
      LEARNING(half_life_us)},
@@ -48,7 +49,9 @@ static const struct entry entries[] = {
     {"flip", "0 or 1: mirror half of the samples", BOOL, 0, 1, LEARNING(flip)},
     {"crop_min", "smallest side of a random crop, 1: off", FLOAT, 0.1, 1, LEARNING(crop_min)},
     {"gated", "0 or 1: ship only what is better on held-out frames", BOOL, 0, 1, LEARNING(gated)},
-    {"gate_margin", "of mIoU that a candidate must be better by", REAL, -1, 1,
+    {"gate_metric", "miou, fwiou (classes weighted by frequency)", METRIC, 0, 0,
+     LEARNING(gate.metric)},
+    {"gate_margin", "of the metric that a candidate must be better by", REAL, -1, 1,
      LEARNING(gate.margin)},
     {"holdout_max", "frames held out for the gate", INT, 1, 64, LEARNING(holdout_max)},
     {"step_log2", "wire values are multiples of 2^-this", INT, 8, 24, LEARNING(step_log2)},
@@ -82,20 +85,38 @@ static const struct entry *find(const char *name, struct error *err)
 }
 
 static const char *const bn_mode_names[] = {[NN_BN_FROZEN] = "frozen", [NN_BN_BATCH] = "batch"};
+static const char *const precision_names[] = {
+    [NN_PRECISION_F32] = "f32", [NN_PRECISION_BF16] = "bf16"};
+static const char *const metric_names[] = {[GATE_MIOU] = "miou", [GATE_FWIOU] = "fwiou"};
+
+/* 0: none of that kind's words. */
+static int word_value(enum kind kind, const char *value)
+{
+    switch (kind) {
+    case STRATEGY:
+        return (int)select_strategy_parse(value);
+    case BN_MODE:
+        return names_find(bn_mode_names, NAMES_COUNT(bn_mode_names), value, 0);
+    case PRECISION:
+        return names_find(precision_names, NAMES_COUNT(precision_names), value, 0);
+    default:
+        return names_find(metric_names, NAMES_COUNT(metric_names), value, 0);
+    }
+}
 
 static enum status set_word(const struct entry *e, void *at, const char *value, struct error *err)
 {
-    if (e->kind == STRATEGY) {
-        enum select_strategy s = select_strategy_parse(value);
-        if (!s)
-            return error_set(err, ST_INVALID, "%s: '%s' is none of %s", e->name, value, e->help);
-        *(enum select_strategy *)at = s;
-        return ST_OK;
-    }
-    int mode = names_find(bn_mode_names, NAMES_COUNT(bn_mode_names), value, 0);
-    if (!mode)
-        return error_set(err, ST_INVALID, "%s: '%s' is neither frozen nor batch", e->name, value);
-    *(enum nn_bn_mode *)at = (enum nn_bn_mode)mode;
+    int word = word_value(e->kind, value);
+    if (!word)
+        return error_set(err, ST_INVALID, "%s: '%s' is none of %s", e->name, value, e->help);
+    if (e->kind == STRATEGY)
+        *(enum select_strategy *)at = (enum select_strategy)word;
+    else if (e->kind == BN_MODE)
+        *(enum nn_bn_mode *)at = (enum nn_bn_mode)word;
+    else if (e->kind == PRECISION)
+        *(enum nn_precision *)at = (enum nn_precision)word;
+    else
+        *(enum gate_metric *)at = (enum gate_metric)word;
     return ST_OK;
 }
 
@@ -126,8 +147,7 @@ static enum status set_one(struct recipe *r, const char *name, const char *value
     if (!e)
         return ST_INVALID;
     void *at = (char *)r + e->offset;
-    return e->kind == STRATEGY || e->kind == BN_MODE ? set_word(e, at, value, err)
-                                                     : set_number(e, at, value, err);
+    return e->kind >= STRATEGY ? set_word(e, at, value, err) : set_number(e, at, value, err);
 }
 
 enum status recipe_set(struct recipe *r, const char *assignments, struct error *err)
