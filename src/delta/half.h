@@ -13,17 +13,13 @@
 #ifndef ATTUNE_DELTA_HALF_H
 #define ATTUNE_DELTA_HALF_H
 
-#include <stdint.h>
+#include "base/half.h"
 
 #define DELTA_STEP_MIN 8
 #define DELTA_STEP_FLOAT16 24
 
 /* Largest magnitude of a code: float16's largest finite number, 65504. */
 #define HALF_CODE_MAX 0x7bff
-
-/* Bits of the float16 nearest to x, ties to even; overflow gives infinity, NaN stays NaN. */
-uint16_t half_from_float(float x);
-float half_to_float(uint16_t bits);
 
 /* Code of the wire value nearest to x, ties to even. Finite x beyond the largest value gives the
  * largest; NaN must not be passed. */

@@ -1,9 +1,9 @@
 /* ONNX tensors to ours: every number type that exporters put into initialisers becomes float32 or
  * int64. The sizes that a file claims are checked against the bytes that it has before any are
  * allocated. */
-#include <math.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "nn/onnx.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "raw_data is little-endian");
@@ -47,15 +47,6 @@ static size_t raw_bytes(int data_type)
     }
 }
 
-static float from_half(uint16_t h)
-{
-    int exponent = h >> 10 & 31, mantissa = h & 1023;
-    float v = exponent == 31 ? (mantissa ? NAN : INFINITY)
-              : exponent     ? ldexpf((float)(mantissa + 1024), exponent - 25)
-                             : ldexpf((float)mantissa, -24);
-    return h & 0x8000 ? -v : v;
-}
-
 static float float_at(const unsigned char *p, int data_type)
 {
     float f;
@@ -63,7 +54,7 @@ static float float_at(const unsigned char *p, int data_type)
     uint16_t h;
     if (data_type == ONNX_FLOAT16) {
         memcpy(&h, p, 2);
-        return from_half(h);
+        return half_to_float(h);
     }
     if (data_type == ONNX_DOUBLE) {
         memcpy(&d, p, 8);
@@ -117,7 +108,7 @@ static void from_typed(const Onnx__TensorProto *p, int64_t count, void *data)
         else if (p->data_type == ONNX_DOUBLE)
             ((float *)data)[i] = (float)p->double_data[i];
         else if (p->data_type == ONNX_FLOAT16)
-            ((float *)data)[i] = from_half((uint16_t)p->int32_data[i]);
+            ((float *)data)[i] = half_to_float((uint16_t)p->int32_data[i]);
         else if (p->data_type == ONNX_INT64)
             ((int64_t *)data)[i] = p->int64_data[i];
         else
