@@ -2,7 +2,6 @@
 #include "eval/recording.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "synth/source.h"
 #include "video/frame.h"
 #include "video/image.h"
+#include "video/image_list.h"
 #include "video/source.h"
 
 struct recording {
@@ -74,24 +74,12 @@ void recording_close(struct recording **s)
     *s = NULL;
 }
 
-/* DIR/NAME_label.png for DIR/NAME.ext, or the same name within labels_dir. */
-static bool label_path(const struct recording *s, const char *image, char path[PATH_MAX])
-{
-    const char *slash = strrchr(image, '/'), *name = slash ? slash + 1 : image;
-    const char *dot = strrchr(name, '.');
-    int stem = dot ? (int)(dot - name) : (int)strlen(name);
-    int n = s->labels_dir ? snprintf(path, PATH_MAX, "%s/%.*s_label.png", s->labels_dir, stem, name)
-                          : snprintf(path, PATH_MAX, "%.*s%.*s_label.png", (int)(name - image),
-                                     image, stem, name);
-    return n > 0 && n < PATH_MAX;
-}
-
 static enum status read_truth(struct recording *s, const struct label_map **ret, struct error *err)
 {
     const char *image = video_source_name(s->video);
     char path[PATH_MAX];
     *ret = NULL;
-    if (!image || !label_path(s, image, path))
+    if (!image || !image_label_path(image, s->labels_dir, path))
         return ST_OK;
     enum status st = image_labels_open(path, &s->labels, err);
     if (st == ST_NOT_FOUND)

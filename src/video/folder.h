@@ -16,7 +16,8 @@ struct folder;
 
 bool folder_is(const char *path);
 
-/* ST_NOT_FOUND: no folder, or no image in it. ST_LIMIT: more than VIDEO_IMAGES_MAX. */
+/* ST_NOT_FOUND: no folder, or no image in it. ST_LIMIT: more than IMAGE_LIST_MAX
+ * (video/image_list.h). */
 enum status folder_open(const char *path, struct folder **ret, struct error *err);
 void folder_close(struct folder **f);
 
@@ -27,8 +28,5 @@ enum status folder_next(struct folder *f, AVFrame **ret, size_t *ret_index, stru
 /* Path of the image that folder_next gave last; NULL before. */
 const char *folder_name(const struct folder *f);
 size_t folder_count(const struct folder *f);
-
-/* Natural order: runs of digits compare as numbers ("2" before "10"), the rest as bytes. */
-int folder_compare_names(const char *a, const char *b);
 
 #endif

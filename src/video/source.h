@@ -30,7 +30,6 @@
 
 #define VIDEO_DAMAGED_RUN_MAX 250
 #define VIDEO_GAP_US_MAX (60 * (uint64_t)1000000)
-#define VIDEO_IMAGES_MAX 1000000
 
 struct video_source_options {
     double fps;        /* default 0: the source's own; at most 1000 */

@@ -19,8 +19,8 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "pictures.h"
-#include "video/folder.h"
 #include "video/image.h"
+#include "video/image_list.h"
 #include "video/overlay.h"
 #include "video/source.h"
 
@@ -123,13 +123,14 @@ static void natural_order(void **state)
     const size_t n = sizeof sorted / sizeof sorted[0];
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < n; k++) {
-            int order = folder_compare_names(sorted[i], sorted[k]);
+            int order = image_list_compare_names(sorted[i], sorted[k]);
             if ((i == 1 && k == 2) || (i == 2 && k == 1))
                 assert_true(order != 0); /* equal numbers: some fixed order */
             else
                 assert_true(i < k ? order < 0 : i > k ? order > 0 : order == 0);
         }
-    assert_true(folder_compare_names("f99999999999999999999998", "f99999999999999999999999") < 0);
+    assert_true(image_list_compare_names("f99999999999999999999998", "f99999999999999999999999") <
+                0);
 }
 
 static void folders_give_their_images_in_order(void **state)
