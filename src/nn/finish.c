@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "nn/draft.h"
+#include "nn/inspect.h"
 
 struct finish {
     struct nn_draft *d;
@@ -274,25 +275,6 @@ static enum status copy_params(struct finish *f, struct error *err)
     return ST_OK;
 }
 
-static double node_flops(const struct nn_graph *g, const struct nn_node *n)
-{
-    const struct nn_tensor *x = &g->tensors[n->input[0]], *out = &g->tensors[n->output[0]];
-    const struct nn_tensor *w = n->input_count > 1 ? &g->tensors[n->input[1]] : NULL;
-    double elements = (double)nn_tensor_count(out);
-    switch (n->op) {
-    case NN_OP_CONV:
-        return 2 * elements * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
-    case NN_OP_CONV_TRANSPOSE:
-        return 2 * (double)nn_tensor_count(x) * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
-    case NN_OP_GEMM:
-        return 2 * elements * (double)x->dim[n->a.gemm.trans_a ? 0 : 1];
-    case NN_OP_MATMUL:
-        return 2 * elements * (double)x->dim[x->rank - 1];
-    default:
-        return 0;
-    }
-}
-
 /* Batch-norm is taken as folded when there is none and a convolution has a bias: networks that
  * are built with batch-norm give their convolutions no bias, and folding gives them one. */
 static void summarise(struct nn_model *m)
@@ -300,7 +282,7 @@ static void summarise(struct nn_model *m)
     bool norm = false, bias = false;
     for (int i = 0; i < m->graph.node_count; i++) {
         const struct nn_node *n = &m->graph.nodes[i];
-        m->flops += node_flops(&m->graph, n);
+        m->flops += nn_node_flops(&m->graph, n);
         norm = norm || n->op == NN_OP_BATCH_NORM;
         bias = bias || (n->op == NN_OP_CONV && n->input_count > 2 && n->input[2] >= 0);
     }

@@ -126,6 +126,9 @@ void nn_lower_cast(struct nn_lower *l)
     const struct nn_tensor *t = constant(l, 0);
     void *data = t ? nn_out_constant(l, dtype, nn_shape_of(t)) : NULL;
     int64_t count = data ? nn_tensor_count(t) : 0;
+    /* Weights that a file stores as float16 and casts are initialisers still, which train. */
+    if (data && t->dtype == NN_F32 && to == ONNX_FLOAT)
+        l->constant_initializer = l->d->tensors[l->node.input[0]].initializer;
     for (int64_t i = 0; i < count; i++) {
         const float *f = t->data;
         const int64_t *n = t->data;

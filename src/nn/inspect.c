@@ -36,12 +36,17 @@ static json_t *text(const char *s, size_t n)
     return v;
 }
 
+static json_t *shape(const struct nn_tensor *t)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < t->rank; i++)
+        json_array_append_new(list, json_integer(t->dim[i]));
+    return list;
+}
+
 static json_t *tensor(const struct nn_tensor *t)
 {
-    json_t *shape = json_array();
-    for (int i = 0; i < t->rank; i++)
-        json_array_append_new(shape, json_integer(t->dim[i]));
-    return json_pack("{s:o, s:o, s:b}", "name", text(t->name, strlen(t->name)), "shape", shape,
+    return json_pack("{s:o, s:o, s:b}", "name", text(t->name, strlen(t->name)), "shape", shape(t),
                      "batched", t->batched);
 }
 
@@ -118,5 +123,43 @@ enum status nn_inspect_json(const struct nn_model *m, json_t **ret, struct error
     if (!all)
         return error_set(err, ST_NOMEM, "no memory to describe the model");
     *ret = all;
+    return ST_OK;
+}
+
+/* Parameters of the kind that node n reads and no node before it. */
+static json_int_t own_params(const struct nn_graph *g, int n, enum nn_param_kind kind, bool *seen)
+{
+    json_int_t count = 0;
+    for (int i = 0; i < g->nodes[n].input_count; i++) {
+        int t = g->nodes[n].input[i], p = t < 0 ? -1 : g->tensors[t].param;
+        if (p < 0 || seen[p] || g->params[p].kind != kind)
+            continue;
+        seen[p] = true;
+        count += (json_int_t)g->params[p].count;
+    }
+    return count;
+}
+
+enum status nn_inspect_nodes_json(const struct nn_model *m, json_t **ret, struct error *err)
+{
+    const struct nn_graph *g = &m->graph;
+    bool *seen = calloc((size_t)g->param_count + 1, sizeof *seen);
+    json_t *list = seen ? json_array() : NULL;
+    for (int i = 0; list && i < g->node_count; i++) {
+        const struct nn_node *n = &g->nodes[i];
+        json_t *row =
+            json_pack("{s:o, s:s, s:o, s:I, s:I, s:f}", "name", text(n->name, strlen(n->name)),
+                      "op", nn_op_name(n->op), "shape", shape(&g->tensors[n->output[0]]),
+                      "parameters", own_params(g, i, NN_PARAM_TRAINABLE, seen), "statistics",
+                      own_params(g, i, NN_PARAM_STATISTIC, seen), "flops", nn_node_flops(g, n));
+        if (!row || json_array_append_new(list, row) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    free(seen);
+    if (!list)
+        return error_set(err, ST_NOMEM, "no memory to describe the model");
+    *ret = list;
     return ST_OK;
 }

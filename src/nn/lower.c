@@ -487,6 +487,13 @@ static void bind_alias(struct nn_lower *l)
         wrap(l, nn_draft_bind(l->d, copy, l->alias, l->err));
 }
 
+static void add_constant(struct nn_lower *l)
+{
+    add_output(l, 0, NN_TENSOR_CONSTANT, l->constant_dtype, l->constant_data);
+    if (!l->status)
+        l->d->tensors[l->node.output[0]].initializer = l->constant_initializer;
+}
+
 static void finish(struct nn_lower *l)
 {
     if (l->proto->n_output > (size_t)l->out_count && l->alias < 0 &&
@@ -498,14 +505,15 @@ static void finish(struct nn_lower *l)
     if (l->alias >= 0)
         bind_alias(l);
     else if (l->constant)
-        add_output(l, 0, NN_TENSOR_CONSTANT, l->constant_dtype, l->constant_data);
+        add_constant(l);
     else if (nn_all_constant(l))
         fold_outputs(l);
     else
         add_node(l);
 }
 
-static nn_handler *handler_of(struct nn_lower *l)
+/* Index in operators, -1 after a failure. */
+static int find_operator(struct nn_lower *l)
 {
     const char *type = nn_onnx_text(l->proto->op_type), *domain = nn_onnx_text(l->proto->domain);
     if (*domain && strcmp(domain, "ai.onnx") != 0)
@@ -513,28 +521,49 @@ static nn_handler *handler_of(struct nn_lower *l)
     if (l->proto->n_attribute > NN_ATTRIBUTES_MAX || l->proto->n_output > NN_NODE_OUTPUTS_MAX)
         nn_fail(l, ST_LIMIT, "more than %d attributes or %d outputs", NN_ATTRIBUTES_MAX,
                 NN_NODE_OUTPUTS_MAX);
-    for (size_t i = 0; !l->status && i < sizeof operators / sizeof *operators; i++) {
-        if (strcmp(type, operators[i].name) != 0)
-            continue;
-        int max = operators[i].input_max;
-        find_inputs(l, max < NN_NODE_INPUTS_MAX ? max : NN_NODE_INPUTS_MAX);
-        if (l->node.input_count < operators[i].input_min)
-            nn_fail(l, ST_FORMAT, "%d inputs; at least %d are needed", l->node.input_count,
-                    operators[i].input_min);
-        return operators[i].handler;
-    }
+    for (size_t i = 0; !l->status && i < sizeof operators / sizeof *operators; i++)
+        if (strcmp(type, operators[i].name) == 0)
+            return (int)i;
     nn_fail(l, ST_UNSUPPORTED, "the operator is not supported");
-    return NULL;
+    return -1;
+}
+
+static nn_handler *handler_of(struct nn_lower *l)
+{
+    int found = find_operator(l);
+    if (found < 0)
+        return NULL;
+    int max = operators[found].input_max;
+    find_inputs(l, max < NN_NODE_INPUTS_MAX ? max : NN_NODE_INPUTS_MAX);
+    if (l->node.input_count < operators[found].input_min)
+        nn_fail(l, ST_FORMAT, "%d inputs; at least %d are needed", l->node.input_count,
+                operators[found].input_min);
+    return operators[found].handler;
+}
+
+const char *nn_onnx_node_name(const Onnx__NodeProto *proto, int index,
+                              char fallback[NN_NODE_NAME_ROOM])
+{
+    const char *name = nn_onnx_text(proto->name);
+    snprintf(fallback, NN_NODE_NAME_ROOM, "%.60s_%d", nn_onnx_text(proto->op_type), index);
+    return *name ? name : fallback;
+}
+
+enum status nn_lower_known(const Onnx__NodeProto *proto, int index, struct error *err)
+{
+    char fallback[NN_NODE_NAME_ROOM];
+    struct nn_lower l = {.proto = proto, .alias = -1, .err = err};
+    l.node.name = nn_onnx_node_name(proto, index, fallback);
+    find_operator(&l);
+    return l.status;
 }
 
 enum status nn_lower_node(struct nn_draft *d, const Onnx__NodeProto *proto, int index, int opset,
                           struct error *err)
 {
     struct nn_lower l = {.d = d, .proto = proto, .opset = opset, .alias = -1, .err = err};
-    char fallback[80];
-    snprintf(fallback, sizeof fallback, "%.60s_%d", nn_onnx_text(proto->op_type), index);
-    const char *name = nn_onnx_text(proto->name);
-    l.node.name = nn_pool_string(d->pool, *name ? name : fallback);
+    char fallback[NN_NODE_NAME_ROOM];
+    l.node.name = nn_pool_string(d->pool, nn_onnx_node_name(proto, index, fallback));
     if (!l.node.name)
         return error_set(err, ST_NOMEM, "no memory for the graph");
     nn_handler *handler = handler_of(&l);

@@ -14,6 +14,7 @@
 #include "nn/onnx.h"
 
 #define NN_ATTRIBUTES_MAX 32
+#define NN_NODE_NAME_ROOM 80
 
 struct nn_lower {
     struct nn_draft *d;
@@ -25,6 +26,7 @@ struct nn_lower {
     int out_count;
     int alias; /* tensor that output 0 is another name of, -1 for none */
     bool constant;
+    bool constant_initializer; /* the folded value counts as one of the file's initialisers */
     enum nn_dtype constant_dtype;
     void *constant_data; /* with out[0]: the folded value of output 0 */
     enum status status;
@@ -33,6 +35,13 @@ struct nn_lower {
 
 enum status nn_lower_node(struct nn_draft *d, const Onnx__NodeProto *proto, int index, int opset,
                           struct error *err);
+
+/* The file's name of a node, or one made of its operator and place, in fallback. */
+const char *nn_onnx_node_name(const Onnx__NodeProto *proto, int index,
+                              char fallback[NN_NODE_NAME_ROOM]);
+
+/* The part of nn_lower_node that needs no inputs: is the operator one of those in the table? */
+enum status nn_lower_known(const Onnx__NodeProto *proto, int index, struct error *err);
 
 /* Remembers the first failure; the message gets "node 'name' (Op): " in front. */
 void nn_fail(struct nn_lower *l, enum status code, const char *format, ...)

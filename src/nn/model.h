@@ -257,4 +257,10 @@ double nn_model_flops(const struct nn_model *m);
 enum status nn_model_write(const struct nn_model *m, const float *params, struct buf *out,
                            struct error *err);
 
+/* The same with what trains stored as float16 (half the size, eleven significant bits; ST_INVALID
+ * for a value beyond 65504), each tensor behind a Cast to float32, which other runtimes do once
+ * when they load the file. Statistics stay float32. */
+enum status nn_model_write_half(const struct nn_model *m, const float *params, struct buf *out,
+                                struct error *err);
+
 #endif

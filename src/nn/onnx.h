@@ -56,4 +56,13 @@ enum status nn_onnx_tensor(const Onnx__TensorProto *p, struct nn_pool *pool,
                            struct nn_shape *ret_shape, enum nn_dtype *ret_dtype, void **ret_data,
                            struct error *err);
 
+/* Bounds a pool by the file's size. */
+void nn_onnx_pool_init(struct nn_pool *pool, size_t file_bytes);
+
+/* What comes before the nodes: the operator set, initialisers and inputs of a file, into the draft.
+ * options may be NULL. */
+enum status nn_onnx_begin(struct nn_draft *d, const Onnx__ModelProto *p,
+                          const struct nn_model_options *options, int *ret_opset,
+                          struct error *err);
+
 #endif

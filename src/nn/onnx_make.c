@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
+
 void nn_maker_init(struct nn_maker *mk)
 {
     memset(mk, 0, sizeof *mk);
@@ -205,6 +207,26 @@ void nn_make_initializer(struct nn_maker *mk, const char *name, enum nn_dtype dt
 {
     append(mk, &mk->graph.initializer, &mk->graph.n_initializer, &mk->initializer_room,
            tensor(mk, name, dtype, shape, data));
+}
+
+void nn_make_half(struct nn_maker *mk, const char *name, const char *stored,
+                  const struct nn_shape *shape, const float *data)
+{
+    int64_t count = 0;
+    nn_shape_count(shape, &count);
+    uint16_t *values = alloc(mk, (size_t)count, sizeof *values);
+    Onnx__TensorProto *t = tensor(mk, stored, NN_F32, shape, values);
+    if (!values || !t)
+        return;
+    for (int64_t i = 0; i < count; i++)
+        values[i] = half_from_float(data[i]);
+    t->data_type = ONNX_FLOAT16;
+    t->raw_data.len = (size_t)count * sizeof *values;
+    append(mk, &mk->graph.initializer, &mk->graph.n_initializer, &mk->initializer_room, t);
+    Onnx__NodeProto *n = nn_make_node(mk, "Cast", name);
+    nn_make_input(mk, n, stored);
+    nn_make_output(mk, n, name);
+    nn_make_int(mk, n, "to", ONNX_FLOAT);
 }
 
 void nn_make_constant(struct nn_maker *mk, const char *name, enum nn_dtype dtype,

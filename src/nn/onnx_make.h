@@ -39,6 +39,10 @@ void nn_make_ints(struct nn_maker *mk, Onnx__NodeProto *n, const char *name, con
 /* A tensor over borrowed data: as an initialiser, or as the value of a Constant node. */
 void nn_make_initializer(struct nn_maker *mk, const char *name, enum nn_dtype dtype,
                          const struct nn_shape *shape, const void *data);
+/* An initialiser `stored` of float16, rounded from data, and a Cast that makes it the float32
+ * tensor `name`. */
+void nn_make_half(struct nn_maker *mk, const char *name, const char *stored,
+                  const struct nn_shape *shape, const float *data);
 void nn_make_constant(struct nn_maker *mk, const char *name, enum nn_dtype dtype,
                       const struct nn_shape *shape, const void *data);
 

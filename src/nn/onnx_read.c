@@ -243,15 +243,27 @@ static enum status read_metadata(struct nn_model *m, const Onnx__ModelProto *p, 
     return m->metadata ? ST_OK : error_set(err, ST_NOMEM, "no memory for the metadata");
 }
 
-static enum status read_model(struct nn_model *m, struct nn_draft *d, const Onnx__ModelProto *p,
-                              const struct nn_model_options *options, struct error *err)
+void nn_onnx_pool_init(struct nn_pool *pool, size_t file_bytes)
 {
-    int opset = 0;
-    enum status st = read_opset(p, &opset, err);
+    nn_pool_init(pool, 8 * file_bytes + FOLD_EXTRA_BYTES);
+}
+
+enum status nn_onnx_begin(struct nn_draft *d, const Onnx__ModelProto *p,
+                          const struct nn_model_options *options, int *ret_opset, struct error *err)
+{
+    enum status st = read_opset(p, ret_opset, err);
     if (!st)
         st = read_initializers(d, p->graph, err);
     if (!st)
         st = read_inputs(d, p->graph, options, err);
+    return st;
+}
+
+static enum status read_model(struct nn_model *m, struct nn_draft *d, const Onnx__ModelProto *p,
+                              const struct nn_model_options *options, struct error *err)
+{
+    int opset = 0;
+    enum status st = nn_onnx_begin(d, p, options, &opset, err);
     if (!st)
         st = read_nodes(d, p->graph, opset, err);
     if (!st)
@@ -277,7 +289,7 @@ enum status nn_model_read(const void *bytes, size_t n, const struct nn_model_opt
         nn_onnx_free(p);
         return error_set(err, ST_NOMEM, "no memory for the model");
     }
-    nn_pool_init(&m->pool, 8 * n + FOLD_EXTRA_BYTES);
+    nn_onnx_pool_init(&m->pool, n);
     nn_draft_init(&d, &m->pool);
     file_sha256_hex(bytes, n, m->identity);
     st = read_model(m, &d, p, options, err);

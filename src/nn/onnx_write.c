@@ -15,6 +15,7 @@ struct writer {
     const struct nn_graph *g;
     bool any_batch;
     char prefix[48]; /* begins no tensor's name: for tensors that only the file needs */
+    bool half;       /* parameters as float16 */
 };
 
 static const struct nn_tensor *in(const struct writer *w, const struct nn_node *n, int i)
@@ -33,6 +34,13 @@ static const char *extra(const struct writer *w, const struct nn_node *n, const 
 {
     snprintf(name, 96, "%s%d/%s", w->prefix, (int)(n - w->g->nodes), what);
     return name;
+}
+
+/* Batch-norm's statistics span too many powers of two for float16, and are few. */
+static bool is_half(const struct writer *w, const struct nn_tensor *t)
+{
+    return w->half && t->kind == NN_TENSOR_PARAM &&
+           w->g->params[t->param].kind == NN_PARAM_TRAINABLE;
 }
 
 static void i64_input(struct writer *w, const struct nn_node *n, Onnx__NodeProto *p,
@@ -278,14 +286,24 @@ static struct nn_shape shape_in_file(const struct writer *w, const struct nn_ten
     return shape;
 }
 
+static void write_param(struct writer *w, const struct nn_tensor *t, const float *values)
+{
+    struct nn_shape shape = nn_shape_of(t);
+    char stored[96];
+    snprintf(stored, sizeof stored, "%shalf%d", w->prefix, t->param);
+    if (is_half(w, t))
+        nn_make_half(&w->mk, t->name, stored, &shape, values);
+    else
+        nn_make_initializer(&w->mk, t->name, NN_F32, &shape, values);
+}
+
 static void write_tensors(struct writer *w, const float *params)
 {
     for (int i = 0; i < w->g->tensor_count; i++) {
         const struct nn_tensor *t = &w->g->tensors[i];
         struct nn_shape shape = shape_in_file(w, t);
         if (t->kind == NN_TENSOR_PARAM)
-            nn_make_initializer(&w->mk, t->name, NN_F32, &shape,
-                                params + w->g->params[t->param].offset);
+            write_param(w, t, params + w->g->params[t->param].offset);
         else if (t->kind == NN_TENSOR_CONSTANT)
             nn_make_constant(&w->mk, t->name, t->dtype, &shape, t->data);
         else if (t->kind == NN_TENSOR_ACTIVATION && !is_output(w->g, i))
@@ -323,16 +341,16 @@ static enum status choose_prefix(struct writer *w, struct error *err)
     return ST_OK;
 }
 
-enum status nn_model_write(const struct nn_model *m, const float *params, struct buf *out_bytes,
-                           struct error *err)
+static enum status write_model(const struct nn_model *m, const float *params, bool half,
+                               struct buf *out_bytes, struct error *err)
 {
-    struct writer w = {.g = &m->graph};
+    struct writer w = {.g = &m->graph, .half = half};
     enum status st = choose_prefix(&w, err);
     if (st)
         return st;
     w.any_batch = takes_any_batch(&w, m);
     nn_maker_init(&w.mk);
-    write_tensors(&w, params ? params : m->values);
+    write_tensors(&w, params);
     for (int i = 0; i < m->graph.node_count; i++)
         write_node(&w, &m->graph.nodes[i]);
     write_ends(&w);
@@ -341,4 +359,23 @@ enum status nn_model_write(const struct nn_model *m, const float *params, struct
     st = nn_make_pack(&w.mk, out_bytes, err);
     nn_maker_clear(&w.mk);
     return st;
+}
+
+enum status nn_model_write(const struct nn_model *m, const float *params, struct buf *out_bytes,
+                           struct error *err)
+{
+    return write_model(m, params ? params : m->values, false, out_bytes, err);
+}
+
+enum status nn_model_write_half(const struct nn_model *m, const float *params,
+                                struct buf *out_bytes, struct error *err)
+{
+    if (!params)
+        params = m->values;
+    for (size_t i = 0; i < m->trainable_count; i++)
+        if (!(fabsf(params[i]) < 65520.0f))
+            return error_set(err, ST_INVALID,
+                             "a weight is %g, which float16 cannot hold; store float32",
+                             (double)params[i]);
+    return write_model(m, params, true, out_bytes, err);
 }
