@@ -1,5 +1,7 @@
 /* args.c - what the option parsers of the subcommands share. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 
@@ -27,4 +29,108 @@ bool cmd_whole(const char *command, const char *flag, const char *text, int min,
     }
     *ret = (int)v;
     return true;
+}
+
+static bool take_size(const char *command, const struct cmd_option *o, const char *text)
+{
+    int *size = o->to, w, h, used = 0;
+    if (sscanf(text, "%dx%d%n", &w, &h, &used) != 2 || text[used] || w < o->min || h < o->min ||
+        w > o->max || h > o->max) {
+        cmd_usage(command, "--%s takes WIDTHxHEIGHT, each from %g to %g, not '%s'", o->name, o->min,
+                  o->max, text);
+        return false;
+    }
+    size[0] = w;
+    size[1] = h;
+    return true;
+}
+
+static bool take_count(const char *command, const struct cmd_option *o, const char *text)
+{
+    double v;
+    if (!cmd_number(command, o->name, text, o->min, o->max, &v))
+        return false;
+    if (v != (double)(uint64_t)v) {
+        cmd_usage(command, "--%s takes a whole number, not '%s'", o->name, text);
+        return false;
+    }
+    *(uint64_t *)o->to = (uint64_t)v;
+    return true;
+}
+
+static bool take_value(const char *command, const struct cmd_option *o, const char *text)
+{
+    switch (o->kind) {
+    case CMD_TEXT:
+        *(const char **)o->to = text;
+        return true;
+    case CMD_WHOLE:
+        return cmd_whole(command, o->name, text, (int)o->min, (int)o->max, o->to);
+    case CMD_COUNT:
+        return take_count(command, o, text);
+    case CMD_NUMBER:
+        return cmd_number(command, o->name, text, o->min, o->max, o->to);
+    case CMD_SIZE:
+        return take_size(command, o, text);
+    default:
+        return *(bool *)o->to = true;
+    }
+}
+
+/* The option of "--name" or "--name=value". */
+static const struct cmd_option *find_option(const struct cmd_option *options, const char *word)
+{
+    size_t n = strcspn(word, "=");
+    for (const struct cmd_option *o = options; o->name; o++)
+        if (strlen(o->name) == n && memcmp(o->name, word, n) == 0)
+            return o;
+    return NULL;
+}
+
+/* Reads the option at argv[*i] and its value; *i moves to the last word of it. */
+static bool take_option(const char *command, const struct cmd_option *options, int argc,
+                        char **argv, int *i)
+{
+    const char *word = argv[*i] + 2, *value = strchr(word, '=');
+    const struct cmd_option *o = find_option(options, word);
+    if (!o) {
+        cmd_usage(command, "there is no option '%s'", argv[*i]);
+        return false;
+    }
+    if (o->kind == CMD_FLAG && value) {
+        cmd_usage(command, "--%s takes no value", o->name);
+        return false;
+    }
+    if (o->kind != CMD_FLAG && !value && *i + 1 >= argc) {
+        cmd_usage(command, "--%s needs a value", o->name);
+        return false;
+    }
+    if (value || o->kind == CMD_FLAG)
+        return take_value(command, o, value ? value + 1 : NULL);
+    return take_value(command, o, argv[++*i]);
+}
+
+int cmd_parse(const char *command, const char *help, const struct cmd_option *options, int argc,
+              char **argv, const char **words, int want, int more, int *ret_words)
+{
+    int count = 0, max = ret_words ? more : want;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(help, stdout);
+            return CMD_OK;
+        }
+        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
+            if (!take_option(command, options, argc, argv, &i))
+                return CMD_USAGE;
+        } else if (argv[i][0] == '-' || count == max) {
+            return cmd_usage(command, "unexpected '%s'", argv[i]);
+        } else {
+            words[count++] = argv[i];
+        }
+    }
+    if (count < want)
+        return cmd_usage(command, want == 1 ? "a file is needed" : "%d files are needed", want);
+    if (ret_words)
+        *ret_words = count;
+    return -1;
 }

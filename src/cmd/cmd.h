@@ -8,6 +8,7 @@
 #define ATTUNE_CMD_CMD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -26,9 +27,6 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
 CMD_LIST(CMD_DECLARE)
 #undef CMD_DECLARE
 
-/* Nouns with verbs inside: what `attune model VERB` runs. */
-int cmd_model_train(int argc, char **argv);
-
 /* Prints "attune NAME: MESSAGE" on standard error and returns CMD_FAILED. */
 int cmd_fail(const char *name, const struct error *err);
 
@@ -39,6 +37,27 @@ int cmd_usage(const char *name, const char *format, ...) __attribute__((format(p
 bool cmd_number(const char *command, const char *flag, const char *text, double min, double max,
                 double *ret);
 bool cmd_whole(const char *command, const char *flag, const char *text, int min, int max, int *ret);
+
+/* An option of a command that is read by a table; *to holds the default. */
+struct cmd_option {
+    const char *name; /* without the dashes; NULL ends a table */
+    enum {
+        CMD_FLAG = 1, /* bool: true when given */
+        CMD_TEXT,     /* const char *: borrowed from argv */
+        CMD_WHOLE,    /* int in [min, max] */
+        CMD_COUNT,    /* uint64_t in [min, max], at most 2^53 */
+        CMD_NUMBER,   /* double in [min, max] */
+        CMD_SIZE      /* int[2] from WIDTHxHEIGHT, each in [min, max] */
+    } kind;
+    void *to;
+    double min, max;
+};
+
+/* Reads "--name value" and "--name=value" and exactly `want` other arguments into words[want]
+ * (`more` of them in all may be given, *ret_words says how many; NULL: exactly want). -1: go on;
+ * otherwise the exit status, after the help or a message. */
+int cmd_parse(const char *command, const char *help, const struct cmd_option *options, int argc,
+              char **argv, const char **words, int want, int more, int *ret_words);
 
 /* The commit that this binary was built from, "unknown" outside a checkout. */
 const char *cmd_commit(void);

@@ -1,342 +1,393 @@
-/* model_train.c - `attune model train`: makes one of the starter networks from nothing. */
-#include <getopt.h>
-#include <jansson.h>
-#include <math.h>
+/* model_train.c - `attune model train`: its arguments, its network and its samples. */
+#include "cmd/model_train.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/file.h"
-#include "base/progress.h"
-#include "cmd/cmd.h"
-#include "task/nets.h"
-#include "train/pretrain.h"
-
-#define NAME "model train"
+#include "cmd/model.h"
+#include "train/folder_samples.h"
+#include "train/town_samples.h"
 
 static const char help[] =
-    "usage: attune model train --network student|teacher --out FILE.onnx [OPTIONS]\n\n"
-    "Trains a segmentation network for the synthetic town from nothing, scores it on towns that "
-    "it\n"
-    "never saw, in every condition, and writes it as ONNX.\n\n"
-    "  --network KIND      student (0.2 M parameters, for a camera) or teacher (2.3 M)\n"
-    "  --out FILE          the ONNX file to write\n"
-    "  --conditions SET    what it sees: clear (default for the student) or all (for the teacher)\n"
+    "usage: attune model train (--model FILE.onnx | --network student|teacher) --out FILE.onnx "
+    "[OPTIONS]\n\n"
+    "Trains a segmentation network on labelled pictures or on the synthetic town, and writes it "
+    "as\n"
+    "ONNX. Its score on pictures that it does not train on is printed as it goes. Ctrl-C saves "
+    "and\n"
+    "says how to go on; a run that went on ends with the same bytes as one that never stopped.\n\n"
+    "what to train\n"
+    "  --model FILE        an ONNX file: training begins with its weights\n"
+    "  --network KIND      from nothing: student (0.2 M parameters, for a camera) or teacher (2.3 "
+    "M)\n"
+    "  --classes A,B,...   with --network and --data: names of the classes, in order\n"
+    "  --size WxH          of its input, for --network multiples of 16, default 320x192\n"
+    "  --batch-norm MODE   frozen: running statistics are used and stay (default with --model);\n"
+    "                      batch: they follow the pictures (default with --network)\n"
+    "on what\n"
+    "  --data DIR          NAME.jpg or NAME.png with NAME_label.png beside it, whose gray value "
+    "is\n"
+    "                      the class, 255 for none; without --data: the synthetic town\n"
+    "  --labels DIR        where the NAME_label.png are, when they are not beside the pictures\n"
+    "  --class-map FILE    from the network's classes to the labels (docs/formats.md)\n"
+    "  --validation X      share of the pictures held back, default 0.1, or a folder of its own\n"
+    "  --conditions SET    of the town: clear (default for the student) or all (for the teacher)\n"
+    "how\n"
     "  --steps N           optimiser steps, default 1000\n"
     "  --batch N           pictures a step, default 8\n"
-    "  --learning-rate X   highest rate of Adam, default 0.002; warm-up, then a half cosine\n"
+    "  --learning-rate X   highest rate of Adam, default 0.002, with --model 0.0005; warm-up, then "
+    "a\n"
+    "                      half cosine\n"
     "  --color-jitter X    0 to 1: pictures of cameras with other exposure and colours, default 0\n"
+    "  --precision P       f32 (default), or bf16 where the processor has it: activations, not "
+    "weights\n"
     "  --seed N            initial weights and everything drawn, default 1\n"
-    "  --size WxH          of the pictures, multiples of 16, default 320x192\n"
-    "  --threads N         default 1\n"
-    "  --checkpoint FILE   saved every --save-every steps (default 250)\n"
-    "  --resume            continue from --checkpoint where it exists\n"
-    "  --frames N          scored in each condition at the end, default 48\n"
+    "  --threads N         default 1; another number gives other rounding\n"
+    "  --out FILE          the ONNX file to write; also at every save\n"
+    "  --checkpoint FILE   the state, saved every --save-every steps (default 250), default\n"
+    "                      OUT.state, which is removed at the end\n"
+    "  --resume            go on from the state where there is one\n"
+    "  --validate-every N  steps between two scores, default a tenth of all\n"
+    "  --validation-frames N   scored then, at most, default 200; of the town 24, or 42 with all\n"
+    "and then\n"
+    "  --frames N          of the town, scored in each condition at the end, default 48\n"
     "  --score FILE.onnx   train nothing: score this network\n"
-    "  --json              the scores as JSON on standard output\n\n"
-    "example: attune model train --network student --steps 3000 --out student.onnx\n";
+    "  --json              scores as JSON on standard output\n\n"
+    "exit status: 0 trained, 1 interrupted and saved\n\n"
+    "example: attune model train --network student --steps 3000 --out student.onnx\n"
+    "         attune model train --model student.onnx --data pictures --out mine.onnx\n";
 
-struct arguments {
-    struct net_options net;
-    struct pretrain_options train;
-    const char *out, *checkpoint, *score;
-    uint64_t save_every;
-    int frames;
-    bool resume, json;
+static const char *const town_trained_on[] = {"attune's synthetic town, clear days only",
+                                              "attune's synthetic town, all conditions"};
+
+/* Texts that become something else. */
+struct texts {
+    const char *network, *classes, *batch_norm, *validation, *state, *precision;
+    double learning_rate, color_jitter;
 };
 
-enum option_id {
-    OPTION_NETWORK = 256,
-    OPTION_OUT,
-    OPTION_CONDITIONS,
-    OPTION_STEPS,
-    OPTION_BATCH,
-    OPTION_RATE,
-    OPTION_JITTER,
-    OPTION_SEED,
-    OPTION_SIZE,
-    OPTION_THREADS,
-    OPTION_CHECKPOINT,
-    OPTION_SAVE_EVERY,
-    OPTION_RESUME,
-    OPTION_FRAMES,
-    OPTION_SCORE,
-    OPTION_JSON
-};
-
-static const struct option options[] = {{"network", required_argument, NULL, OPTION_NETWORK},
-                                        {"out", required_argument, NULL, OPTION_OUT},
-                                        {"conditions", required_argument, NULL, OPTION_CONDITIONS},
-                                        {"steps", required_argument, NULL, OPTION_STEPS},
-                                        {"batch", required_argument, NULL, OPTION_BATCH},
-                                        {"learning-rate", required_argument, NULL, OPTION_RATE},
-                                        {"color-jitter", required_argument, NULL, OPTION_JITTER},
-                                        {"seed", required_argument, NULL, OPTION_SEED},
-                                        {"size", required_argument, NULL, OPTION_SIZE},
-                                        {"threads", required_argument, NULL, OPTION_THREADS},
-                                        {"checkpoint", required_argument, NULL, OPTION_CHECKPOINT},
-                                        {"save-every", required_argument, NULL, OPTION_SAVE_EVERY},
-                                        {"resume", no_argument, NULL, OPTION_RESUME},
-                                        {"frames", required_argument, NULL, OPTION_FRAMES},
-                                        {"score", required_argument, NULL, OPTION_SCORE},
-                                        {"json", no_argument, NULL, OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
-
-static bool take_size(struct arguments *a, const char *text)
+static bool take_validation(struct train_arguments *a, const char *text)
 {
-    int w, h, used = 0;
-    if (sscanf(text, "%dx%d%n", &w, &h, &used) != 2 || text[used] || w < 64 || h < 64 || w > 1024 ||
-        h > 1024 || w % NET_SIZE_MULTIPLE || h % NET_SIZE_MULTIPLE) {
-        cmd_usage(NAME, "--size takes WIDTHxHEIGHT, multiples of 16 from 64 to 1024, not '%s'",
-                  text);
+    struct stat info;
+    a->validation = 0.1;
+    if (!text)
+        return true;
+    if (stat(text, &info) == 0 && S_ISDIR(info.st_mode)) {
+        a->validation_dir = text;
+        a->validation = 0;
+        return true;
+    }
+    return cmd_number(TRAIN_NAME, "validation", text, 0, 0.9, &a->validation);
+}
+
+/* Names between commas, in place. */
+static bool take_classes(struct train_arguments *a, const char *text)
+{
+    static char storage[CLASSES_MAX * (CLASS_NAME_CHARS_MAX + 1)];
+    static const char *names[CLASSES_MAX];
+    int count = 0;
+    if (strlen(text) >= sizeof storage)
+        return cmd_usage(TRAIN_NAME, "--classes is too long"), false;
+    memcpy(storage, text, strlen(text) + 1);
+    for (char *at = storage; at; count++) {
+        char *comma = strchr(at, ',');
+        size_t n = comma ? (size_t)(comma - at) : strlen(at);
+        if (!n || n > CLASS_NAME_CHARS_MAX || count == CLASSES_MAX) {
+            cmd_usage(TRAIN_NAME, "--classes takes 2 to %d names of 1 to %d characters",
+                      CLASSES_MAX, CLASS_NAME_CHARS_MAX);
+            return false;
+        }
+        names[count] = at;
+        at[n] = '\0';
+        at = comma ? comma + 1 : NULL;
+    }
+    a->net.class_count = count;
+    a->net.class_names = names;
+    return count >= 2 || (cmd_usage(TRAIN_NAME, "--classes takes 2 names or more"), false);
+}
+
+static bool take_network(struct train_arguments *a, const struct texts *t)
+{
+    a->net.kind = net_parse(t->network);
+    if (!a->net.kind) {
+        cmd_usage(TRAIN_NAME, "--network is student or teacher, not '%s'", t->network);
         return false;
     }
-    a->net.width = w;
-    a->net.height = h;
+    if (a->size[0] % NET_SIZE_MULTIPLE || a->size[1] % NET_SIZE_MULTIPLE) {
+        cmd_usage(TRAIN_NAME, "--size takes multiples of %d with --network", NET_SIZE_MULTIPLE);
+        return false;
+    }
+    if ((a->data != NULL) != (t->classes != NULL)) {
+        cmd_usage(TRAIN_NAME, "--classes goes with --data and --network");
+        return false;
+    }
+    a->net.width = a->size[0] ? a->size[0] : 320;
+    a->net.height = a->size[1] ? a->size[1] : 192;
+    a->net.seed = a->train.seed;
+    a->net.trained_on =
+        a->data ? "labelled pictures" : town_trained_on[strcmp(a->conditions, "all") == 0];
+    a->net.class_count = TOWN_CLASS_COUNT;
+    a->net.class_names = town_class_names;
+    return !t->classes || take_classes(a, t->classes);
+}
+
+static bool take_batch_norm(struct train_arguments *a, const char *text)
+{
+    if (text && strcmp(text, "frozen") != 0 && strcmp(text, "batch") != 0) {
+        cmd_usage(TRAIN_NAME, "--batch-norm is frozen or batch, not '%s'", text);
+        return false;
+    }
+    bool frozen = text ? strcmp(text, "frozen") == 0 : a->model != NULL;
+    a->train.bn_mode = frozen ? NN_BN_FROZEN : NN_BN_BATCH;
     return true;
 }
 
-static bool take_number(struct arguments *a, int id, const char *text)
+static bool take_precision(struct train_arguments *a, const char *text)
 {
-    double v = 0;
-    bool ok = true;
-    switch (id) {
-    case OPTION_STEPS:
-        ok = cmd_number(NAME, "steps", text, 1, PRETRAIN_STEPS_MAX, &v);
-        a->train.steps = (uint64_t)v;
-        break;
-    case OPTION_BATCH:
-        ok = cmd_number(NAME, "batch", text, 1, 64, &v);
-        a->train.batch = (int)v;
-        break;
-    case OPTION_RATE:
-        ok = cmd_number(NAME, "learning-rate", text, 1e-6, 0.5, &v);
-        a->train.learning_rate = (float)v;
-        break;
-    case OPTION_JITTER:
-        ok = cmd_number(NAME, "color-jitter", text, 0, 1, &v);
-        a->train.color_jitter = (float)v;
-        break;
-    case OPTION_SEED:
-        ok = cmd_number(NAME, "seed", text, 0, 9e15, &v);
-        a->train.seed = a->net.seed = (uint64_t)v;
-        break;
-    case OPTION_THREADS:
-        ok = cmd_number(NAME, "threads", text, 1, 256, &v);
-        a->train.threads = (int)v;
-        break;
-    case OPTION_SAVE_EVERY:
-        ok = cmd_number(NAME, "save-every", text, 1, PRETRAIN_STEPS_MAX, &v);
-        a->save_every = (uint64_t)v;
-        break;
-    default:
-        ok = cmd_number(NAME, "frames", text, 1, 100000, &v);
-        a->frames = (int)v;
-        break;
+    if (text && strcmp(text, "f32") != 0 && strcmp(text, "bf16") != 0) {
+        cmd_usage(TRAIN_NAME, "--precision is f32 or bf16, not '%s'", text);
+        return false;
     }
-    return ok;
+    a->train.precision = text && strcmp(text, "bf16") == 0 ? NN_PRECISION_BF16 : NN_PRECISION_F32;
+    return true;
 }
 
-static bool take_option(struct arguments *a, int id, const char *text)
+static bool take_conditions(struct train_arguments *a, const char *network)
 {
-    switch (id) {
-    case OPTION_NETWORK:
-        a->net.kind = net_parse(text);
-        if (!a->net.kind)
-            cmd_usage(NAME, "--network is student or teacher, not '%s'", text);
-        return a->net.kind != 0;
-    case OPTION_OUT:
-        a->out = text;
+    if (!a->conditions)
+        a->conditions = network && strcmp(network, "teacher") == 0 ? "all" : "clear";
+    if (strcmp(a->conditions, "clear") == 0 || strcmp(a->conditions, "all") == 0)
         return true;
-    case OPTION_CONDITIONS:
-        a->train.scenario = text;
-        if (strcmp(text, "clear") != 0 && strcmp(text, "all") != 0) {
-            cmd_usage(NAME, "--conditions is clear or all, not '%s'", text);
-            return false;
-        }
-        return true;
-    case OPTION_SIZE:
-        return take_size(a, text);
-    case OPTION_CHECKPOINT:
-        a->checkpoint = text;
-        return true;
-    case OPTION_RESUME:
-        return a->resume = true;
-    case OPTION_SCORE:
-        a->score = text;
-        return true;
-    case OPTION_JSON:
-        return a->json = true;
-    default:
-        return take_number(a, id, text);
-    }
+    cmd_usage(TRAIN_NAME, "--conditions is clear or all, not '%s'", a->conditions);
+    return false;
 }
 
-/* -1: go on; otherwise the exit status. */
-static int parse(struct arguments *a, int argc, char **argv)
+/* What the options say together. */
+static bool settle(struct train_arguments *a, const struct texts *t)
 {
-    pretrain_options_init(&a->train);
-    a->train.scenario = NULL;
-    a->net = (struct net_options){.width = 320,
-                                  .height = 192,
-                                  .class_count = TOWN_CLASS_COUNT,
-                                  .class_names = town_class_names,
-                                  .seed = 1};
+    a->train.learning_rate = t->learning_rate > 0 ? (float)t->learning_rate
+                             : a->model           ? 5e-4f
+                                                  : a->train.learning_rate;
+    a->train.color_jitter = (float)t->color_jitter;
+    if (!a->validate_every)
+        a->validate_every = a->train.steps / 10 ? a->train.steps / 10 : 1;
+    if (!take_conditions(a, t->network) || !take_batch_norm(a, t->batch_norm) ||
+        !take_precision(a, t->precision) || !take_validation(a, t->validation))
+        return false;
+    if (a->score)
+        return true;
+    if (!a->out || !a->model == !t->network) {
+        cmd_usage(TRAIN_NAME, "--out and one of --model and --network are needed");
+        return false;
+    }
+    return a->model || take_network(a, t);
+}
+
+static int parse(struct train_arguments *a, struct texts *t, int argc, char **argv)
+{
+    const struct cmd_option options[] = {
+        {"model", CMD_TEXT, &a->model, 0, 0},
+        {"network", CMD_TEXT, &t->network, 0, 0},
+        {"classes", CMD_TEXT, &t->classes, 0, 0},
+        {"size", CMD_SIZE, a->size, 16, 4096},
+        {"batch-norm", CMD_TEXT, &t->batch_norm, 0, 0},
+        {"data", CMD_TEXT, &a->data, 0, 0},
+        {"labels", CMD_TEXT, &a->labels, 0, 0},
+        {"class-map", CMD_TEXT, &a->class_map, 0, 0},
+        {"validation", CMD_TEXT, &t->validation, 0, 0},
+        {"conditions", CMD_TEXT, &a->conditions, 0, 0},
+        {"steps", CMD_COUNT, &a->train.steps, 1, TRAINER_STEPS_MAX},
+        {"batch", CMD_WHOLE, &a->train.batch, 1, TRAINER_BATCH_MAX},
+        {"learning-rate", CMD_NUMBER, &t->learning_rate, 1e-6, 0.5},
+        {"precision", CMD_TEXT, &t->precision, 0, 0},
+        {"color-jitter", CMD_NUMBER, &t->color_jitter, 0, 1},
+        {"seed", CMD_COUNT, &a->train.seed, 0, 9e15},
+        {"threads", CMD_WHOLE, &a->train.threads, 1, 256},
+        {"out", CMD_TEXT, &a->out, 0, 0},
+        {"checkpoint", CMD_TEXT, &t->state, 0, 0},
+        {"save-every", CMD_COUNT, &a->save_every, 1, TRAINER_STEPS_MAX},
+        {"resume", CMD_FLAG, &a->resume, 0, 0},
+        {"validate-every", CMD_COUNT, &a->validate_every, 1, TRAINER_STEPS_MAX},
+        {"validation-frames", CMD_WHOLE, &a->validation_frames, 1, 100000},
+        {"frames", CMD_WHOLE, &a->frames, 1, 100000},
+        {"score", CMD_TEXT, &a->score, 0, 0},
+        {"json", CMD_FLAG, &a->json, 0, 0},
+        {0}};
+    trainer_options_init(&a->train);
     a->save_every = 250;
     a->frames = 48;
-    optind = 1;
-    for (int id; (id = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (id == 'h') {
-            fputs(help, stdout);
-            return CMD_OK;
-        }
-        if (id == '?' || !take_option(a, id, optarg))
-            return CMD_USAGE;
-    }
-    if (optind < argc)
-        return cmd_usage(NAME, "'%s' is one argument too many", argv[optind]);
-    if (a->score)
-        return -1;
-    if (!a->net.kind || !a->out)
-        return cmd_usage(NAME, "--network and --out are needed");
-    if (a->resume && !a->checkpoint)
-        return cmd_usage(NAME, "--resume needs --checkpoint");
-    if (!a->train.scenario)
-        a->train.scenario = a->net.kind == NET_TEACHER ? "all" : "clear";
-    a->net.trained_on = strcmp(a->train.scenario, "all") == 0
-                            ? "attune's synthetic town, all conditions"
-                            : "attune's synthetic town, clear days only";
-    return -1;
+    a->argc = argc;
+    a->argv = argv;
+    int code = cmd_parse(TRAIN_NAME, help, options, argc, argv, NULL, 0, 0, NULL);
+    if (code >= 0)
+        return code;
+    return settle(a, t) ? -1 : CMD_USAGE;
 }
 
-static json_t *score_json(const struct pretrain_trial *t, const struct pretrain_score *s)
+/* Said before hours are spent: the folder of the output is there and can be written to, and the
+ * output is not the file that training begins with, which a resumed run has to read again. */
+static enum status check_output(const struct train_arguments *a, struct error *err)
 {
-    json_t *classes = json_object();
-    for (int c = 0; c < TOWN_CLASS_COUNT; c++)
-        json_object_set_new(classes, town_class_names[c],
-                            isnan(s->class_iou[c]) ? json_null() : json_real(s->class_iou[c]));
-    return json_pack("{s:s, s:f, s:i, s:o}", "condition", t->name, "miou", s->miou, "frames",
-                     s->frames, "iou", classes);
+    char path[PATH_MAX];
+    struct stat from, to;
+    if ((size_t)snprintf(path, sizeof path, "%s", a->out) >= sizeof path)
+        return error_set(err, ST_LIMIT, "the path %s is too long", a->out);
+    const char *dir = dirname(path);
+    if (access(dir, W_OK | X_OK) != 0)
+        return error_set(err, ST_IO, "cannot write to %s: %s", dir, strerror(errno));
+    if (stat(a->out, &to) != 0)
+        return ST_OK;
+    if (S_ISDIR(to.st_mode))
+        return error_set(err, ST_INVALID, "%s is a folder; --out names a file", a->out);
+    if (a->model && stat(a->model, &from) == 0 && from.st_dev == to.st_dev &&
+        from.st_ino == to.st_ino)
+        return error_set(err, ST_INVALID, "--out is the file that --model reads: name another");
+    return ST_OK;
 }
 
-static void print_score(const struct pretrain_trial *t, const struct pretrain_score *s)
+static enum status name_state(struct train_arguments *a, const char *chosen, struct error *err)
 {
-    printf("%-12s %6.1f", t->name, 100 * s->miou);
-    for (int c = 0; c < TOWN_CLASS_COUNT; c++)
-        if (isnan(s->class_iou[c]))
-            printf("%9s", "-");
-        else
-            printf("%9.1f", 100 * s->class_iou[c]);
-    printf("\n");
+    struct buf name;
+    buf_init(&name);
+    buf_printf(&name, chosen ? "%s" : "%s.state", chosen ? chosen : a->out);
+    if (name.failed)
+        return error_set(err, ST_NOMEM, "no memory for a name");
+    a->state = (char *)name.data;
+    a->state_chosen = chosen != NULL;
+    return ST_OK;
 }
 
-/* The table: mIoU and IoU of each class, in percent, by condition. */
-static enum status report(const struct arguments *a, const struct nn_model *m, const float *params,
-                          struct error *err)
+static enum status open_model(const struct train_arguments *a, struct nn_model **ret,
+                              struct error *err)
 {
-    json_t *list = json_array();
-    struct progress bar;
-    progress_init(&bar, "scoring", PRETRAIN_TRIAL_COUNT, a->json, clock_mono_us());
-    if (!a->json) {
-        printf("%-12s %6s", "condition", "mIoU");
-        for (int c = 0; c < TOWN_CLASS_COUNT; c++)
-            printf("%9s", town_class_names[c]);
-        printf("\n");
-    }
-    enum status st = ST_OK;
-    for (int i = 0; i < PRETRAIN_TRIAL_COUNT && st == ST_OK; i++) {
-        const struct pretrain_trial *t = &pretrain_trials[i];
-        struct pretrain_score s;
-        progress_update(&bar, (uint64_t)i, t->name, clock_mono_us());
-        st = pretrain_evaluate(m, params, t, a->frames, a->train.threads, &s, err);
-        progress_clear(&bar);
-        if (st == ST_OK && a->json)
-            json_array_append_new(list, score_json(t, &s));
-        else if (st == ST_OK)
-            print_score(t, &s);
-    }
-    if (st == ST_OK && a->json) {
-        json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(4));
-        printf("\n");
-    }
-    json_decref(list);
-    return st;
-}
-
-static enum status run_steps(const struct arguments *a, struct pretrain *p, struct error *err)
-{
-    struct progress bar;
-    progress_init(&bar, "training", a->train.steps, false, clock_mono_us());
-    struct pretrain_step s = {0};
-    enum status st;
-    while ((st = pretrain_advance(p, &s, err)) == ST_OK) {
-        char note[64];
-        snprintf(note, sizeof note, "loss %.3f  mIoU %.1f %%", s.loss, 100 * s.miou);
-        progress_update(&bar, s.step, note, clock_mono_us());
-        if (a->checkpoint && (s.step % a->save_every == 0 || s.step == a->train.steps)) {
-            st = pretrain_save(p, a->checkpoint, err);
-            if (st != ST_OK)
-                break;
-            if (!isatty(STDERR_FILENO))
-                fprintf(stderr, "step %llu: %s\n", (unsigned long long)s.step, note);
-        }
-    }
-    progress_clear(&bar);
-    return st == ST_END ? ST_OK : st;
-}
-
-static enum status write_model(const struct arguments *a, const struct nn_model *m,
-                               const float *params, struct error *err)
-{
+    const char *path = a->score ? a->score : a->model;
+    struct nn_model_options o = cmd_model_options(a->size);
+    if (path)
+        return nn_model_open(path, &o, ret, err);
     struct buf bytes;
     buf_init(&bytes);
-    enum status st = nn_model_write(m, params, &bytes, err);
+    enum status st = net_build(&a->net, &bytes, err);
     if (st == ST_OK)
-        st = file_write(a->out, bytes.data, bytes.size_bytes, err);
+        st = nn_model_read(bytes.data, bytes.size_bytes, NULL, ret, err);
     buf_clear(&bytes);
     return st;
 }
 
-static enum status train(const struct arguments *a, const struct nn_model *m, struct error *err)
+struct job {
+    struct segment_spec spec;
+    struct samples *training, *validation;
+    uint64_t validation_count;
+};
+
+static enum status open_town(const struct train_arguments *a, struct job *j, struct error *err)
 {
-    struct pretrain *p = NULL;
-    enum status st = pretrain_open(m, &a->train, &p, err);
-    if (st == ST_OK && a->resume && access(a->checkpoint, F_OK) == 0)
-        st = pretrain_resume(p, a->checkpoint, err);
+    bool all = strcmp(a->conditions, "all") == 0;
+    int trials = all ? TOWN_TRIAL_COUNT : 1;
+    int frames = TOWN_TRIAL_FRAMES * (all ? TOWN_TRIAL_COUNT : 4);
+    enum status st = town_samples_open(&j->spec, a->conditions, a->train.seed, &j->training, err);
     if (st == ST_OK)
-        st = run_steps(a, p, err);
-    if (st == ST_OK)
-        st = write_model(a, m, pretrain_params(p), err);
-    if (st == ST_OK)
-        st = report(a, m, pretrain_params(p), err);
-    pretrain_close(&p);
+        st = town_trial_samples_open(&j->spec, town_trials, trials, &j->validation, err);
+    j->validation_count = (uint64_t)(a->validation_frames ? a->validation_frames : frames);
     return st;
+}
+
+static enum status open_folder(const struct train_arguments *a, struct job *j, struct error *err)
+{
+    struct folder_samples_options o = {.dir = a->data,
+                                       .labels_dir = a->labels,
+                                       .class_map = a->class_map,
+                                       .part = a->validation > 0 ? FOLDER_TRAINING : FOLDER_ALL,
+                                       .validation = a->validation,
+                                       .shuffle = true,
+                                       .seed = a->train.seed};
+    enum status st = ST_OK;
+    if (!a->score)
+        st = folder_samples_open(&o, &j->spec, &j->training, err);
+    if (st != ST_OK || (!a->score && !a->validation_dir && a->validation <= 0))
+        return st;
+    o.shuffle = false;
+    o.part = a->score || a->validation_dir ? FOLDER_ALL : FOLDER_VALIDATION;
+    o.dir = a->validation_dir && !a->score ? a->validation_dir : a->data;
+    st = folder_samples_open(&o, &j->spec, &j->validation, err);
+    if (st != ST_OK)
+        return st;
+    uint64_t max = a->validation_frames ? (uint64_t)a->validation_frames : 200;
+    j->validation_count = j->validation->count < max ? j->validation->count : max;
+    if (folder_samples_unlabelled(j->validation))
+        fprintf(stderr, "%llu pictures without labels are left out\n",
+                (unsigned long long)folder_samples_unlabelled(j->validation));
+    return ST_OK;
+}
+
+static enum status open_job(const struct train_arguments *a, const struct nn_model *m,
+                            struct job *j, struct error *err)
+{
+    if (!a->data) {
+        enum status st = town_spec_read(m, &j->spec, err);
+        return st == ST_OK && !a->score ? open_town(a, j, err) : st;
+    }
+    enum status st = segment_spec_read(m, &j->spec, err);
+    return st == ST_OK ? open_folder(a, j, err) : st;
+}
+
+/* Trains and scores, or only scores. */
+static enum status work(const struct train_arguments *a, const struct nn_model *m, struct job *j,
+                        json_t *answer, bool *interrupted, struct error *err)
+{
+    struct trainer *t = NULL;
+    struct train_scores scores = {a, m, a->data ? j->validation : NULL,
+                                  json_object_get(answer, "scores")};
+    enum status st = ST_OK;
+    if (!a->score)
+        st = train_run(a, m, j->training, j->validation, j->validation_count,
+                       json_object_get(answer, "history"), interrupted, &t, err);
+    if (st == ST_OK && !*interrupted)
+        st = train_report(&scores, t ? trainer_params(t) : NULL, err);
+    if (st == ST_OK && t)
+        json_object_set_new(answer, "steps", json_integer((json_int_t)trainer_steps_done(t)));
+    trainer_close(&t);
+    return st;
+}
+
+static int run(struct train_arguments *a, const char *state)
+{
+    struct error err = {0};
+    struct nn_model *m = NULL;
+    struct job j = {.training = NULL};
+    bool interrupted = false;
+    json_t *answer = json_pack("{s:[], s:[]}", "history", "scores");
+    enum status st = answer ? ST_OK : error_set(&err, ST_NOMEM, "no memory");
+    if (st == ST_OK && !a->score)
+        st = check_output(a, &err);
+    if (st == ST_OK && !a->score)
+        st = name_state(a, state, &err);
+    if (st == ST_OK)
+        st = open_model(a, &m, &err);
+    if (st == ST_OK)
+        st = open_job(a, m, &j, &err);
+    if (st == ST_OK)
+        st = work(a, m, &j, answer, &interrupted, &err);
+    samples_close(&j.training);
+    samples_close(&j.validation);
+    nn_model_close(&m);
+    free(a->state);
+    int code = st != ST_OK ? cmd_fail(TRAIN_NAME, &err) : interrupted ? CMD_NO : CMD_OK;
+    if (st == ST_OK && a->json && cmd_model_json(TRAIN_NAME, json_incref(answer)) != CMD_OK)
+        code = CMD_FAILED;
+    json_decref(answer);
+    return code;
 }
 
 int cmd_model_train(int argc, char **argv)
 {
-    struct arguments a = {.out = NULL};
-    int rc = parse(&a, argc, argv);
-    if (rc >= 0)
-        return rc;
-    struct error err = {0};
-    struct nn_model *m = NULL;
-    struct buf bytes;
-    buf_init(&bytes);
-    enum status st;
-    if (a.score) {
-        st = nn_model_open(a.score, NULL, &m, &err);
-    } else {
-        st = net_build(&a.net, &bytes, &err);
-        if (st == ST_OK)
-            st = nn_model_read(bytes.data, bytes.size_bytes, NULL, &m, &err);
-    }
-    if (st == ST_OK)
-        st = a.score ? report(&a, m, NULL, &err) : train(&a, m, &err);
-    nn_model_close(&m);
-    buf_clear(&bytes);
-    return st == ST_OK ? CMD_OK : cmd_fail(NAME, &err);
+    struct train_arguments a = {.out = NULL};
+    struct texts t = {.network = NULL};
+    int code = parse(&a, &t, argc, argv);
+    return code >= 0 ? code : run(&a, t.state);
 }

@@ -181,13 +181,13 @@ enum status slot_reset(struct slot *s, struct error *err)
 
 enum status slot_save(const struct slot *s, const char *path, struct error *err)
 {
-    return nn_checkpoint_write(path, s->model, s->newest, NULL, slot_version(s), err);
+    return nn_checkpoint_write(path, s->model, s->newest, NULL, slot_version(s), NULL, err);
 }
 
 enum status slot_load(struct slot *s, const char *path, struct error *err)
 {
     uint64_t version;
-    enum status st = nn_checkpoint_read(path, s->model, s->trial, NULL, &version, err);
+    enum status st = nn_checkpoint_read(path, s->model, s->trial, NULL, NULL, &version, err);
     return st == ST_OK ? offer_trial(s, version, err) : st;
 }
 

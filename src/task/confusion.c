@@ -49,16 +49,22 @@ static uint64_t class_union(const struct confusion *c, int k, uint64_t *ret_true
     return in_truth + in_prediction - c->count[k][k];
 }
 
+double confusion_iou(const struct confusion *c, int class_id)
+{
+    uint64_t in_truth, either = class_union(c, class_id, &in_truth);
+    return either > 0 ? (double)c->count[class_id][class_id] / (double)either : NAN;
+}
+
 double confusion_miou(const struct confusion *c)
 {
     double sum = 0;
     int present = 0;
     for (int k = 0; k < c->class_count; k++) {
-        uint64_t in_truth, either = class_union(c, k, &in_truth);
-        if (either > 0) {
-            sum += (double)c->count[k][k] / (double)either;
-            present++;
-        }
+        double iou = confusion_iou(c, k);
+        if (isnan(iou))
+            continue;
+        sum += iou;
+        present++;
     }
     return present ? sum / present : NAN;
 }

@@ -68,6 +68,9 @@ void confusion_add(struct confusion *c, const uint8_t *truth, const uint8_t *pre
 void confusion_merge(struct confusion *into, const struct confusion *from);
 void confusion_subtract(struct confusion *from, const struct confusion *part);
 
+/* Intersection / union of one class; NaN for a class that did not occur. */
+double confusion_iou(const struct confusion *c, int class_id);
+
 /* Mean over the classes that occur (truth or predicted) of intersection / union; NaN for no pixel.
  * AMS's metric: classes with an empty union are left out of the mean. */
 double confusion_miou(const struct confusion *c);

@@ -93,7 +93,7 @@ static enum status print_params(const char *student, const char *checkpoint, con
     if (!params)
         st = error_set(err, ST_NOMEM, "no memory");
     if (st == ST_OK)
-        st = nn_checkpoint_read(checkpoint, m, params, NULL, &version, err);
+        st = nn_checkpoint_read(checkpoint, m, params, NULL, NULL, &version, err);
     if (st == ST_OK) {
         printf("%" PRIu64 " %08x\n", version, file_crc32(params, n * sizeof *params));
         memcpy(params, nn_model_values(m), n * sizeof *params);

@@ -76,7 +76,8 @@ static void write_checkpoint(const struct fixture *f, bool with_optimizer)
 {
     struct error err;
     assert_int_equal(nn_checkpoint_write(f->path, f->model, f->params,
-                                         with_optimizer ? f->optimizer : NULL, 1234567890123, &err),
+                                         with_optimizer ? f->optimizer : NULL, 1234567890123, NULL,
+                                         &err),
                      ST_OK);
 }
 
@@ -93,7 +94,8 @@ static enum status read_checkpoint(const struct fixture *f, const struct nn_mode
         params[i] = -1;
     assert_int_equal(nn_optimizer_open(nn_model_trainable_count(m), NULL, &o, &err), ST_OK);
     struct buf fresh = state_of(o);
-    enum status st = nn_checkpoint_read(f->path, m, params, with_optimizer ? o : NULL, &step, &err);
+    enum status st =
+        nn_checkpoint_read(f->path, m, params, with_optimizer ? o : NULL, NULL, &step, &err);
     struct buf now = state_of(o), saved = state_of(f->optimizer);
     if (st == ST_OK) {
         assert_memory_equal(params, f->params, f->count * sizeof(float));
@@ -121,6 +123,39 @@ static void round_trip(void **state)
     write_checkpoint(f, false);
     assert_int_equal(read_checkpoint(f, f->model, true, false), ST_OK);
     assert_int_equal(read_checkpoint(f, f->model, false, false), ST_OK);
+}
+
+/* The lines of a run come back only to the same run; without asking they are passed over. */
+static void the_state_of_another_run_is_refused(void **state)
+{
+    const struct fixture *f = *state;
+    static const char run[] = "seed=1\nsteps=20\nbatch=8\n";
+    struct error err = {0};
+    uint64_t step = 0;
+    float params[64];
+    assert_int_equal(nn_checkpoint_write(f->path, f->model, f->params, f->optimizer, 5, run, &err),
+                     ST_OK);
+    assert_int_equal(nn_checkpoint_read(f->path, f->model, params, NULL, run, &step, &err), ST_OK);
+    assert_true(step == 5);
+    assert_memory_equal(params, f->params, f->count * sizeof(float));
+    assert_int_equal(nn_checkpoint_read(f->path, f->model, params, NULL, NULL, &step, &err), ST_OK);
+    static const char *const others[] = {"seed=1\nsteps=20\nbatch=4\n", "seed=1\nsteps=20\n",
+                                         "seed=1\nsteps=20\nbatch=8\nmore=1\n", ""};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_int_equal(
+            nn_checkpoint_read(f->path, f->model, params, NULL, others[i], &step, &err),
+            ST_CONFLICT);
+    nn_checkpoint_read(f->path, f->model, params, NULL, others[0], &step, &err);
+    assert_non_null(strstr(err.message, "'batch=8', this run 'batch=4'"));
+    write_checkpoint(f, true);
+    assert_int_equal(nn_checkpoint_read(f->path, f->model, params, NULL, run, &step, &err),
+                     ST_CONFLICT);
+    char *long_run = calloc(1, NN_CHECKPOINT_RUN_CHARS_MAX + 2);
+    assert_non_null(long_run);
+    memset(long_run, 'a', NN_CHECKPOINT_RUN_CHARS_MAX + 1);
+    assert_int_equal(nn_checkpoint_write(f->path, f->model, f->params, NULL, 5, long_run, &err),
+                     ST_LIMIT);
+    free(long_run);
 }
 
 static void another_model_is_refused(void **state)
@@ -204,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(the_state_of_another_run_is_refused),
         cmocka_unit_test(another_model_is_refused),
         cmocka_unit_test(every_damage_is_refused),
         cmocka_unit_test(fields_are_checked),

@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# attune model: inspect, check, train, export, diff - what they say, what they refuse, and that a
+# run which was stopped ends with the bytes of one that was not.
+#   model.sh ATTUNE MODELS MAKE_VERSIONS
+set -uo pipefail
+attune=$1 models=$2 make_versions=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+student=$models/town-student.onnx
+
+complain() { echo "$*"; bad=1; }
+
+# expect CODE TEXT COMMAND...: the exit code, and TEXT somewhere in the output.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$attune" model "$@" >"$work/out" 2>&1
+    local got=$?
+    if [ $got -ne "$code" ] || ! grep -qF -- "$text" "$work/out"; then
+        complain "attune model $*: exit $got, expected $code and '$text':"
+        cat "$work/out"
+    fi
+}
+
+# json FILE EXPRESSION: o is the object.
+json() { python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" || complain "$1: not so: $2"; }
+
+# ---- every verb teaches
+expect 0 "attune model VERB"  --help
+expect 2 "no verb 'paint'" paint
+for verb in inspect check train export diff delta; do
+    expect 0 "example: attune model $verb" $verb --help
+    expect 2 "there is no option '--wrong'" $verb --wrong
+done
+expect 2 "a file is needed" inspect
+expect 2 "2 files are needed" diff "$student"
+expect 2 "--batch takes a number from 1 to 1024" inspect "$student" --batch 0
+expect 2 "--size takes WIDTHxHEIGHT" check "$student" --size 12
+expect 2 "--seconds needs a value" check "$student" --seconds
+expect 2 "--json takes no value" check "$student" --json=yes
+
+# ---- damaged and foreign files
+head -c 3000 "$student" >"$work/torn.onnx"
+: >"$work/empty.onnx"
+python3 - "$student" "$work" <<'PY'
+# Two operators that nobody has: one in the middle, one late; the length of the names stays.
+import sys
+data = open(sys.argv[1], "rb").read()
+out = data.replace(b"Sigmoid", b"Einsums").replace(b"\x06Resize", b"\x06Sample")
+assert out.count(b"Einsums") == 1 and out.count(b"\x06Sample") >= 2
+open(sys.argv[2] + "/foreign.onnx", "wb").write(out)
+PY
+for verb in inspect check export; do
+    out=; [ $verb = export ] && out="--out $work/x.onnx"
+    expect 3 "no-such.onnx" $verb "$work/no-such.onnx" $out
+    expect 3 "torn.onnx" $verb "$work/torn.onnx" $out
+    expect 3 "empty.onnx" $verb "$work/empty.onnx" $out
+done
+expect 3 "Einsums" inspect "$work/foreign.onnx"
+
+# ---- inspect
+"$attune" model inspect "$student" --nodes --batch 4 --json >"$work/i.json" || complain "inspect failed"
+json "$work/i.json" 'len(o["node_list"]) == o["nodes"]'
+json "$work/i.json" 'abs(sum(n["flops"] for n in o["node_list"]) / o["flops"] - 1) < 1e-4'
+json "$work/i.json" 'sum(n["parameters"] for n in o["node_list"]) == o["parameters"]["trainable"]'
+json "$work/i.json" 'o["memory"]["batch"] == 4 and o["memory"]["training_bytes"] > o["memory"]["inference_bytes"] > 0'
+expect 0 "[1,3,64,96]" inspect "$student" --size 96x64
+expect 0 "not measured" inspect "$student" --size 4096x4096 --batch 1024
+
+# ---- check
+"$attune" model check "$student" --size 96x64 --seconds 0 --json >"$work/c.json" || complain "check failed"
+json "$work/c.json" 'o["supported"] and not o["unsupported"] and len(o["results"]) == 2 + o["bf16_available"]'
+json "$work/c.json" 'all(r["ms"] > 0 and r["bytes"] > 0 and r["precision"] in ("f32", "bf16") for r in o["results"])'
+expect 0 "runs and trains it" check "$student" --size 96x64 --seconds 0 --batch 2
+"$attune" model check "$work/foreign.onnx" --json >"$work/c.json"
+[ $? = 1 ] || complain "check of unsupported nodes does not exit with 1"
+json "$work/c.json" '{n["operator"] for n in o["unsupported"]} == {"Einsums", "Sample"}'
+json "$work/c.json" 'len(o["unsupported"]) == 5 and o["judged_by_operator"] > 0'
+expect 1 "5 of 61 nodes are not supported" check "$work/foreign.onnx"
+expect 1 "smaller --batch" check "$student" --size 4096x4096 --batch 1024
+
+# ---- versions: export and diff
+"$make_versions" "$student" "$work/state" || complain "make_versions failed"
+gate=$work/state/models/gate-1
+expect 0 "version       2" export "$student" --state "$work/state" --camera gate-1 --out "$work/v2.onnx"
+expect 0 "version       1" export "$student" --state "$work/state" --camera gate-1 --version 1 --out "$work/v1.onnx"
+expect 0 "version       2" export "$student" "$gate/v1.delta" "$gate/v2.delta" --out "$work/d2.onnx"
+expect 0 "version       2" export "$student" "$work/state/camera.checkpoint" --out "$work/k2.onnx"
+cmp "$work/v2.onnx" "$work/d2.onnx" || bad=1
+cmp "$work/v2.onnx" "$work/k2.onnx" || bad=1
+expect 3 "v2.delta" export "$student" "$gate/v2.delta" --out "$work/x.onnx"
+expect 3 "v7.snap" export "$student" --state "$work/state" --camera gate-1 --version 7 --out "$work/x.onnx"
+expect 3 "no-gate" export "$student" --state "$work/state" --camera no-gate --out "$work/x.onnx"
+expect 3 "not the name of a camera" export "$student" --state "$work/state" --camera ../gate-1 --out "$work/x.onnx"
+expect 3 "v1.delta" export "$models/town-teacher.onnx" "$gate/v1.delta" --out "$work/x.onnx"
+expect 2 "--state goes with --camera" export "$student" --state "$work/state" --out "$work/x.onnx"
+expect 3 "nowhere" export "$student" --out "$work/nowhere/x.onnx"
+(ulimit -f 64; trap '' XFSZ; expect 3 "x.onnx" export "$student" --out "$work/x.onnx"; exit $bad) || bad=1
+[ ! -e "$work/x.onnx" ] || complain "a failed export left a file"
+ls "$work" | grep -q tmp && complain "a failed export left a temporary file"
+
+expect 0 "no parameter differs" diff "$work/v2.onnx" "$work/d2.onnx"
+"$attune" model diff "$student" "$work/v2.onnx" --json >"$work/whole.json" || complain "diff failed"
+"$attune" model diff "$student" "$gate/v2.snap" --json >"$work/snap.json" || complain "diff failed"
+cmp "$work/whole.json" "$work/snap.json" || bad=1
+json "$work/whole.json" 'not o["equal"] and o["update_bytes"] > 1000'
+json "$work/whole.json" 'o["moved"] == sum(t["moved"] for t in o["tensors"])'
+json "$work/whole.json" '0.09 < o["moved"] / o["coordinates"] < 0.11 and 0.019 < max(t["largest"] for t in o["tensors"]) < 0.022'
+json "$work/whole.json" 'o["tensors"] == sorted(o["tensors"], key=lambda t: -t["relative"])'
+# An update from 1 to 2 is as long as the one that was sent.
+"$attune" model diff "$gate/v1.snap" "$gate/v2.delta" --model "$student" --json >"$work/step.json"
+[ "$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["update_bytes"])' "$work/step.json")" = "$(stat -c %s "$gate/v2.delta")" ] || complain "an update's bytes are not those of the file"
+expect 3 "say with --model" diff "$gate/v1.snap" "$gate/v2.delta"
+expect 3 "not two versions" diff "$student" "$models/town-teacher.onnx"
+
+expect 0 "folded        16 batch-norm" export "$student" "$gate/v1.delta" --fold --out "$work/folded.onnx"
+expect 0 "folded into the convolutions" inspect "$work/folded.onnx"
+expect 0 "weights in f16" export "$student" --precision f16 --out "$work/half.onnx"
+[ "$(stat -c %s "$work/half.onnx")" -lt $(($(stat -c %s "$student") * 11 / 20)) ] || complain "float16 is not half the size"
+expect 0 "kept as nodes" inspect "$work/half.onnx"
+expect 2 "--precision is f32 or f16" export "$student" --precision f8 --out "$work/x.onnx"
+
+# ---- train
+small="--network student --size 64x64 --batch 2 --steps 40 --save-every 5 --validate-every 20 --validation-frames 2 --frames 1"
+expect 2 "--out and one of --model and --network" train --network student
+expect 2 "--out and one of --model and --network" train --model a --network student --out x
+expect 2 "multiples of 16" train --network student --size 70x64 --out "$work/x.onnx"
+expect 2 "--classes goes with --data" train --network student --classes a,b --out "$work/x.onnx"
+expect 2 "--batch-norm is frozen or batch" train $small --batch-norm soft --out "$work/x.onnx"
+expect 2 "--precision is f32 or bf16" train $small --precision f8 --out "$work/x.onnx"
+expect 3 "nowhere" train $small --out "$work/nowhere/x.onnx"
+expect 3 "is a folder" train $small --out "$work"
+expect 3 "name another" train --model "$work/v1.onnx" --out "$work/v1.onnx"
+expect 3 "no-such" train --model "$work/no-such.onnx" --out "$work/x.onnx"
+
+expect 0 "validation mIoU" train $small --out "$work/whole.onnx"
+[ ! -e "$work/whole.onnx.state" ] || complain "a finished run left its state"
+# Stopped by Ctrl-C, then by a kill, then left to end.
+stop() { # SIGNAL ARGS...
+    local signal=$1 pid n
+    shift
+    rm -f "$work/saved"; touch "$work/saved"
+    "$attune" model train $small --out "$work/parts.onnx" "$@" >"$work/out" 2>&1 &
+    pid=$!
+    for n in $(seq 600); do
+        [ "$work/parts.onnx.state" -nt "$work/saved" ] && break
+        kill -0 $pid 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -"$signal" $pid 2>/dev/null
+    wait $pid
+}
+stop INT
+code=$?
+if [ $code = 1 ]; then
+    grep -q -- "--resume" "$work/out" || complain "an interrupted run does not say how to go on"
+    [ -e "$work/parts.onnx" ] || complain "an interrupted run has no network"
+    expect 3 "go on with --resume" train $small --out "$work/parts.onnx"
+    expect 3 "state of another run" train $small --steps 50 --resume --out "$work/parts.onnx"
+    cp "$work/parts.onnx.state" "$work/keep.state"
+    head -c 5000 "$work/keep.state" >"$work/parts.onnx.state"
+    expect 3 "cut short" train $small --resume --out "$work/parts.onnx"
+    cp "$work/keep.state" "$work/parts.onnx.state"
+    stop KILL --resume 2>/dev/null
+elif [ $code != 0 ]; then
+    complain "an interrupted run exits with $code"; cat "$work/out"
+fi
+[ -e "$work/parts.onnx.state" ] && expect 0 "validation mIoU" train $small --resume --out "$work/parts.onnx"
+cmp "$work/whole.onnx" "$work/parts.onnx" || complain "a run that was stopped ends with other bytes"
+
+# Labelled pictures: from nothing, from a file, only scored.
+"$attune" synth --out "$work/pictures" --format png --scenario clear --seconds 10 --fps 1 --size 64x64 --cameras 1 --quiet || complain "synth failed"
+names=sky,building,road,pavement,tree,car,lorry,bus,person,cyclist
+"$attune" model train --network student --size 64x64 --classes $names --data "$work/pictures" --validation 0.3 --steps 6 --batch 2 --validate-every 3 --out "$work/own.onnx" --json >"$work/t.json" || complain "training on pictures failed"
+json "$work/t.json" 'o["steps"] == 6 and [h["step"] for h in o["history"]] == [3, 6]'
+json "$work/t.json" 'all(0 <= h["validation_miou"] <= 1 for h in o["history"]) and set(o["scores"][0]["iou"]) == set("'$names'".split(","))'
+expect 0 "validation" train --model "$work/own.onnx" --data "$work/pictures" --steps 3 --batch 2 --out "$work/more.onnx"
+expect 0 "validation" train --score "$work/more.onnx" --data "$work/pictures"
+"$attune" model diff "$work/own.onnx" "$work/more.onnx" --json >"$work/d.json"
+json "$work/d.json" 'all(t["moved"] == 0 for t in o["tensors"] if t["kind"] == "statistic") and o["moved"] > 0' # frozen
+mkdir "$work/none"
+expect 3 "holds no jpg" train --model "$student" --data "$work/none" --out "$work/x.onnx"
+expect 3 "no-such-folder" train --model "$student" --data "$work/no-such-folder" --out "$work/x.onnx"
+expect 3 "labels" train --model "$student" --data "$work/pictures" --labels "$work/none" --out "$work/x.onnx"
+exit $bad
