@@ -484,6 +484,8 @@ static enum status run(struct demo *d, struct error *err)
                 "night and rain\n  are on their way. Watch the pictures, the weights and the "
                 "reasons: %s\n\n",
                 d->view.page);
+    else if (!d->json)
+        fprintf(stderr, "page: %s\n", d->view.page);
     d->start_us = d->view.start_us = d->view.line_us = clock_mono_us();
     d->view.total_us = (uint64_t)(d->seconds * 1e6);
     st = watch(d, err);
