@@ -98,7 +98,7 @@ static void sum_images(const struct kernel_blocked *t, const void *x, const void
 {
     double sum[LANES] = {0};
     for (int64_t image = 0; image < t->images; image++) {
-        float few[LANES];
+        float few[LANES] = {0};
         int64_t at = (image * kernel_blocks(t) + block) * t->pixels * LANES;
         (t->bf16 ? sum_bf16 : sum_f32)(x, g, at, t->pixels, few);
         for (int k = 0; k < LANES; k++)
@@ -114,7 +114,7 @@ void kernel_blocked_scale_sums(const struct kernel_blocked *t, const void *x, co
     int64_t blocks = kernel_blocks(t), items = v_images == 1 ? blocks : t->images * blocks;
 #pragma omp parallel for schedule(static) if (items * t->pixels * LANES > KERNEL_PARALLEL_MIN)
     for (int64_t i = 0; i < items; i++) {
-        float sum[LANES];
+        float sum[LANES] = {0};
         if (v_images == 1)
             sum_images(t, x, gy, i, sum);
         else
@@ -152,7 +152,7 @@ void kernel_blocked_sums(const struct kernel_blocked *t, const void *x, float *o
 {
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < kernel_blocks(t); block++) {
-        float sum[LANES];
+        float sum[LANES] = {0};
         sum_images(t, x, NULL, block, sum);
         for (int64_t k = 0; k < LANES && block * LANES + k < t->channels; k++)
             out[block * LANES + k] = sum[k];
