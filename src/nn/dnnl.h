@@ -96,7 +96,8 @@ struct nn_conv_spec {
 enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                               struct nn_dnnl_op **ret, struct error *err);
 
-/* Whether oneDNN has more than a reference or GEMM implementation. */
+/* Whether oneDNN has more than a reference or GEMM implementation; for channels-last bfloat16, one
+ * that is faster than float32's. */
 bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec);
 
 /* Whether the last of the spec's posts changes nothing about the implementation. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/kernels.h"
+#include "nn/kernels_halves.h"
 #include "nn/pixels.h"
 
 /* Of a shuffle whose table is kept. */
@@ -19,12 +20,27 @@ struct copy_args {
     int64_t x_offset, x_stride[NN_RANK_MAX], y_offset, y_stride[NN_RANK_MAX];
     size_t fill_count;
     float fill_value;
-    bool empty, add;
+    bool bf16, empty, add; /* bfloat16: no add */
 };
+
+static enum status run_copy_bf16(struct nn_step *s)
+{
+    const struct copy_args *a = s->args;
+    const uint16_t *x = (const void *)s->data[0];
+    uint16_t *y = (void *)s->data[1];
+    if (a->fill_count)
+        kernel_fill_bf16(y, a->fill_count, a->fill_value);
+    if (!a->empty)
+        kernel_copy_bf16(a->rank, a->dim, x + a->x_offset, a->x_stride, y + a->y_offset,
+                         a->y_stride);
+    return ST_OK;
+}
 
 static enum status run_copy(struct nn_step *s)
 {
     const struct copy_args *a = s->args;
+    if (a->bf16)
+        return run_copy_bf16(s);
     if (a->fill_count)
         kernel_fill(s->data[1], a->fill_count, a->fill_value);
     if (!a->empty)
@@ -54,7 +70,7 @@ static struct copy_args reversed(const struct copy_args *a)
 
 static struct copy_args copy_between(const struct nn_value *x, const struct nn_value *y)
 {
-    struct copy_args a = {.rank = y->rank};
+    struct copy_args a = {.rank = y->rank, .bf16 = y->type == NN_TYPE_BF16};
     memcpy(a.dim, y->dim, sizeof a.dim);
     memcpy(a.x_stride, x->stride, sizeof a.x_stride);
     memcpy(a.y_stride, y->stride, sizeof a.y_stride);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/kernels.h"
+#include "nn/kernels_halves.h"
 
 /* Backward step with operands kept, gy, gx; `add` is the one of the arguments. */
 static enum status emit_backward_over(struct nn_plan *p, struct nn_ir *ir,
@@ -29,7 +30,7 @@ struct unary_args {
     size_t count;
     float lo, hi; /* of Relu and Clip */
     float alpha, beta;
-    bool bf16, add; /* bfloat16: Relu and Clip only */
+    bool bf16, add; /* bfloat16, backward: Relu and Clip only */
 };
 
 static enum kernel_function function_of(enum nn_op op)
@@ -49,32 +50,47 @@ static enum kernel_function function_of(enum nn_op op)
     return table[op];
 }
 
+static void apply_unary(const struct unary_args *a, const float *x, float *y, size_t n)
+{
+    switch (a->op) {
+    case NN_OP_RELU:
+        kernel_relu(x, y, n);
+        break;
+    case NN_OP_LEAKY_RELU:
+        kernel_leaky_relu(x, y, n, a->alpha);
+        break;
+    case NN_OP_CLIP:
+        kernel_clip(x, y, n, a->lo, a->hi);
+        break;
+    case NN_OP_SIGMOID:
+        kernel_sigmoid(x, y, n);
+        break;
+    default:
+        kernel_function(a->function, x, y, n, a->alpha, a->beta);
+        break;
+    }
+}
+
+static void unary_piece(const void *args, int64_t first, int64_t n, const float *x, float *y)
+{
+    (void)first;
+    apply_unary(args, x, y, (size_t)n);
+}
+
+static bool is_clip(const struct unary_args *a)
+{
+    return a->op == NN_OP_RELU || a->op == NN_OP_CLIP;
+}
+
 static enum status run_unary(struct nn_step *s)
 {
     const struct unary_args *a = s->args;
-    const float *x = s->data[0];
-    float *y = s->data[1];
-    if (a->bf16) {
-        kernel_clip_bf16(x, y, a->count, a->lo, a->hi);
-        return ST_OK;
-    }
-    switch (a->op) {
-    case NN_OP_RELU:
-        kernel_relu(x, y, a->count);
-        break;
-    case NN_OP_LEAKY_RELU:
-        kernel_leaky_relu(x, y, a->count, a->alpha);
-        break;
-    case NN_OP_CLIP:
-        kernel_clip(x, y, a->count, a->lo, a->hi);
-        break;
-    case NN_OP_SIGMOID:
-        kernel_sigmoid(x, y, a->count);
-        break;
-    default:
-        kernel_function(a->function, x, y, a->count, a->alpha, a->beta);
-        break;
-    }
+    if (!a->bf16)
+        apply_unary(a, s->data[0], s->data[1], a->count);
+    else if (is_clip(a))
+        kernel_clip_bf16(s->data[0], s->data[1], a->count, a->lo, a->hi);
+    else
+        kernel_by_pieces(s->data[0], s->data[1], (int64_t)a->count, 1, unary_piece, a);
     return ST_OK;
 }
 
@@ -163,12 +179,30 @@ const struct nn_exec nn_exec_unary = {unary_saves, unary_forward, unary_backward
 
 struct prelu_args {
     int64_t outer, channels, inner;
-    bool has_gx, has_gslope, add;
+    bool bf16, has_gx, has_gslope, add; /* bfloat16: channels-last, forward */
 };
+
+struct slopes {
+    const float *slope;
+    int64_t channels;
+};
+
+static void prelu_piece(const void *args, int64_t first, int64_t n, const float *x, float *y)
+{
+    const struct slopes *a = args;
+    (void)first;
+    kernel_prelu(x, a->slope, y, n / a->channels, a->channels, 1);
+}
 
 static enum status run_prelu(struct nn_step *s)
 {
     const struct prelu_args *a = s->args;
+    const struct slopes slopes = {s->data[1], a->channels};
+    if (a->bf16) {
+        kernel_by_pieces(s->data[0], s->data[2], a->outer * a->channels, a->channels, prelu_piece,
+                         &slopes);
+        return ST_OK;
+    }
     kernel_prelu(s->data[0], s->data[1], s->data[2], a->outer, a->channels, a->inner);
     return ST_OK;
 }
@@ -188,7 +222,8 @@ static enum status prelu_args_of(const struct nn_plan *p, const struct nn_ir *ir
                                  struct prelu_args *ret, struct error *err)
 {
     const struct nn_value *x = nn_in(p, ir, 0), *slope = nn_in(p, ir, 1);
-    struct prelu_args a = {.outer = x->count, .channels = 1, .inner = 1};
+    struct prelu_args a = {
+        .outer = x->count, .channels = 1, .inner = 1, .bf16 = x->type == NN_TYPE_BF16};
     for (int i = 0; i < slope->rank; i++) {
         int d = i + x->rank - slope->rank;
         if (slope->dim[i] == 1)
@@ -253,13 +288,46 @@ struct binary_args {
     int64_t dim[NN_RANK_MAX], stride[2][NN_RANK_MAX], y_stride[NN_RANK_MAX];
     float lo, hi;
     bool bf16, has_ab, add; /* bfloat16: both inputs of the output's shape; Add and Mul */
+    /* bfloat16, channels-last: the second input has a number for each channel, and image unless
+     * `vectors` is 1. dim is [images, pixels, channels]. */
+    int64_t vectors;
 };
+
+struct vector_piece {
+    enum kernel_binary_op op;
+    const float *vector;
+    int64_t channels;
+    float lo, hi;
+};
+
+static void vector_piece(const void *args, int64_t first, int64_t n, const float *x, float *y)
+{
+    const struct vector_piece *a = args;
+    const int64_t dim[] = {n / a->channels, a->channels}, image[] = {a->channels, 1};
+    const int64_t vector[] = {0, 1};
+    (void)first;
+    kernel_binary(a->op, 2, dim, x, image, a->vector, vector, y, image, a->lo, a->hi);
+}
+
+static void run_vector(struct nn_step *s, const struct binary_args *a)
+{
+    int64_t count = a->dim[1] * a->dim[2];
+    for (int64_t i = 0; i < a->dim[0]; i++) {
+        struct vector_piece piece = {a->op, s->data[1] + (a->vectors == 1 ? 0 : i * a->dim[2]),
+                                     a->dim[2], a->lo, a->hi};
+        kernel_by_pieces((const uint16_t *)(const void *)s->data[0] + i * count,
+                         (uint16_t *)(void *)s->data[2] + i * count, count, a->dim[2], vector_piece,
+                         &piece);
+    }
+}
 
 static enum status run_binary(struct nn_step *s)
 {
     const struct binary_args *a = s->args;
     size_t count = (size_t)a->dim[0];
-    if (!a->bf16)
+    if (a->vectors > 0)
+        run_vector(s, a);
+    else if (!a->bf16)
         kernel_binary(a->op, a->rank, a->dim, s->data[0], a->stride[0], s->data[1], a->stride[1],
                       s->data[2], a->y_stride, a->lo, a->hi);
     else if (a->op == KERNEL_ADD)
@@ -299,7 +367,18 @@ static enum kernel_binary_op binary_op(enum nn_op op)
     }
 }
 
-/* Blocked values of one shape are one long dimension. */
+static struct binary_args vector_args(const struct nn_ir *ir, const struct nn_value *y,
+                                      const struct nn_value *vector)
+{
+    return (struct binary_args){.op = binary_op(ir->node->op),
+                                .rank = 3,
+                                .dim = {y->dim[0], y->dim[2] * y->dim[3], y->dim[1]},
+                                .lo = ir->lo,
+                                .hi = ir->hi,
+                                .vectors = vector->dim[0]};
+}
+
+/* Blocked values and bfloat16 ones of one shape are one long dimension. */
 static struct binary_args dense_args(const struct nn_ir *ir, const struct nn_value *y)
 {
     return (struct binary_args){.op = binary_op(ir->node->op),
@@ -316,8 +395,9 @@ static enum status binary_args_of(const struct nn_plan *p, const struct nn_ir *i
                                   struct binary_args *ret, struct error *err)
 {
     const struct nn_value *y = nn_out(p, ir, 0);
-    if (y->layout == NN_LAYOUT_BLOCKED) {
-        *ret = dense_args(ir, y);
+    bool half = y->type == NN_TYPE_BF16, dense = nn_in(p, ir, 1)->count == y->count;
+    if (y->layout == NN_LAYOUT_BLOCKED || half) {
+        *ret = half && !dense ? vector_args(ir, y, nn_in(p, ir, 1)) : dense_args(ir, y);
         return ST_OK;
     }
     struct binary_args a = {

@@ -8,6 +8,7 @@
 
 #include "nn/kernels.h"
 #include "nn/kernels_blocked.h"
+#include "nn/kernels_halves.h"
 
 enum { IN_X, IN_SCALE, IN_SHIFT, IN_MEAN, IN_VARIANCE };
 
@@ -16,7 +17,7 @@ struct norm_args {
     int64_t rows, channels, lanes;
     struct kernel_blocked blocked;
     float epsilon, momentum, lo, hi;
-    bool is_blocked, batch, has_gx, add;
+    bool is_blocked, bf16, batch, has_gx, add; /* bf16: of rows, forward */
 };
 
 /* What is kept for the backward pass: the batch's mean and variance, the coefficients a and b. */
@@ -64,6 +65,19 @@ static void forward_blocked(struct nn_step *s, const struct norm_args *a)
         kernel_bn_blocked(&a->blocked, &n, s->data[OP_X], s->data[OP_COUNT]);
 }
 
+struct line {
+    const float *a, *b;
+    const struct norm_args *args;
+};
+
+static void apply_piece(const void *args, int64_t first, int64_t n, const float *x, float *y)
+{
+    const struct line *l = args;
+    (void)first;
+    kernel_bn_apply(x, l->a, l->b, y, n / l->args->channels, l->args->channels, l->args->lo,
+                    l->args->hi);
+}
+
 static void forward_rows(struct nn_step *s, const struct norm_args *a)
 {
     struct kept k = kept_at(a, s->data[OP_KEPT]);
@@ -72,7 +86,13 @@ static void forward_rows(struct nn_step *s, const struct norm_args *a)
     kernel_bn_coefficients(
         s->data[OP_SCALE], s->data[OP_SHIFT], a->batch ? k.mean : s->data[OP_MEAN],
         a->batch ? k.variance : s->data[OP_VARIANCE], a->epsilon, a->channels, k.a, k.b);
-    kernel_bn_apply(s->data[OP_X], k.a, k.b, s->data[OP_COUNT], a->rows, a->channels, a->lo, a->hi);
+    const struct line line = {k.a, k.b, a};
+    if (a->bf16)
+        kernel_by_pieces(s->data[OP_X], s->data[OP_COUNT], a->rows * a->channels, a->channels,
+                         apply_piece, &line);
+    else
+        kernel_bn_apply(s->data[OP_X], k.a, k.b, s->data[OP_COUNT], a->rows, a->channels, a->lo,
+                        a->hi);
 }
 
 /* ..., y */
@@ -126,6 +146,7 @@ static struct norm_args norm_args_of(const struct nn_plan *p, const struct nn_ir
         .lo = ir->lo,
         .hi = ir->hi,
         .is_blocked = x->layout == NN_LAYOUT_BLOCKED,
+        .bf16 = x->type == NN_TYPE_BF16,
         .batch = is_batch(p, ir),
     };
     if (a.is_blocked) {

@@ -6,6 +6,7 @@
 #include "nn/plan.h"
 
 #include "nn/kernels.h"
+#include "nn/kernels_halves.h"
 
 static struct kernel_window kernel_window_of(const struct nn_window *w, const struct nn_node *n)
 {
@@ -147,7 +148,7 @@ const struct nn_exec nn_exec_pool = {NULL, pool_forward, pool_backward};
 struct global_args {
     int64_t images, pixels, channels;
     struct kernel_blocked blocked;
-    bool is_blocked, add;
+    bool is_blocked, bf16, add;
 };
 
 static enum status run_global(struct nn_step *s)
@@ -155,6 +156,8 @@ static enum status run_global(struct nn_step *s)
     const struct global_args *a = s->args;
     if (a->is_blocked)
         kernel_blocked_average(&a->blocked, s->data[0], s->data[1]);
+    else if (a->bf16)
+        kernel_global_average_bf16(s->data[0], s->data[1], a->images, a->pixels, a->channels);
     else
         kernel_global_average(s->data[0], s->data[1], a->images, a->pixels, a->channels);
     return ST_OK;
@@ -176,7 +179,8 @@ static struct global_args global_args_of(const struct nn_value *x)
     struct global_args a = {.images = x->dim[0],
                             .pixels = x->dim[2] * x->dim[3],
                             .channels = x->dim[1],
-                            .is_blocked = x->layout == NN_LAYOUT_BLOCKED};
+                            .is_blocked = x->layout == NN_LAYOUT_BLOCKED,
+                            .bf16 = x->type == NN_TYPE_BF16};
     if (a.is_blocked)
         a.blocked = nn_blocked_of(x);
     return a;

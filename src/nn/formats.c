@@ -6,6 +6,7 @@
 #include "nn/formats.h"
 
 #include "nn/conv_group.h"
+#include "nn/kernels_halves.h"
 
 /* Of the work of all convolutions, this much must gain. */
 #define BLOCKED_WORK_MIN 0.9
@@ -138,6 +139,52 @@ bool nn_node_bf16(const struct nn_plan *p, const struct nn_node *n)
     }
 }
 
+static bool fits_pieces(const struct nn_tensor *t)
+{
+    return t->rank == 4 && t->dim[1] <= KERNEL_PIECE;
+}
+
+static bool binary_halves(const struct nn_plan *p, const struct nn_node *n)
+{
+    const struct nn_tensor *a = tensor_in(p, n, 0), *b = tensor_in(p, n, 1);
+    const struct nn_tensor *y = tensor_out(p, n);
+    return fits_pieces(a) && same_dims(a, y) && b->rank == 4 &&
+           (same_dims(b, y) || nn_is_channel_vector(b, y));
+}
+
+bool nn_node_halves(const struct nn_plan *p, const struct nn_node *n)
+{
+    const struct nn_tensor *x = tensor_in(p, n, 0);
+    if (!x || x->rank != 4)
+        return false;
+    switch (n->op) {
+    case NN_OP_BATCH_NORM:
+    case NN_OP_GLOBAL_AVERAGE_POOL:
+        return fits_pieces(x);
+    case NN_OP_PRELU: /* a slope for each channel, or one */
+        return fits_pieces(x) && tensor_in(p, n, 1)->dim[tensor_in(p, n, 1)->rank - 1] == 1;
+    case NN_OP_ADD:
+    case NN_OP_MUL:
+        return binary_halves(p, n);
+    case NN_OP_RELU:
+    case NN_OP_LEAKY_RELU:
+    case NN_OP_CLIP:
+    case NN_OP_SIGMOID:
+    case NN_OP_HARD_SIGMOID:
+    case NN_OP_TANH:
+    case NN_OP_ELU:
+    case NN_OP_SOFTPLUS:
+    case NN_OP_MAX_POOL:
+    case NN_OP_CONCAT:
+    case NN_OP_SPLIT:
+    case NN_OP_SLICE:
+    case NN_OP_PAD:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* oneDNN has fast kernels for every pass that the session may need. */
 static bool is_fast(const struct nn_plan *p, const struct nn_window *w, struct nn_format src,
                     struct nn_format dst)
@@ -154,14 +201,26 @@ static bool is_fast(const struct nn_plan *p, const struct nn_window *w, struct n
     return true;
 }
 
+/* Inference: channels-last where oneDNN has a fast kernel, which conv_group.h's rival then. */
+static void half_formats(const struct nn_plan *p, const struct nn_window *w,
+                         struct nn_format *ret_src, struct nn_format *ret_dst)
+{
+    const struct nn_format half = {NN_LAYOUT_CHANNELS_LAST, NN_TYPE_BF16};
+    struct nn_conv_spec spec = {.window = *w, .pass = NN_PASS_FORWARD, .src = half, .dst = half};
+    if (!nn_group_is_better(w, NN_PASS_FORWARD) && nn_dnnl_conv_is_fast(p->dnnl, &spec))
+        *ret_src = *ret_dst = half;
+}
+
 void nn_conv_formats(const struct nn_plan *p, const struct nn_node *n, bool from_input,
                      struct nn_format *ret_src, struct nn_format *ret_dst)
 {
     const struct nn_format fallback = {NN_LAYOUT_CHANNELS_LAST, NN_TYPE_F32};
     *ret_src = *ret_dst = fallback;
+    struct nn_window w = nn_window_of_node(p, n);
+    if (p->halves)
+        half_formats(p, &w, ret_src, ret_dst);
     if (!p->blocked || n->op != NN_OP_CONV)
         return;
-    struct nn_window w = nn_window_of_node(p, n);
     if (w.groups > 1 && !prefers_blocks(&w))
         return;
     bool few = from_input && w.groups == 1 && w.in_channels < NN_BLOCK_CHANNELS;

@@ -11,6 +11,9 @@ bool nn_plan_wants_blocks(const struct nn_plan *p);
 bool nn_node_blocks(const struct nn_plan *p, const struct nn_node *n);
 bool nn_node_bf16(const struct nn_plan *p, const struct nn_node *n);
 
+/* Whether the node can work on channels-last values of bfloat16, forward only. */
+bool nn_node_halves(const struct nn_plan *p, const struct nn_node *n);
+
 /* t is [N or 1, C, 1, 1] beside an image [N, C, H, W]. */
 bool nn_is_channel_vector(const struct nn_tensor *t, const struct nn_tensor *image);
 

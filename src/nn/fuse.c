@@ -194,6 +194,22 @@ static bool fuse_add(struct nn_plan *p, int i, struct nn_ir *add)
     return true;
 }
 
+/* A conversion to float32 behind the convolution. */
+static bool fuse_conversion(struct nn_plan *p, struct nn_ir *conv, struct nn_ir *reader)
+{
+    struct nn_conv_spec spec;
+    int out = conv->out[0];
+    if (!reader || reader->node || reader->alias || conv->in[NN_CONV_ADDEND] >= 0 ||
+        nn_out(p, conv, 0)->layout != nn_out(p, reader, 0)->layout)
+        return false;
+    conv->out[0] = reader->out[0];
+    bool takes = nn_conv_spec_of(p, conv, &spec) && nn_dnnl_conv_is_fast(p->dnnl, &spec);
+    conv->out[0] = out;
+    if (takes)
+        absorb(p, conv, reader);
+    return takes;
+}
+
 static void fuse_conv(struct nn_plan *p, int i)
 {
     struct nn_ir *conv = &p->irs[i];
@@ -203,6 +219,8 @@ static void fuse_conv(struct nn_plan *p, int i)
     bool more = true;
     while (more && !conv->dead) {
         struct nn_ir *reader = reader_of(p, i, conv->out[0], 1);
+        if (fuse_conversion(p, conv, reader))
+            continue;
         more = reader && same_form(&p->values[conv->out[0]], nn_out(p, reader, 0)) &&
                (fuse_norm(p, conv, reader) || fuse_activation(p, conv, reader) ||
                 fuse_add(p, i, reader));

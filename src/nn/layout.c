@@ -252,6 +252,16 @@ static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node 
     }
 }
 
+static bool reads_halves(const struct nn_plan *p, const struct nn_node *n)
+{
+    for (int i = 0; i < n->input_count; i++) {
+        int id = n->input[i] < 0 ? -1 : p->tensor_value[n->input[i]][0];
+        if (id >= 0 && p->values[id].type == NN_TYPE_BF16)
+            return true;
+    }
+    return false;
+}
+
 /* Blocks and bfloat16 where an input has them and the node can go on with them. */
 static struct nn_format node_format(const struct nn_plan *p, const struct nn_node *n)
 {
@@ -263,6 +273,9 @@ static struct nn_format node_format(const struct nn_plan *p, const struct nn_nod
         blocked = blocked || is_blocked;
         bf16 = bf16 || (is_blocked && p->values[id].type == NN_TYPE_BF16);
     }
+    if (p->halves && f.layout == NN_LAYOUT_CHANNELS_LAST && reads_halves(p, n) &&
+        nn_node_halves(p, n))
+        f.type = NN_TYPE_BF16;
     if (!blocked || !nn_node_blocks(p, n))
         return f;
     f.layout = NN_LAYOUT_BLOCKED;
@@ -288,7 +301,7 @@ static void node_formats(const struct nn_plan *p, const struct nn_node *n, struc
 static struct nn_format other_format(const struct nn_plan *p, const struct nn_node *n, int i,
                                      struct nn_format f)
 {
-    if (f.layout == NN_LAYOUT_BLOCKED && nn_is_channel_vector(tensor_in(p, n, i), tensor_out(p, n)))
+    if (n->op == NN_OP_PRELU || nn_is_channel_vector(tensor_in(p, n, i), tensor_out(p, n)))
         f.type = NN_TYPE_F32;
     return f;
 }
@@ -511,6 +524,7 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
     if (!p->tensor_value || !p->output_value)
         return nomem(err);
     p->blocked = nn_plan_wants_blocks(p);
+    p->halves = p->options.mode == NN_INFER && p->options.precision == NN_PRECISION_BF16;
     for (int i = 0; i < g->tensor_count; i++)
         for (int k = 0; k <= NN_FORMAT_COUNT; k++)
             p->tensor_value[i][k] = -1;

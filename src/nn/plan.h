@@ -106,6 +106,7 @@ struct nn_plan {
     float *params, *grads; /* borrowed; grads NULL without training */
     bool blocked;          /* convolutions work on blocks of channels */
     int remake_quarters;   /* of the bytes that batch norm made: not kept for the backward pass */
+    bool halves;           /* convolutions work on channels-last bfloat16: inference */
     int *output_value;     /* [graph output] */
     /* [tensor]: value by nn_format_index, [0] the one made first; -1: none */
     int (*tensor_value)[NN_FORMAT_COUNT + 1];

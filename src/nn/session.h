@@ -31,7 +31,8 @@ enum nn_bn_mode { NN_BN_FROZEN = 1, NN_BN_BATCH };
 
 /* What activations are kept in and multiplied as. BF16 needs a processor with AVX512-BF16 or AMX;
  * weights, their gradients, statistics and sums stay float32. Operators that have no bfloat16
- * form, and sessions whose convolutions have small groups, go on in float32. */
+ * form go on in float32, and so do convolutions of small groups (in training: all of the session).
+ * Inputs and outputs of the graph are float32. */
 enum nn_precision { NN_PRECISION_F32 = 1, NN_PRECISION_BF16 };
 
 bool nn_precision_is_native(enum nn_precision precision);

@@ -1,4 +1,5 @@
-/* What inference sessions fuse: the same results as node by node, in as few steps as expected. */
+/* What inference sessions fuse: the same results as node by node, in as few steps as expected; and
+ * the same graphs in bfloat16. */
 #include <math.h>
 
 #include "base/rng.h"
@@ -8,8 +9,8 @@
 
 enum { CHANNELS = 32, SIZE = 12, BATCH = 2, NOISE = 65536 };
 
-/* A graph from "x", [1, CHANNELS, SIZE, SIZE], in lines "OP OUT IN [IN]"; every tensor has the
- * shape of x. */
+/* A graph from "x", [1, CHANNELS, SIZE, SIZE], in lines "OP OUT IN [IN]"; every tensor but that of
+ * "mean" and "cat" has the shape of x. */
 struct pattern {
     const char *name, *graph, *outputs;
     int steps; /* when fused */
@@ -55,6 +56,19 @@ static const struct pattern patterns[] = {
      "conv a x; add b a x; relu c b; conv i c; conv d i; sigmoid e d; mul f d e; add h f c; "
      "leaky g h",
      "g", 4},
+};
+
+/* Operators that bfloat16 goes through, or around; `steps` is of no concern. */
+static const struct pattern more_operators[] = {
+    {"pool", "conv c x; pool p c; conv d p", "d", 0},
+    {"squeeze and excitation", "conv c x; mean m c; sigmoid s m; mul t c s; conv d t", "d", 0},
+    {"slice of a concat", "conv c x; conv d x; cat e c d; part f e; conv g f", "g", 0},
+    {"norm of a concat", "conv c x; conv d x; cat e c d; part f e; bn g f; prelu h g; conv i h",
+     "i", 0},
+    {"functions", "conv c x; tanh d c; conv e d; hard f e; softmax g f", "g", 0},
+    {"float32 in between", "conv c x; abs d c; conv e d", "e", 0},
+    {"swish without a convolution", "conv c x; pool d c; sigmoid s d; mul e d s; conv f e", "f", 0},
+    {"only functions", "relu a x; sigmoid b a", "b", 0},
 };
 
 static float noise[NOISE];
@@ -116,11 +130,40 @@ static const char *onnx_op(const char *op)
         {"add", "Add"},
         {"mul", "Mul"},
         {"up", "ConvTranspose"},
+        {"pool", "MaxPool"},
+        {"tanh", "Tanh"},
+        {"mean", "GlobalAveragePool"},
+        {"cat", "Concat"},
+        {"abs", "Abs"},
+        {"hard", "HardSigmoid"},
+        {"part", "Slice"},
+        {"softmax", "Softmax"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i][0], op) == 0)
             return names[i][1];
     return "Conv";
+}
+
+/* What the operator needs beside its inputs. */
+static void add_details(struct nn_maker *mk, Onnx__NodeProto *n, const char *op, const char *out)
+{
+    if (strcmp(op, "leaky") == 0)
+        nn_make_float(mk, n, "alpha", 0.25F);
+    else if (strcmp(op, "cat") == 0 || strcmp(op, "softmax") == 0)
+        nn_make_int(mk, n, "axis", 1);
+    else if (strcmp(op, "pool") == 0) {
+        nn_make_ints(mk, n, "kernel_shape", (int[]){3, 3}, 2);
+        nn_make_ints(mk, n, "pads", (int[]){1, 1, 1, 1}, 4);
+    } else if (strcmp(op, "part") == 0) {
+        const char *const names[] = {"starts", "ends", "axes"};
+        const int64_t values[] = {CHANNELS / 2, CHANNELS / 2 + CHANNELS, 1};
+        for (int i = 0; i < 3; i++)
+            nn_make_i64_input(mk, n, nn_make_text(mk, "%s.%s", out, names[i]), &values[i], 1);
+    } else if (strcmp(op, "clip") == 0) {
+        nn_make_f32_input(mk, n, nn_make_text(mk, "%s.min", out), &(float){-0.5F}, 0);
+        nn_make_f32_input(mk, n, nn_make_text(mk, "%s.max", out), &(float){1}, 0);
+    }
 }
 
 static void add_line(struct nn_maker *mk, const char *line, int *at)
@@ -135,13 +178,10 @@ static void add_line(struct nn_maker *mk, const char *line, int *at)
         add_norm(mk, n, out, at);
     else if (strcmp(op, "prelu") == 0)
         weight(mk, n, out, "slope", SHAPE(3, CHANNELS, 1, 1), at);
-    else if (strcmp(op, "leaky") == 0)
-        nn_make_float(mk, n, "alpha", 0.25F);
-    else if (strcmp(op, "clip") == 0) {
-        nn_make_f32_input(mk, n, nn_make_text(mk, "%s.min", out), &(float){-0.5F}, 0);
-        nn_make_f32_input(mk, n, nn_make_text(mk, "%s.max", out), &(float){1}, 0);
-    } else if (strcmp(onnx_op(op), "Conv") == 0 || strcmp(op, "up") == 0)
+    else if (strcmp(onnx_op(op), "Conv") == 0 || strcmp(op, "up") == 0)
         add_conv(mk, n, op, out, at);
+    else
+        add_details(mk, n, op, out);
 }
 
 static struct nn_model *model_of(const struct pattern *t)
@@ -208,12 +248,12 @@ static struct nn_session_options options_of(enum nn_mode mode, bool fuse)
 }
 
 static void same_outputs(const struct pattern *t, const struct nn_model *m, struct nn_session *a,
-                         struct nn_session *b)
+                         struct nn_session *b, double tolerance)
 {
     forward(a);
     forward(b);
     for (int k = 0; k < nn_model_graph(m)->output_count; k++)
-        if (!(difference(a, b, k) < 1e-6))
+        if (!(difference(a, b, k) < tolerance))
             fail_msg("%s: output %d differs by %g", t->name, k, difference(a, b, k));
 }
 
@@ -229,18 +269,49 @@ static void every_pattern(void **state)
         struct nn_session *a = opened(m, &with), *b = opened(m, &without);
         if (nn_session_plan(a)->step_count != t->steps)
             fail_msg("%s: %d steps", t->name, nn_session_plan(a)->step_count);
-        same_outputs(t, m, a, b);
+        same_outputs(t, m, a, b, 1e-6);
         struct nn_session *const both[] = {a, b};
         for (int s = 0; s < 2; s++) {
             for (size_t k = 0; k < nn_model_param_count(m); k += 7)
                 nn_session_params(both[s])[k] *= 1.5F;
             nn_session_params_changed(both[s]);
         }
-        same_outputs(t, m, a, b);
+        same_outputs(t, m, a, b, 1e-6);
         nn_session_close(&a);
         nn_session_close(&b);
         nn_model_close(&m);
     }
+}
+
+static void halves_of(const struct pattern *t)
+{
+    struct nn_model *m = model_of(t);
+    struct nn_session_options full = options_of(NN_INFER, true), half = full;
+    half.precision = NN_PRECISION_BF16;
+    struct nn_session *a = opened(m, &half), *b = opened(m, &full);
+    same_outputs(t, m, a, b, 0.03);
+    const struct nn_plan *p = nn_session_plan(a);
+    int halves = 0;
+    for (int i = 0; i < p->value_count; i++)
+        halves += p->values[i].type == NN_TYPE_BF16;
+    bool convolves = strstr(t->graph, "conv") || strstr(t->graph, "point");
+    assert_true(convolves == (halves > 0));
+    nn_session_close(&a);
+    nn_session_close(&b);
+    nn_model_close(&m);
+}
+
+static void bfloat16(void **state)
+{
+    (void)state;
+    if (!nn_precision_is_native(NN_PRECISION_BF16))
+        skip();
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (!strstr(patterns[i].graph, "group") && !strstr(patterns[i].graph, "depthwise c x") &&
+            !strstr(patterns[i].graph, "up "))
+            halves_of(&patterns[i]);
+    for (size_t i = 0; i < sizeof more_operators / sizeof *more_operators; i++)
+        halves_of(&more_operators[i]);
 }
 
 /* Training sessions keep convolutions apart from what is behind them. */
@@ -269,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pattern),
+        cmocka_unit_test(bfloat16),
         cmocka_unit_test(training_is_not_fused),
     };
     return cmocka_run_group_tests(tests, fill_noise, NULL);
