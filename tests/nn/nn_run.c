@@ -7,8 +7,9 @@
  *   nn_run write MODEL FILE      the model as nn_model_write has it
  *
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
- * the median and the smallest time of a run; with NN_STEPS set also the time of every step.
- * NN_PRECISION=bf16, NN_WINOGRAD=0, NN_FUSE=0 and NN_LIMIT_MB=n change the session's options. */
+ * the median and the smallest time of a run, and for inference that of one with new parameters;
+ * with NN_STEPS set also the time of every step. NN_PRECISION=bf16, NN_WINOGRAD=0, NN_FUSE=0 and
+ * NN_LIMIT_MB=n change the session's options. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,21 @@ static void fill_noise(struct nn_session *s, const struct nn_model *m)
     }
 }
 
+/* What replacing the parameters costs beside a frame. */
+static void time_change(struct nn_session *s)
+{
+    enum { RUNS = 11 };
+    double ms[RUNS];
+    for (int i = 0; i < RUNS; i++) {
+        double cpu = cpu_us();
+        nn_session_params_changed(s);
+        step(s, false);
+        ms[i] = (cpu_us() - cpu) * 1e-3;
+    }
+    qsort(ms, RUNS, sizeof *ms, by_time);
+    printf("new parameters and a run: processor %.2f ms (min %.2f)\n", ms[RUNS / 2], ms[0]);
+}
+
 static void time_model(const struct nn_model *m, const struct nn_session_options *o, bool steps)
 {
     struct nn_session *s;
@@ -165,6 +181,8 @@ static void time_model(const struct nn_model *m, const struct nn_session_options
         "open %.1f ms, run %.2f ms (min %.2f), processor %.2f ms (min %.2f), %.1f MiB, %d steps\n",
         open_ms, ms[RUNS / 2], ms[0], cpu_ms[RUNS / 2], cpu_ms[0],
         (double)nn_session_bytes(s) / 1048576, nn_session_plan(s)->step_count);
+    if (o->mode == NN_INFER)
+        time_change(s);
     if (steps)
         time_steps(m, s, o->threads);
     nn_session_close(&s);

@@ -1,0 +1,153 @@
+/* An inference session at work: after the first frame neither a forward pass nor new parameters
+ * allocate. malloc and its like are counted where our own code calls them (the linker's --wrap);
+ * oneDNN's calls are told from the heap, which may not grow. */
+#include <malloc.h>
+#include <math.h>
+
+#include "model_check.h"
+#include "nn/build.h"
+#include "nn/session.h"
+
+enum { SIZE = 32 };
+
+static int allocations;
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t alignment, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t alignment, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    allocations++;
+    return __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    allocations++;
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    allocations++;
+    return __real_realloc(p, n);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t n)
+{
+    allocations++;
+    return __real_aligned_alloc(alignment, n);
+}
+
+/* Convolutions with batch-norms to fold, a residual, small groups, and what bfloat16 leaves out. */
+static struct nn_model *network(void)
+{
+    struct nn_build *b;
+    struct error err;
+    assert_int_equal(nn_build_open(SIZE, SIZE, 3, &b, &err), ST_OK);
+    nn_value x = nn_build_conv(b, nn_build_input(b), 32, 3, 2, 1, 1, false);
+    x = nn_build_relu(b, nn_build_batch_norm(b, x));
+    nn_value y = nn_build_conv(b, x, 32, 3, 1, 1, 1, false);
+    y = nn_build_relu(b, nn_build_batch_norm(b, y));
+    y = nn_build_batch_norm(b, nn_build_conv(b, y, 32, 3, 1, 1, 1, false));
+    x = nn_build_relu(b, nn_build_add(b, x, y));
+    x = nn_build_batch_norm(b, nn_build_conv(b, x, 32, 3, 1, 1, 16, false));
+    x = nn_build_concat(b, (nn_value[]){x, y}, 2);
+    x = nn_build_resize(b, nn_build_conv(b, x, 16, 1, 1, 1, 1, true), SIZE, SIZE);
+    struct buf file;
+    buf_init(&file);
+    assert_int_equal(nn_build_finish(b, x, &file, &err), ST_OK);
+    nn_build_close(&b);
+    struct nn_model *m;
+    assert_int_equal(nn_model_read(file.data, file.size_bytes, NULL, &m, &err), ST_OK);
+    buf_clear(&file);
+    return m;
+}
+
+static double sum_of_output(struct nn_session *s)
+{
+    struct nn_view y = nn_session_output(s, 0);
+    double sum = 0;
+    for (int i = 0; i < 16 * SIZE * SIZE; i++)
+        sum += fabs((double)y.data[i]);
+    return sum;
+}
+
+/* A delta of 5 %. */
+static void change_some(struct nn_session *s, size_t count)
+{
+    float *params = nn_session_params(s);
+    for (size_t i = 0; i < count; i += 20)
+        params[i] += 0.01F;
+    nn_session_params_changed(s);
+}
+
+static void works_in_place(enum nn_precision precision)
+{
+    struct nn_model *m = network();
+    struct nn_session_options o;
+    struct nn_session *s;
+    struct error err;
+    nn_session_options_init(&o);
+    o.precision = precision;
+    assert_int_equal(nn_session_open(m, &o, &s, &err), ST_OK);
+    struct nn_view x = nn_session_input(s, 0);
+    for (int i = 0; i < 3 * SIZE * SIZE; i++)
+        x.data[i] = (float)(i % 17) * 0.1F - 0.8F;
+    for (int i = 0; i < 3; i++) {
+        change_some(s, nn_model_param_count(m));
+        assert_int_equal(nn_session_forward(s, &err), ST_OK);
+    }
+    double before = sum_of_output(s);
+    size_t heap = mallinfo2().uordblks;
+    allocations = 0;
+    assert_int_equal(nn_session_forward(s, &err), ST_OK);
+    assert_true(sum_of_output(s) == before);
+    change_some(s, nn_model_param_count(m));
+    assert_int_equal(nn_session_forward(s, &err), ST_OK);
+    assert_int_equal(allocations, 0);
+    assert_int_equal(mallinfo2().uordblks, heap);
+    assert_true(sum_of_output(s) != before);
+    nn_session_close(&s);
+    nn_model_close(&m);
+}
+
+static void float32_allocates_nothing(void **state)
+{
+    (void)state;
+    works_in_place(NN_PRECISION_F32);
+}
+
+static void bfloat16_allocates_nothing(void **state)
+{
+    (void)state;
+    if (!nn_precision_is_native(NN_PRECISION_BF16))
+        skip();
+    works_in_place(NN_PRECISION_BF16);
+}
+
+/* The counters see what our code allocates. */
+static void counts(void **state)
+{
+    (void)state;
+    allocations = 0;
+    struct nn_model *m = network();
+    assert_true(allocations > 10);
+    nn_model_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts),
+        cmocka_unit_test(float32_allocates_nothing),
+        cmocka_unit_test(bfloat16_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
