@@ -312,6 +312,8 @@ static dnnl_status_t post_append(dnnl_post_ops_t posts, const struct nn_post *po
         return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, post->lo, 0);
     case NN_POST_SIGMOID:
         return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_logistic, 0, 0);
+    case NN_POST_HARD_SWISH:
+        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_hardswish, 0, 0);
     case NN_POST_SWISH:
         return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_swish, 1, 0);
     default:

@@ -70,8 +70,9 @@ enum nn_post_kind {
     NN_POST_CLAMP = 1, /* min(max(v, lo), hi) */
     NN_POST_LEAKY,     /* v > 0 ? v : lo * v */
     NN_POST_SIGMOID,
-    NN_POST_SWISH, /* v * sigmoid(v) */
-    NN_POST_ADD    /* v + what the destination held */
+    NN_POST_SWISH,      /* v * sigmoid(v) */
+    NN_POST_HARD_SWISH, /* v * clamp(v / 6 + 1 / 2, 0, 1) */
+    NN_POST_ADD         /* v + what the destination held */
 };
 
 struct nn_post {

@@ -137,19 +137,35 @@ static bool fuse_activation(struct nn_plan *p, struct nn_ir *conv, struct nn_ir 
     return true;
 }
 
-/* v * sigmoid(v), as two nodes. */
+static bool is_sixth(float v)
+{
+    return fabsf(v * 6 - 1) < 1e-6F;
+}
+
+/* What v * gate(v) is called. */
+static bool gated_of(const struct nn_ir *gate, struct nn_post *ret)
+{
+    *ret = (struct nn_post){.kind = NN_POST_SWISH};
+    if (is_op(gate, NN_OP_SIGMOID))
+        return true;
+    ret->kind = NN_POST_HARD_SWISH;
+    return is_op(gate, NN_OP_HARD_SIGMOID) && is_sixth(gate->node->a.function.alpha) &&
+           gate->node->a.function.beta == 0.5F;
+}
+
+/* v * gate(v), as two nodes. */
 static bool fuse_swish(struct nn_plan *p, int i)
 {
     struct nn_ir *conv = &p->irs[i];
     int v = conv->out[0];
-    struct nn_ir *sigmoid = reader_of(p, i, v, 2);
-    if (!is_op(sigmoid, NN_OP_SIGMOID))
+    struct nn_post post;
+    struct nn_ir *gate = reader_of(p, i, v, 2);
+    if (!gated_of(gate, &post))
         return false;
-    struct nn_ir *mul = reader_of(p, i, sigmoid->out[0], 1);
-    if (!is_op(mul, NN_OP_MUL) || !reads(mul, v) ||
-        !takes_post(p, conv, &(struct nn_post){.kind = NN_POST_SWISH}))
+    struct nn_ir *mul = reader_of(p, i, gate->out[0], 1);
+    if (!is_op(mul, NN_OP_MUL) || !reads(mul, v) || !takes_post(p, conv, &post))
         return false;
-    sigmoid->dead = true;
+    gate->dead = true;
     absorb(p, conv, mul);
     return true;
 }

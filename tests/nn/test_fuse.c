@@ -23,6 +23,8 @@ static const struct pattern patterns[] = {
     {"leaky", "conv c x; leaky r c", "r", 1},
     {"sigmoid", "conv c x; bn n c; sigmoid r n", "r", 1},
     {"swish", "conv c x; bn n c; sigmoid s n; mul r n s", "r", 1},
+    {"hard swish", "conv c x; bn n c; sixth s n; mul r s n", "r", 1},
+    {"gate of another slope", "conv c x; hard s c; mul r c s", "r", 3},
     {"swish of something else", "conv c x; sigmoid s c; mul r x s", "r", 2},
     {"slopes", "conv c x; bn n c; prelu r n", "r", 2},
     {"pointwise", "point c x; bn n c; relu r n", "r", 1},
@@ -136,6 +138,7 @@ static const char *onnx_op(const char *op)
         {"cat", "Concat"},
         {"abs", "Abs"},
         {"hard", "HardSigmoid"},
+        {"sixth", "HardSigmoid"},
         {"part", "Slice"},
         {"softmax", "Softmax"},
     };
@@ -150,6 +153,8 @@ static void add_details(struct nn_maker *mk, Onnx__NodeProto *n, const char *op,
 {
     if (strcmp(op, "leaky") == 0)
         nn_make_float(mk, n, "alpha", 0.25F);
+    else if (strcmp(op, "sixth") == 0)
+        nn_make_float(mk, n, "alpha", 1.0F / 6);
     else if (strcmp(op, "cat") == 0 || strcmp(op, "softmax") == 0)
         nn_make_int(mk, n, "axis", 1);
     else if (strcmp(op, "pool") == 0) {
