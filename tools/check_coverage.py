@@ -8,7 +8,7 @@ against ONNX Runtime and PyTorch.
 NN_RUN is build/tests/nn/nn_run. Make the files with tools/export_torchvision.py; detectors and
 others can be in further folders. See docs/coverage.md for what the columns say. Exit status 1 when
 a file does not run, when an output is off by more than 1e-3, or when a gradient on the smooth
-graph is by more than 1e-3.
+graph is by more than that and by more than four times what PyTorch in float32 is.
 """
 import argparse
 import collections
@@ -23,6 +23,7 @@ import check_grads
 import check_models
 
 TOLERANCE = 1e-3
+TOLERANCE_RATIO = 4
 BATCH = 2
 LARGE_PIXELS = 1 << 18  # above, a batch of one has to do
 
@@ -69,7 +70,8 @@ def row(nn_run, path, grads):
     pairs = [gradient_pair(nn_run, path, batch, bn, smooth)
              for bn in modes for smooth in (False, True)]
     cells = [cell(p) for p in pairs] + [""] * (4 - len(pairs))
-    good = max([output, written] + [p.ours for p in pairs[1::2]]) <= TOLERANCE
+    good = max(output, written) <= TOLERANCE and all(
+        p.ours <= max(TOLERANCE, TOLERANCE_RATIO * p.theirs) for p in pairs[1::2])
     return (f"| {path.stem} | {nodes} | {count / 1e6:.2f} M | {output:.1e} | {written:.1e} | "
             + " | ".join(cells) + " |"), good
 
