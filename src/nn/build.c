@@ -20,6 +20,7 @@
 struct value {
     char *name;
     int64_t channels, height, width;
+    bool vector; /* [N,channels], not an image */
 };
 
 struct nn_build {
@@ -48,16 +49,25 @@ static nn_value add_value(struct nn_build *b, const char *base, int64_t channels
         return fail(b, "a layer's output has no elements or too many channels", b->count);
     char *name =
         b->count ? nn_make_text(&b->mk, "%s_%d", base, b->count) : nn_make_text(&b->mk, "%s", base);
-    b->values[b->count] = (struct value){name, channels, height, width};
+    b->values[b->count] = (struct value){name, channels, height, width, false};
     if (!name)
         return fail(b, "no memory", b->count);
     return b->count++;
 }
 
+/* Whether a layer made x. */
 static bool known(struct nn_build *b, nn_value x)
 {
     if (!b->status && (x < 0 || x >= b->count))
         fail(b, "an input that no layer made", x);
+    return !b->status;
+}
+
+/* Whether x can be the input of a layer: all of them work on images. */
+static bool image(struct nn_build *b, nn_value x)
+{
+    if (known(b, x) && b->values[x].vector)
+        fail(b, "a vector where an image is needed", x);
     return !b->status;
 }
 
@@ -135,7 +145,7 @@ static void add_window(struct nn_build *b, Onnx__NodeProto *n, int kernel, int s
 nn_value nn_build_conv(struct nn_build *b, nn_value x, int channels, int kernel, int stride,
                        int dilation, int groups, bool bias)
 {
-    if (!known(b, x))
+    if (!image(b, x))
         return 0;
     if (channels < 1 || kernel < 1 || kernel > 255 || stride < 1 || dilation < 1 ||
         dilation > 255 || groups < 1 || b->values[x].channels % groups || channels % groups)
@@ -164,7 +174,7 @@ nn_value nn_build_conv(struct nn_build *b, nn_value x, int channels, int kernel,
 /* A value with the dims of x, made by OP. */
 static nn_value add_unary(struct nn_build *b, const char *op, const char *base, nn_value x)
 {
-    if (!known(b, x))
+    if (!image(b, x))
         return 0;
     const struct value *v = &b->values[x];
     nn_value y = add_value(b, base, v->channels, v->height, v->width);
@@ -172,12 +182,17 @@ static nn_value add_unary(struct nn_build *b, const char *op, const char *base, 
     return y;
 }
 
+static Onnx__NodeProto *last_node(struct nn_build *b)
+{
+    return b->mk.graph.n_node ? b->mk.graph.node[b->mk.graph.n_node - 1] : NULL;
+}
+
 nn_value nn_build_batch_norm(struct nn_build *b, nn_value x)
 {
     nn_value y = add_unary(b, "BatchNormalization", "norm", x);
     if (b->status)
         return 0;
-    Onnx__NodeProto *n = b->mk.graph.n_node ? b->mk.graph.node[b->mk.graph.n_node - 1] : NULL;
+    Onnx__NodeProto *n = last_node(b);
     struct nn_shape one = {.rank = 1, .dim = {b->values[x].channels}};
     add_weight(b, n, y, "scale", &one, 1, 0);
     add_weight(b, n, y, "shift", &one, 0, 0);
@@ -193,6 +208,18 @@ nn_value nn_build_relu(struct nn_build *b, nn_value x)
     return add_unary(b, "Relu", "relu", x);
 }
 
+nn_value nn_build_relu6(struct nn_build *b, nn_value x)
+{
+    const float low = 0, high = 6;
+    nn_value y = add_unary(b, "Clip", "relu6", x);
+    if (b->status)
+        return 0;
+    Onnx__NodeProto *n = last_node(b);
+    nn_make_f32_input(&b->mk, n, nn_make_text(&b->mk, "%s.min", b->values[y].name), &low, 0);
+    nn_make_f32_input(&b->mk, n, nn_make_text(&b->mk, "%s.max", b->values[y].name), &high, 0);
+    return y;
+}
+
 nn_value nn_build_sigmoid(struct nn_build *b, nn_value x)
 {
     return add_unary(b, "Sigmoid", "sigmoid", x);
@@ -202,7 +229,7 @@ nn_value nn_build_sigmoid(struct nn_build *b, nn_value x)
 static nn_value add_binary(struct nn_build *b, const char *op, const char *base, nn_value x,
                            nn_value y)
 {
-    if (!known(b, x) || !known(b, y))
+    if (!image(b, x) || !image(b, y))
         return 0;
     const struct value *v = &b->values[x], *u = &b->values[y];
     bool same = u->height == v->height && u->width == v->width;
@@ -230,7 +257,7 @@ nn_value nn_build_concat(struct nn_build *b, const nn_value *x, int count)
     if (count < 1 || count > NN_NODE_INPUTS_MAX)
         return fail(b, "an impossible number of tensors to join", b->count);
     for (int i = 0; i < count; i++) {
-        if (!known(b, x[i]))
+        if (!image(b, x[i]))
             return 0;
         const struct value *v = &b->values[x[i]], *u = &b->values[x[0]];
         if (v->height != u->height || v->width != u->width)
@@ -248,7 +275,7 @@ nn_value nn_build_concat(struct nn_build *b, const nn_value *x, int count)
 
 nn_value nn_build_global_average_pool(struct nn_build *b, nn_value x)
 {
-    if (!known(b, x))
+    if (!image(b, x))
         return 0;
     nn_value y = add_value(b, "pool", b->values[x].channels, 1, 1);
     add_node(b, "GlobalAveragePool", x, y);
@@ -257,7 +284,7 @@ nn_value nn_build_global_average_pool(struct nn_build *b, nn_value x)
 
 nn_value nn_build_max_pool(struct nn_build *b, nn_value x, int kernel, int stride)
 {
-    if (!known(b, x))
+    if (!image(b, x))
         return 0;
     if (kernel < 1 || kernel > 255 || stride < 1)
         return fail(b, "a pooling with impossible sizes", b->count);
@@ -276,7 +303,7 @@ nn_value nn_build_max_pool(struct nn_build *b, nn_value x, int kernel, int strid
 
 nn_value nn_build_resize(struct nn_build *b, nn_value x, int height, int width)
 {
-    if (!known(b, x))
+    if (!image(b, x))
         return 0;
     nn_value y = add_value(b, "resize", b->values[x].channels, height, width);
     Onnx__NodeProto *n = add_node(b, "Resize", x, y);
@@ -290,6 +317,28 @@ nn_value nn_build_resize(struct nn_build *b, nn_value x, int height, int width)
         nn_make_i64_input(&b->mk, n, name, sizes, 4);
     nn_make_string(&b->mk, n, "mode", "linear");
     nn_make_string(&b->mk, n, "coordinate_transformation_mode", "half_pixel");
+    return y;
+}
+
+nn_value nn_build_linear(struct nn_build *b, nn_value x, int features)
+{
+    if (!image(b, x))
+        return 0;
+    int64_t inputs = b->values[x].channels;
+    if (features < 1 || b->values[x].height != 1 || b->values[x].width != 1)
+        return fail(b, "a linear layer on an image of more than one pixel", b->count);
+    nn_value flat = add_value(b, "flat", inputs, 1, 1);
+    add_node(b, "Flatten", x, flat);
+    nn_value y = add_value(b, "linear", features, 1, 1);
+    Onnx__NodeProto *n = add_node(b, "Gemm", flat, y);
+    if (!n)
+        return 0;
+    b->values[flat].vector = b->values[y].vector = true;
+    struct nn_shape w = {.rank = 2, .dim = {features, inputs}};
+    struct nn_shape bias = {.rank = 1, .dim = {features}};
+    add_weight(b, n, y, "weight", &w, 0, sqrtf(2 / (float)inputs));
+    add_weight(b, n, y, "bias", &bias, 0, 0);
+    nn_make_int(&b->mk, n, "transB", 1);
     return y;
 }
 
@@ -309,7 +358,8 @@ enum status nn_build_finish(struct nn_build *b, nn_value x, struct buf *out, str
     }
     /* An Identity gives the output its name; the reader folds it into the layer. */
     struct value *v = &b->values[x];
-    struct nn_shape shape = {.rank = 4, .dim = {1, v->channels, v->height, v->width}};
+    struct nn_shape shape = {.rank = v->vector ? 2 : 4,
+                             .dim = {1, v->channels, v->height, v->width}};
     Onnx__NodeProto *n = nn_make_node(&b->mk, "Identity", "logits");
     nn_make_input(&b->mk, n, v->name);
     nn_make_output(&b->mk, n, "logits");

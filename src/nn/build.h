@@ -1,4 +1,5 @@
-/* build.h - make a network in C: the few layers that the shipped models are made of.
+/* build.h - make a network in C: the few layers that the shipped models and the reference networks
+ * of the benchmarks (bench/networks.h) are made of.
  *
  * A builder appends ONNX nodes (batch-norm kept), draws initial weights from the seed
  * (He for convolutions, 1/0 for batch-norm), and yields ONNX bytes that nn_model_read reads.
@@ -23,6 +24,7 @@ nn_value nn_build_conv(struct nn_build *b, nn_value x, int channels, int kernel,
                        int dilation, int groups, bool bias);
 nn_value nn_build_batch_norm(struct nn_build *b, nn_value x);
 nn_value nn_build_relu(struct nn_build *b, nn_value x);
+nn_value nn_build_relu6(struct nn_build *b, nn_value x); /* Clip from 0 to 6 */
 nn_value nn_build_add(struct nn_build *b, nn_value x, nn_value y);
 nn_value nn_build_mul(struct nn_build *b, nn_value x, nn_value y); /* y may be [N,C,1,1] */
 nn_value nn_build_sigmoid(struct nn_build *b, nn_value x);
@@ -31,6 +33,10 @@ nn_value nn_build_global_average_pool(struct nn_build *b, nn_value x);
 nn_value nn_build_max_pool(struct nn_build *b, nn_value x, int kernel, int stride);
 /* To height x width, linear, half-pixel. */
 nn_value nn_build_resize(struct nn_build *b, nn_value x, int height, int width);
+
+/* x [N,C,1,1] flattened, times a weight [features,C], plus a bias: [N,features]. Only the output of
+ * the network can follow. */
+nn_value nn_build_linear(struct nn_build *b, nn_value x, int features);
 
 void nn_build_metadata(struct nn_build *b, const char *key, const char *value);
 

@@ -1,6 +1,8 @@
 /* What a node costs, from shapes alone. A multiply-accumulate counts as two operations; what has
  * none (activations, copies, resampling) counts as nothing: it is bound by memory, not by
  * arithmetic. */
+#include <stdlib.h>
+
 #include "nn/draft.h"
 #include "nn/inspect.h"
 
@@ -33,4 +35,44 @@ double nn_activation_bytes(const struct nn_model *m, int batch)
             elements += (double)nn_tensor_count(t) * (t->batched ? batch : 1);
     }
     return elements * sizeof(float);
+}
+
+static bool trains(const struct nn_graph *g, const struct nn_tensor *t, const bool *frozen)
+{
+    return t->param >= 0 && g->params[t->param].kind == NN_PARAM_TRAINABLE &&
+           (!frozen || !frozen[t->param]);
+}
+
+/* The node's backward pass: one product of the size of the forward one for each of the two factors
+ * that has a gradient. Also marks which of its outputs have one. */
+static double backward_flops(const struct nn_graph *g, const struct nn_node *n, const bool *frozen,
+                             bool *has_gradient)
+{
+    double flops = 0;
+    bool any = false;
+    for (int i = 0; i < n->input_count; i++) {
+        if (n->input[i] < 0)
+            continue;
+        bool here = has_gradient[n->input[i]] || trains(g, &g->tensors[n->input[i]], frozen);
+        any = any || here;
+        flops += here && i < 2 ? nn_node_flops(g, n) : 0;
+    }
+    for (int i = 0; i < n->output_count; i++)
+        has_gradient[n->output[i]] = any;
+    return flops;
+}
+
+enum status nn_model_train_flops(const struct nn_model *m, const bool *frozen, double *ret,
+                                 struct error *err)
+{
+    const struct nn_graph *g = &m->graph;
+    bool *has_gradient = calloc((size_t)g->tensor_count + 1, sizeof *has_gradient);
+    if (!has_gradient)
+        return error_set(err, ST_NOMEM, "no memory to count the operations of a step");
+    double flops = m->flops;
+    for (int i = 0; i < g->node_count; i++)
+        flops += backward_flops(g, &g->nodes[i], frozen, has_gradient);
+    free(has_gradient);
+    *ret = flops;
+    return ST_OK;
 }

@@ -251,6 +251,11 @@ int nn_model_batch_blocker(const struct nn_model *m);
 /* Multiply-accumulate operations times two for one image at the model's input size. */
 double nn_model_flops(const struct nn_model *m);
 
+/* The same for a training step: forward, backward by weights that train, and backward by data as
+ * far down as something trains. frozen: as in nn_session_options, NULL: all train. ST_NOMEM. */
+enum status nn_model_train_flops(const struct nn_model *m, const bool *frozen, double *ret,
+                                 struct error *err);
+
 /* Appends an ONNX file (same graph, opset 13, IR 7, the batch open where the graph allows it) with
  * `params` (nn_model_param_count floats, or NULL for the model's own values) to *out; any runtime
  * can run it, nn_model_read reads it back. */
