@@ -37,9 +37,11 @@ static void become(char *const *argv, int out_fd, int log_fd, pid_t parent)
 enum status child_start(struct child *c, char *const *argv, const char *log_path, struct error *err)
 {
     int fds[2];
-    int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int log_fd = log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
+                          : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
     if (log_fd < 0)
-        return error_set(err, ST_IO, "cannot write %s: %s", log_path, strerror(errno));
+        return error_set(err, ST_IO, "cannot write %s: %s", log_path ? log_path : "standard error",
+                         strerror(errno));
     if (pipe2(fds, O_CLOEXEC) != 0) {
         close(log_fd);
         return error_set(err, ST_IO, "cannot make a pipe: %s", strerror(errno));

@@ -1,4 +1,5 @@
-/* child.h - the programs that `attune demo` runs: started with pipes, watched, stopped in order.
+/* child.h - the programs that `attune demo` and `attune bench` run: started with pipes, watched,
+ * stopped in order.
  *
  * Owns:    a struct child its process and the reading end of its standard output.
  * Threads: one.
@@ -27,7 +28,7 @@ struct child {
 void child_init(struct child *c);
 
 /* Runs this very program with argv (argv[0] included, NULL at the end). Its standard error goes to
- * log_path. It gets SIGTERM when we die, and no signals of our terminal. */
+ * log_path, NULL: to ours. It gets SIGTERM when we die, and no signals of our terminal. */
 enum status child_start(struct child *c, char *const *argv, const char *log_path,
                         struct error *err);
 

@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera eval model synth; do
+for command in demo server camera eval model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -32,6 +32,15 @@ expect 2 "--source, --student and --teacher are needed" eval
 expect 2 "--cameras takes a whole number" synth --out "$work/x" --cameras 1.5
 expect 3 "no-such.onnx" model inspect "$work/no-such.onnx"
 expect 3 "no-such.delta" model delta "$work/no-such.delta"
+expect 0 "usage: attune bench engine" bench engine --help
+expect 2 "no reference network 'alexnet'" bench engine --networks tiny,alexnet
+expect 2 "--cases takes" bench engine --cases learn
+expect 2 "computes in f32 or bf16, not in 'bf8'" bench engine --precision bf8
+expect 2 "--threads takes" bench engine --threads 1,1000
+expect 2 "--mode is train" bench case --mode guess "$work/x.onnx"
+expect 2 "an ONNX file is needed" bench case
+expect 2 "--trainable needs --mode train" bench case --trainable 2 "$work/x.onnx"
+expect 3 "x.onnx" bench case "$work/x.onnx"
 head -c 3000 "$models/town-student.onnx" >"$work/torn.onnx"
 expect 3 "torn.onnx" model inspect "$work/torn.onnx"
 expect 3 "" model delta "$work/torn.onnx"
