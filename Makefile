@@ -44,6 +44,9 @@ fuzz: ## every parser's fuzz target, FUZZ_S seconds each (default 60), two at a 
 bench: build ## sizes and speeds, side by side with what they are compared to
 	@bench/run.sh $(BUILD)
 
+bench-engine: build ## the engine against PyTorch and ONNX Runtime, into OUT (docs/benchmarks.md)
+	@bench/engine.sh $${OUT:-$(BUILD)/bench-engine} $(BUILD)
+
 kill-test: build ## kill -9 of server and camera, 20 times each, in a running loop
 	@tests/kill_test.sh $(BUILD) 20
 
@@ -53,4 +56,4 @@ fmt: ## clang-format everything
 clean: ## remove the build folders
 	@rm -rf $(BUILD) $(SAN) build-tsan build-fuzz
 
-.PHONY: help deps build demo test asan-build tsan check fuzz bench kill-test fmt clean
+.PHONY: help deps build demo test asan-build tsan check fuzz bench bench-engine kill-test fmt clean
