@@ -128,8 +128,16 @@ static enum status run_backward(struct nn_step *s)
     return ST_OK;
 }
 
+static bool is_frozen(const struct nn_plan *p, const struct nn_value *v)
+{
+    return v->param >= 0 && p->options.frozen && p->options.frozen[v->param];
+}
+
+/* One whose scale and shift do not train leaves its statistics alone as well. */
 static bool is_batch(const struct nn_plan *p, const struct nn_ir *ir)
 {
+    if (is_frozen(p, nn_in(p, ir, IN_SCALE)) && is_frozen(p, nn_in(p, ir, IN_SHIFT)))
+        return false;
     return p->options.mode == NN_TRAIN && p->options.bn_mode == NN_BN_BATCH &&
            nn_in(p, ir, IN_MEAN)->param >= 0 && nn_in(p, ir, IN_VARIANCE)->param >= 0;
 }

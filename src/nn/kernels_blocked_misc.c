@@ -24,7 +24,7 @@ KERNEL_INLINE kernel_vec plane_sum(const void *x, const void *g, int64_t at, int
         for (int k = 0; k < LANES; k++)
             sum[k] += (double)few[k];
     }
-    kernel_vec ret;
+    kernel_vec ret = {0};
     for (int k = 0; k < LANES; k++)
         ret[k] = (float)sum[k];
     return ret;

@@ -54,7 +54,8 @@ struct nn_session_options {
      * is not enough, opening is refused with ST_LIMIT. */
     size_t memory_limit_bytes;
     /* [nn_model parameters] true: a tensor that does not train. Its gradient is 0, and backward
-     * stops where nothing upstream trains. NULL: all train. Read at open only. */
+     * stops where nothing upstream trains; a batch-norm whose scale and shift do not train
+     * normalises with the running statistics. NULL: all train. Read at open only. */
     const bool *frozen;
 };
 

@@ -247,12 +247,40 @@ static void frozen_tensors(void **state)
     nn_model_close(&m);
 }
 
+/* Batch mode: a batch norm that does not train keeps its statistics, the others move theirs. */
+static void frozen_statistics(void **state)
+{
+    (void)state;
+    struct nn_model *m = network();
+    const struct nn_graph *g = nn_model_graph(m);
+    const char *kept = "norm_2.", *moved = "norm_6.";
+    bool frozen[64] = {false};
+    for (int i = 0; i < g->param_count; i++)
+        frozen[i] = strncmp(g->params[i].name, kept, strlen(kept)) == 0;
+    struct nn_session_options o = options_of(NN_BN_BATCH);
+    o.frozen = frozen;
+    struct nn_session *s = trained(m, &o);
+    int seen = 0;
+    for (int i = 0; i < g->param_count; i++) {
+        const struct nn_param *p = &g->params[i];
+        const float *now = nn_session_params(s) + p->offset;
+        const float *before = nn_model_values(m) + p->offset;
+        bool same = memcmp(now, before, p->count * sizeof *now) == 0;
+        if (strncmp(p->name, kept, strlen(kept)) == 0)
+            assert_true(same);
+        if (p->kind != NN_PARAM_TRAINABLE && strncmp(p->name, moved, strlen(moved)) == 0)
+            seen += !same;
+    }
+    assert_int_equal(seen, 2);
+    nn_session_close(&s);
+    nn_model_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_of_float32),
-        cmocka_unit_test(blocks_of_bfloat16),
-        cmocka_unit_test(frozen_tensors),
+        cmocka_unit_test(blocks_of_float32), cmocka_unit_test(blocks_of_bfloat16),
+        cmocka_unit_test(frozen_tensors),    cmocka_unit_test(frozen_statistics),
         cmocka_unit_test(limited_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
