@@ -9,7 +9,7 @@
 #include "nn/kernels_halves.h"
 
 /* Of the work of all convolutions, this much must gain. */
-#define BLOCKED_WORK_MIN 0.9
+#define BLOCKED_WORK_MIN 0.75
 
 static const struct nn_tensor *tensor_in(const struct nn_plan *p, const struct nn_node *n, int i)
 {
