@@ -445,14 +445,6 @@ enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec
     return ST_OK;
 }
 
-/* Which dimension comes i-th in memory, slowest first. */
-static int reorder_dimension(enum nn_layout layout, int rank, int i)
-{
-    if (layout == NN_LAYOUT_PLAIN || i == 0)
-        return i;
-    return i <= 2 ? rank - 3 + i : i - 2;
-}
-
 static dnnl_status_t any_md(int rank, const int64_t *dim, struct nn_format f,
                             dnnl_memory_desc_t *ret)
 {
@@ -462,7 +454,7 @@ static dnnl_status_t any_md(int rank, const int64_t *dim, struct nn_format f,
         return dnnl_memory_desc_init_by_tag(ret, rank, dims, type_of(f.type), dnnl_nChw16c);
     int64_t stride = 1;
     for (int i = rank; i-- > 0;) {
-        int k = reorder_dimension(f.layout, rank, i);
+        int k = nn_memory_dimension(f.layout, rank, i);
         strides[k] = stride;
         stride *= dim[k];
     }

@@ -511,19 +511,11 @@ struct scale_args {
     bool add;
 };
 
+/* image, vector, product; or gradient by the product, vector, gradient by the image */
 static enum status run_scale(struct nn_step *s)
 {
     const struct scale_args *a = s->args;
-    kernel_blocked_scale(&a->image, s->data[0], s->data[1], a->vectors, s->data[2]);
-    return ST_OK;
-}
-
-/* gy, vector, gx */
-static enum status run_scale_backward(struct nn_step *s)
-{
-    const struct scale_args *a = s->args;
-    kernel_blocked_scale_backward(&a->image, s->data[0], s->data[1], a->vectors, s->data[2],
-                                  a->add);
+    kernel_blocked_scale(&a->image, s->data[0], s->data[1], a->vectors, s->data[2], a->add);
     return ST_OK;
 }
 
@@ -558,7 +550,7 @@ static enum status scale_grad(struct nn_plan *p, struct nn_ir *ir, int input, st
     if (st)
         return st;
     int buffer[] = {nn_grad_of_output(p, ir, 0), nn_in(p, ir, 1 - input)->buffer, gx};
-    st = nn_plan_emit(p, input ? run_scale_sums : run_scale_backward, &a, sizeof a, buffer, 3, err);
+    st = nn_plan_emit(p, input ? run_scale_sums : run_scale, &a, sizeof a, buffer, 3, err);
     return st ? st : nn_grad_done(p, ir->in[input], gx, err);
 }
 

@@ -39,6 +39,14 @@ static inline bool nn_format_equal(struct nn_format a, struct nn_format b)
     return a.layout == b.layout && a.type == b.type;
 }
 
+/* Which dimension comes i-th in memory, slowest first. Not for BLOCKED. */
+static inline int nn_memory_dimension(enum nn_layout layout, int rank, int i)
+{
+    if (layout == NN_LAYOUT_PLAIN || rank < 4 || i == 0)
+        return i;
+    return i <= 2 ? rank - 3 + i : i - 2;
+}
+
 static inline size_t nn_type_bytes(enum nn_type t)
 {
     return t == NN_TYPE_BF16 ? 2 : 4;

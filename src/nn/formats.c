@@ -11,16 +11,6 @@
 /* Of the work of all convolutions, this much must gain. */
 #define BLOCKED_WORK_MIN 0.75
 
-static const struct nn_tensor *tensor_in(const struct nn_plan *p, const struct nn_node *n, int i)
-{
-    return i < n->input_count && n->input[i] >= 0 ? &p->graph->tensors[n->input[i]] : NULL;
-}
-
-static const struct nn_tensor *tensor_out(const struct nn_plan *p, const struct nn_node *n)
-{
-    return &p->graph->tensors[n->output[0]];
-}
-
 static bool is_depthwise(const struct nn_window *w)
 {
     return w->groups > 1 && w->groups == w->in_channels && w->groups == w->out_channels;
@@ -51,7 +41,7 @@ bool nn_plan_wants_blocks(const struct nn_plan *p)
     double all = 0, blocked = 0;
     for (int i = 0; i < p->graph->node_count; i++) {
         const struct nn_node *n = &p->graph->nodes[i];
-        if (n->op != NN_OP_CONV || tensor_in(p, n, 0)->rank != 4)
+        if (n->op != NN_OP_CONV || nn_tensor_in(p, n, 0)->rank != 4)
             continue;
         struct nn_window w = nn_window_of_node(p, n);
         all += work_of(&w);
@@ -78,8 +68,8 @@ bool nn_is_channel_vector(const struct nn_tensor *t, const struct nn_tensor *ima
 /* Both of the output's shape, or the second a number for each channel. */
 static bool binary_blocks(const struct nn_plan *p, const struct nn_node *n)
 {
-    const struct nn_tensor *a = tensor_in(p, n, 0), *b = tensor_in(p, n, 1);
-    const struct nn_tensor *y = tensor_out(p, n);
+    const struct nn_tensor *a = nn_tensor_in(p, n, 0), *b = nn_tensor_in(p, n, 1);
+    const struct nn_tensor *y = nn_tensor_out(p, n);
     if (a->rank != 4 || b->rank != 4 || !same_dims(a, y))
         return false;
     return same_dims(b, y) || (n->op == NN_OP_MUL && nn_is_channel_vector(b, y));
@@ -88,14 +78,15 @@ static bool binary_blocks(const struct nn_plan *p, const struct nn_node *n)
 static bool channels_fill_blocks(const struct nn_plan *p, const struct nn_node *n)
 {
     for (int i = 0; i < n->input_count; i++)
-        if (tensor_in(p, n, i)->rank != 4 || tensor_in(p, n, i)->dim[1] % NN_BLOCK_CHANNELS != 0)
+        if (nn_tensor_in(p, n, i)->rank != 4 ||
+            nn_tensor_in(p, n, i)->dim[1] % NN_BLOCK_CHANNELS != 0)
             return false;
     return true;
 }
 
 bool nn_node_blocks(const struct nn_plan *p, const struct nn_node *n)
 {
-    if (!tensor_in(p, n, 0) || tensor_in(p, n, 0)->rank != 4)
+    if (!nn_tensor_in(p, n, 0) || nn_tensor_in(p, n, 0)->rank != 4)
         return false;
     switch (n->op) {
     case NN_OP_RELU:
@@ -146,15 +137,15 @@ static bool fits_pieces(const struct nn_tensor *t)
 
 static bool binary_halves(const struct nn_plan *p, const struct nn_node *n)
 {
-    const struct nn_tensor *a = tensor_in(p, n, 0), *b = tensor_in(p, n, 1);
-    const struct nn_tensor *y = tensor_out(p, n);
+    const struct nn_tensor *a = nn_tensor_in(p, n, 0), *b = nn_tensor_in(p, n, 1);
+    const struct nn_tensor *y = nn_tensor_out(p, n);
     return fits_pieces(a) && same_dims(a, y) && b->rank == 4 &&
            (same_dims(b, y) || nn_is_channel_vector(b, y));
 }
 
 bool nn_node_halves(const struct nn_plan *p, const struct nn_node *n)
 {
-    const struct nn_tensor *x = tensor_in(p, n, 0);
+    const struct nn_tensor *x = nn_tensor_in(p, n, 0);
     if (!x || x->rank != 4)
         return false;
     switch (n->op) {
@@ -162,7 +153,7 @@ bool nn_node_halves(const struct nn_plan *p, const struct nn_node *n)
     case NN_OP_GLOBAL_AVERAGE_POOL:
         return fits_pieces(x);
     case NN_OP_PRELU: /* a slope for each channel, or one */
-        return fits_pieces(x) && tensor_in(p, n, 1)->dim[tensor_in(p, n, 1)->rank - 1] == 1;
+        return fits_pieces(x) && nn_tensor_in(p, n, 1)->dim[nn_tensor_in(p, n, 1)->rank - 1] == 1;
     case NN_OP_ADD:
     case NN_OP_MUL:
         return binary_halves(p, n);

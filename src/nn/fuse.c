@@ -29,14 +29,6 @@ static bool clamp_of(const struct nn_ir *ir, float *ret_lo, float *ret_hi)
     return true;
 }
 
-static bool is_output(const struct nn_plan *p, int value)
-{
-    for (int i = 0; i < p->graph->output_count; i++)
-        if (p->output_value[i] == value)
-            return true;
-    return false;
-}
-
 static bool reads(const struct nn_ir *ir, int value)
 {
     for (int k = 0; !ir->dead && k < ir->input_count; k++)
@@ -48,7 +40,7 @@ static bool reads(const struct nn_ir *ir, int value)
 /* The first reader of a value after `from`, if the value has so many uses and is no output. */
 static struct nn_ir *reader_of(const struct nn_plan *p, int from, int value, int uses)
 {
-    if (p->values[value].uses != uses || is_output(p, value))
+    if (p->values[value].uses != uses || nn_plan_is_output(p, value))
         return NULL;
     for (int i = from + 1; i < p->ir_count; i++)
         if (reads(&p->irs[i], value))
@@ -184,7 +176,7 @@ static const struct nn_ir *maker_of(const struct nn_plan *p, int value)
 static bool is_used_up(const struct nn_plan *p, int conv, const struct nn_ir *add, int value)
 {
     const struct nn_ir *maker = maker_of(p, value);
-    if (!maker || maker->alias || is_output(p, value) || reads(&p->irs[conv], value))
+    if (!maker || maker->alias || nn_plan_is_output(p, value) || reads(&p->irs[conv], value))
         return false;
     for (int i = 0; i < p->ir_count; i++)
         if (reads(&p->irs[i], value) && &p->irs[i] != add && (i > conv || p->irs[i].alias))

@@ -58,12 +58,11 @@ void kernel_bn_blocked_backward(const struct kernel_blocked *t, const struct ker
                                 bool batch, const void *x, const void *gy, void *gx, bool add,
                                 float *gscale, float *gshift);
 
-/* y = x * v, where v holds [images (or 1: v_images), lanes] floats. */
+/* y = x * v, where v holds [images (or 1: v_images), lanes] floats; its gradient by x is the same
+ * of gy. */
 void kernel_blocked_scale(const struct kernel_blocked *t, const void *x, const float *v,
-                          int64_t v_images, void *y);
-/* gx = gy * v; and gv = the sums of gy * x over the pixels (and images, where v_images is 1). */
-void kernel_blocked_scale_backward(const struct kernel_blocked *t, const void *gy, const float *v,
-                                   int64_t v_images, void *gx, bool add);
+                          int64_t v_images, void *y, bool add);
+/* gv = the sums of gy * x over the pixels (and images, where v_images is 1). */
 void kernel_blocked_scale_sums(const struct kernel_blocked *t, const void *x, const void *gy,
                                int64_t v_images, float *gv, bool add);
 

@@ -69,8 +69,8 @@ KERNEL_CLONES static void scale_bf16(const void *x, const float *v, void *y, int
     plane_scale(x, v, y, at, pixels, add, true);
 }
 
-static void scale_planes(const struct kernel_blocked *t, const void *x, const float *v,
-                         int64_t v_images, void *y, bool add)
+void kernel_blocked_scale(const struct kernel_blocked *t, const void *x, const float *v,
+                          int64_t v_images, void *y, bool add)
 {
     int64_t blocks = kernel_blocks(t), planes = t->images * blocks;
 #pragma omp parallel for schedule(static) if (planes * t->pixels * LANES > KERNEL_PARALLEL_MIN)
@@ -78,18 +78,6 @@ static void scale_planes(const struct kernel_blocked *t, const void *x, const fl
         const float *lanes = v + (v_images == 1 ? i % blocks : i) * LANES;
         (t->bf16 ? scale_bf16 : scale_f32)(x, lanes, y, i * t->pixels * LANES, t->pixels, add);
     }
-}
-
-void kernel_blocked_scale(const struct kernel_blocked *t, const void *x, const float *v,
-                          int64_t v_images, void *y)
-{
-    scale_planes(t, x, v, v_images, y, false);
-}
-
-void kernel_blocked_scale_backward(const struct kernel_blocked *t, const void *gy, const float *v,
-                                   int64_t v_images, void *gx, bool add)
-{
-    scale_planes(t, gy, v, v_images, gx, add);
 }
 
 /* The sums of a block over the images, with one lane vector a plane. */

@@ -19,14 +19,6 @@ static enum status nomem(struct error *err)
     return error_set(err, ST_NOMEM, "out of memory while planning a session");
 }
 
-/* Which dimension comes i-th in memory, slowest first. */
-static int memory_order(enum nn_layout layout, int rank, int i)
-{
-    if (layout == NN_LAYOUT_PLAIN || rank < 4 || i == 0)
-        return i;
-    return i <= 2 ? rank - 3 + i : i - 2;
-}
-
 static void blocked_strides(struct nn_value *v)
 {
     int64_t blocks = (v->dim[1] + NN_BLOCK_CHANNELS - 1) / NN_BLOCK_CHANNELS;
@@ -45,7 +37,7 @@ static void value_strides(struct nn_value *v)
     }
     int64_t stride = 1;
     for (int i = v->rank; i-- > 0;) {
-        int d = memory_order(v->layout, v->rank, i);
+        int d = nn_memory_dimension(v->layout, v->rank, i);
         v->stride[d] = stride;
         stride *= v->dim[d];
     }
@@ -168,16 +160,6 @@ static int value_strided(struct nn_plan *p, int tensor)
     return good ? first : value_as(p, tensor, outside_format(p, tensor));
 }
 
-static const struct nn_tensor *tensor_in(const struct nn_plan *p, const struct nn_node *n, int i)
-{
-    return i < n->input_count && n->input[i] >= 0 ? &p->graph->tensors[n->input[i]] : NULL;
-}
-
-static const struct nn_tensor *tensor_out(const struct nn_plan *p, const struct nn_node *n)
-{
-    return &p->graph->tensors[n->output[0]];
-}
-
 static enum nn_layout layout_of(const struct nn_plan *p, int tensor)
 {
     int id = p->tensor_value[tensor][0];
@@ -207,9 +189,9 @@ static enum nn_layout image_layout(const struct nn_plan *p, int tensor)
 
 static enum nn_layout agreed_layout(const struct nn_plan *p, const struct nn_node *n)
 {
-    int rank = tensor_out(p, n)->rank;
+    int rank = nn_tensor_out(p, n)->rank;
     for (int i = 0; i < n->input_count; i++) {
-        const struct nn_tensor *t = tensor_in(p, n, i);
+        const struct nn_tensor *t = nn_tensor_in(p, n, i);
         if (t && t->rank == rank && image_layout(p, n->input[i]) == NN_LAYOUT_CHANNELS_LAST)
             return NN_LAYOUT_CHANNELS_LAST;
     }
@@ -220,7 +202,7 @@ static enum nn_layout agreed_layout(const struct nn_plan *p, const struct nn_nod
  * rank. */
 static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node *n)
 {
-    const struct nn_tensor *x = tensor_in(p, n, 0), *y = tensor_out(p, n);
+    const struct nn_tensor *x = nn_tensor_in(p, n, 0), *y = nn_tensor_out(p, n);
     enum nn_layout of_x = image_layout(p, n->input[0]);
     switch (n->op) {
     case NN_OP_CONV:
@@ -289,7 +271,7 @@ static void node_formats(const struct nn_plan *p, const struct nn_node *n, struc
 {
     bool conv = n->op == NN_OP_CONV || n->op == NN_OP_CONV_TRANSPOSE;
     if (conv) {
-        nn_conv_formats(p, n, tensor_in(p, n, 0)->kind == NN_TENSOR_INPUT, ret_in, ret_out);
+        nn_conv_formats(p, n, nn_tensor_in(p, n, 0)->kind == NN_TENSOR_INPUT, ret_in, ret_out);
         return;
     }
     *ret_in = *ret_out = node_format(p, n);
@@ -301,7 +283,7 @@ static void node_formats(const struct nn_plan *p, const struct nn_node *n, struc
 static struct nn_format other_format(const struct nn_plan *p, const struct nn_node *n, int i,
                                      struct nn_format f)
 {
-    if (n->op == NN_OP_PRELU || nn_is_channel_vector(tensor_in(p, n, i), tensor_out(p, n)))
+    if (n->op == NN_OP_PRELU || nn_is_channel_vector(nn_tensor_in(p, n, i), nn_tensor_out(p, n)))
         f.type = NN_TYPE_F32;
     return f;
 }
@@ -317,7 +299,7 @@ static enum status needs_images(const struct nn_plan *p, const struct nn_node *n
     bool image = n->op == NN_OP_CONV || n->op == NN_OP_CONV_TRANSPOSE || n->op == NN_OP_MAX_POOL ||
                  n->op == NN_OP_AVERAGE_POOL || n->op == NN_OP_GLOBAL_AVERAGE_POOL ||
                  n->op == NN_OP_RESIZE;
-    if (image && tensor_in(p, n, 0)->rank != 4)
+    if (image && nn_tensor_in(p, n, 0)->rank != 4)
         return nn_plan_refuse(p, err, "only images (two spatial dimensions) are supported");
     return ST_OK;
 }
@@ -332,7 +314,7 @@ static bool works_on_dimension_0(const struct nn_plan *p, const struct nn_node *
         return n->a.axis.axis == 0;
     case NN_OP_SLICE:
     case NN_OP_PAD:
-        return tensor_in(p, n, 0)->dim[0] != tensor_out(p, n)->dim[0];
+        return nn_tensor_in(p, n, 0)->dim[0] != nn_tensor_out(p, n)->dim[0];
     case NN_OP_REDUCE_MEAN:
     case NN_OP_REDUCE_SUM:
         return n->a.reduce.axes & 1;
@@ -351,9 +333,9 @@ static enum status holds_for_batch(const struct nn_plan *p, const struct nn_node
 {
     static const char why[] = "its shape is fixed for a batch of one: export the model with a "
                               "dynamic batch, or use batch 1";
-    bool batched = tensor_out(p, n)->batched;
+    bool batched = nn_tensor_out(p, n)->batched;
     for (int i = 0; i < n->input_count; i++) {
-        const struct nn_tensor *t = tensor_in(p, n, i);
+        const struct nn_tensor *t = nn_tensor_in(p, n, i);
         if (!t || t->kind == NN_TENSOR_PARAM)
             continue;
         if (t->batched && (!batched || works_on_dimension_0(p, n)))
@@ -390,9 +372,9 @@ static int required_inputs(const struct nn_node *n)
 static enum status has_inputs(const struct nn_plan *p, const struct nn_node *n, struct error *err)
 {
     for (int i = 0; i < required_inputs(n); i++)
-        if (!tensor_in(p, n, i) || tensor_in(p, n, i)->dtype != NN_F32)
+        if (!nn_tensor_in(p, n, i) || nn_tensor_in(p, n, i)->dtype != NN_F32)
             return nn_plan_refuse(p, err, "an input is missing or is not float32");
-    if (n->output_count < 1 || n->output[0] < 0 || tensor_out(p, n)->dtype != NN_F32)
+    if (n->output_count < 1 || n->output[0] < 0 || nn_tensor_out(p, n)->dtype != NN_F32)
         return nn_plan_refuse(p, err, "its output is missing or is not float32");
     return ST_OK;
 }
@@ -416,7 +398,7 @@ static int before_shuffle(const struct nn_plan *p, const struct nn_node *conv)
     const struct nn_node *part = turn ? maker(p, turn->input[0], NN_OP_RESHAPE) : NULL;
     if (!part || layout_of(p, part->input[0]) != NN_LAYOUT_CHANNELS_LAST)
         return -1;
-    const struct nn_tensor *x = &p->graph->tensors[part->input[0]], *five = tensor_out(p, part);
+    const struct nn_tensor *x = &p->graph->tensors[part->input[0]], *five = nn_tensor_out(p, part);
     if (x->rank != 4 || five->rank != 5 || memcmp(turn->a.transpose.perm, swap, sizeof swap) != 0)
         return -1;
     return five->dim[2] == conv->a.window.groups ? p->tensor_value[part->input[0]][0] : -1;
@@ -437,14 +419,6 @@ static void skip_shuffle(struct nn_plan *p, struct nn_ir *conv)
     conv->planar = true;
 }
 
-static bool is_output(const struct nn_plan *p, int value)
-{
-    for (int i = 0; i < p->graph->output_count; i++)
-        if (p->output_value[i] == value)
-            return true;
-    return false;
-}
-
 /* Shuffles that nobody reads any more. */
 static void mark_dead(struct nn_plan *p)
 {
@@ -452,7 +426,8 @@ static void mark_dead(struct nn_plan *p)
         struct nn_ir *ir = &p->irs[i];
         ir->dead = true;
         for (int o = 0; o < ir->output_count; o++)
-            if (ir->out[o] >= 0 && (p->values[ir->out[o]].uses > 0 || is_output(p, ir->out[o])))
+            if (ir->out[o] >= 0 &&
+                (p->values[ir->out[o]].uses > 0 || nn_plan_is_output(p, ir->out[o])))
                 ir->dead = false;
         for (int k = 0; ir->dead && k < ir->input_count; k++)
             if (ir->in[k] >= 0)
@@ -471,7 +446,7 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
         return st;
     struct nn_format in, out;
     node_formats(p, n, &in, &out);
-    int rank = tensor_out(p, n)->rank;
+    int rank = nn_tensor_out(p, n)->rank;
     struct nn_ir made = {.node = n,
                          .input_count = n->input_count,
                          .output_count = n->output_count,

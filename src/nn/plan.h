@@ -133,6 +133,27 @@ struct nn_plan {
 enum status nn_plan_make(struct nn_plan *p, struct error *err);
 void nn_plan_clear(struct nn_plan *p);
 
+/* Input i of a node, NULL when it is absent; its first output. */
+static inline const struct nn_tensor *nn_tensor_in(const struct nn_plan *p, const struct nn_node *n,
+                                                   int i)
+{
+    return i < n->input_count && n->input[i] >= 0 ? &p->graph->tensors[n->input[i]] : NULL;
+}
+
+static inline const struct nn_tensor *nn_tensor_out(const struct nn_plan *p,
+                                                    const struct nn_node *n)
+{
+    return &p->graph->tensors[n->output[0]];
+}
+
+static inline bool nn_plan_is_output(const struct nn_plan *p, int value)
+{
+    for (int i = 0; i < p->graph->output_count; i++)
+        if (p->output_value[i] == value)
+            return true;
+    return false;
+}
+
 static inline size_t nn_value_bytes(const struct nn_value *v)
 {
     return (size_t)v->count * nn_type_bytes(v->type);

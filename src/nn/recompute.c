@@ -15,10 +15,7 @@ static bool is_aliased(const struct nn_plan *p, int value)
     for (int i = 0; i < p->ir_count; i++)
         if (p->irs[i].alias && !p->irs[i].dead && p->irs[i].in[0] == value)
             return true;
-    for (int i = 0; i < p->graph->output_count; i++)
-        if (p->output_value[i] == value)
-            return true;
-    return false;
+    return nn_plan_is_output(p, value);
 }
 
 static bool can_remake(const struct nn_plan *p, const struct nn_ir *ir)
