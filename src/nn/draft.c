@@ -46,6 +46,11 @@ const char *nn_shape_text(const struct nn_shape *s, char text[96])
     return text;
 }
 
+size_t nn_dtype_bytes(enum nn_dtype dtype)
+{
+    return dtype == NN_F32 ? sizeof(float) : sizeof(int64_t);
+}
+
 int64_t nn_tensor_count(const struct nn_tensor *t)
 {
     int64_t count = 1;

@@ -4,7 +4,8 @@
  * (Identity, Dropout, a Reshape that changes nothing) only adds a name. nn_draft_finish drops what
  * no output needs, decides which initialisers are parameters and fills the model's tables.
  *
- * Owns:    its growing tables until nn_draft_clear; names and values live in the model's pool.
+ * Owns:    its growing tables until nn_draft_clear; names live in the model's pool, values there or
+ *          in the message that is being read, until nn_draft_finish copies what stays.
  * Errors:  ST_FORMAT, ST_LIMIT, ST_NOMEM, ST_UNSUPPORTED.
  */
 #ifndef ATTUNE_NN_DRAFT_H
@@ -47,7 +48,7 @@ struct nn_metadata {
 struct nn_model {
     struct nn_pool pool;
     struct nn_graph graph;
-    float *values;
+    float *values; /* [param_count]; nn_model_close frees them */
     size_t param_count, trainable_count;
     char identity[65];
     struct nn_metadata *metadata;
@@ -62,6 +63,7 @@ struct nn_shape nn_shape_of(const struct nn_tensor *t);
 bool nn_shape_equal(const struct nn_shape *a, const struct nn_shape *b); /* rank and dims */
 /* "[1,3,384,512]" into text; returns text. */
 const char *nn_shape_text(const struct nn_shape *s, char text[96]);
+size_t nn_dtype_bytes(enum nn_dtype dtype); /* of an element */
 /* Elements of a tensor that the draft or a model holds. */
 int64_t nn_tensor_count(const struct nn_tensor *t);
 

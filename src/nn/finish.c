@@ -263,7 +263,7 @@ static enum status copy_params(struct finish *f, struct error *err)
     add_params(f, kinds, NN_PARAM_STATISTIC, params);
     free(kinds);
     m->graph.params = params;
-    m->values = nn_pool_alloc(&m->pool, m->param_count, sizeof *m->values);
+    m->values = calloc(m->param_count + 1, sizeof *m->values);
     if (!m->values)
         return no_memory(err);
     for (int i = 0; i < count; i++) {
@@ -271,6 +271,24 @@ static enum status copy_params(struct finish *f, struct error *err)
         if (params[i].count)
             memcpy(m->values + params[i].offset, t->data, params[i].count * sizeof *m->values);
         t->data = NULL;
+    }
+    return ST_OK;
+}
+
+/* Constants that stay move from the message, or from where they were folded, to the model. */
+static enum status copy_constants(struct finish *f, struct error *err)
+{
+    for (int i = 0; i < f->m->graph.tensor_count; i++) {
+        struct nn_tensor *t = &f->tensors[i];
+        if (t->kind != NN_TENSOR_CONSTANT)
+            continue;
+        size_t count = (size_t)nn_tensor_count(t), size = nn_dtype_bytes(t->dtype);
+        void *data = nn_pool_alloc(&f->m->pool, count, size);
+        if (!data)
+            return no_memory(err);
+        if (count)
+            memcpy(data, t->data, count * size);
+        t->data = data;
     }
     return ST_OK;
 }
@@ -314,6 +332,8 @@ enum status nn_draft_finish(struct nn_draft *d, struct nn_model *m, struct error
         st = copy_ends(&f, err);
     if (!st)
         st = copy_params(&f, err);
+    if (!st)
+        st = copy_constants(&f, err);
     if (!st)
         summarise(m);
     free(f.kinds);

@@ -25,7 +25,7 @@ static void constant_tensor(struct nn_lower *l, const Onnx__TensorProto *p)
 {
     struct nn_shape shape;
     enum nn_dtype dtype;
-    void *data;
+    const void *data;
     l->status = nn_onnx_tensor(p, l->d->pool, &shape, &dtype, &data, l->err);
     if (l->status) {
         error_prefix(l->err, "node '%.120s'", l->node.name);
@@ -90,7 +90,7 @@ void nn_lower_constant_of_shape(struct nn_lower *l)
     struct nn_shape out = shape_input(l, 0), one;
     const Onnx__AttributeProto *a = nn_attr(l, "value", ONNX_ATTR_TENSOR);
     enum nn_dtype dtype = NN_F32;
-    void *value = NULL;
+    const void *value = NULL;
     int64_t count = 0;
     if (a && a->t && !l->status) {
         l->status = nn_onnx_tensor(a->t, l->d->pool, &one, &dtype, &value, l->err);

@@ -300,11 +300,6 @@ void nn_out_alias(struct nn_lower *l, int input)
         l->alias = l->node.input[input];
 }
 
-size_t nn_dtype_bytes(enum nn_dtype dtype)
-{
-    return dtype == NN_F32 ? sizeof(float) : sizeof(int64_t);
-}
-
 void *nn_out_constant(struct nn_lower *l, enum nn_dtype dtype, struct nn_shape shape)
 {
     int64_t count;
@@ -315,16 +310,17 @@ void *nn_out_constant(struct nn_lower *l, enum nn_dtype dtype, struct nn_shape s
         nn_fail(l, ST_LIMIT, "its constant result is too large");
         return NULL;
     }
-    l->constant_data = nn_pool_alloc(l->d->pool, (size_t)count, nn_dtype_bytes(dtype));
-    if (!l->constant_data) {
+    void *data = nn_pool_alloc(l->d->pool, (size_t)count, nn_dtype_bytes(dtype));
+    if (!data) {
         nn_fail(l, ST_LIMIT, "its constant result is too large for the file's size");
         return NULL;
     }
     l->constant = true;
     l->constant_dtype = dtype;
+    l->constant_data = data;
     l->out[0] = shape;
     l->out_count = 1;
-    return l->constant_data;
+    return data;
 }
 
 int nn_emit(struct nn_lower *l, struct nn_node node, const struct nn_shape *shape,

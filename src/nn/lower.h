@@ -28,7 +28,7 @@ struct nn_lower {
     bool constant;
     bool constant_initializer; /* the folded value counts as one of the file's initialisers */
     enum nn_dtype constant_dtype;
-    void *constant_data; /* with out[0]: the folded value of output 0 */
+    const void *constant_data; /* with out[0]: the folded value of output 0 */
     enum status status;
     struct error *err;
 };
@@ -97,7 +97,6 @@ struct nn_shape nn_broadcast(struct nn_lower *l, const struct nn_shape *a,
 /* fold.c: evaluates l->node, all of whose inputs are constant, output by output. */
 void nn_fold(struct nn_lower *l, int output, enum nn_dtype dtype, void *data);
 /* Bytes of an element. */
-size_t nn_dtype_bytes(enum nn_dtype dtype);
 
 /* Handlers, by file. */
 typedef void nn_handler(struct nn_lower *l);

@@ -4,30 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "nn/draft.h"
-
-enum status nn_model_open(const char *path, const struct nn_model_options *options,
-                          struct nn_model **ret, struct error *err)
-{
-    struct buf bytes;
-    buf_init(&bytes);
-    *ret = NULL;
-    enum status st = file_read(path, NN_FILE_BYTES_MAX, &bytes, err);
-    if (!st) {
-        st = nn_model_read(bytes.data, bytes.size_bytes, options, ret, err);
-        if (st)
-            error_prefix(err, "model %s", path);
-    }
-    buf_clear(&bytes);
-    return st;
-}
 
 void nn_model_close(struct nn_model **m)
 {
     if (!m || !*m)
         return;
     nn_pool_clear(&(*m)->pool);
+    free((*m)->values);
     free(*m);
     *m = NULL;
 }

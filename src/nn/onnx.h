@@ -51,10 +51,11 @@ void nn_onnx_free(Onnx__ModelProto *p);
 /* NN_F32 or NN_I64 for an element type that is read, 0 for one that is not. */
 enum nn_dtype nn_onnx_dtype(int data_type);
 
-/* Values of p, converted, in the pool; messages say "tensor 'name'". */
+/* Values of p: its own where they are float32 or int64 (so p must outlive them), else converted, in
+ * the pool; messages say "tensor 'name'". */
 enum status nn_onnx_tensor(const Onnx__TensorProto *p, struct nn_pool *pool,
-                           struct nn_shape *ret_shape, enum nn_dtype *ret_dtype, void **ret_data,
-                           struct error *err);
+                           struct nn_shape *ret_shape, enum nn_dtype *ret_dtype,
+                           const void **ret_data, struct error *err);
 
 /* Bounds a pool by the file's size. */
 void nn_onnx_pool_init(struct nn_pool *pool, size_t file_bytes);

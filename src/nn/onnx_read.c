@@ -79,7 +79,7 @@ static enum status read_initializers(struct nn_draft *d, const Onnx__GraphProto 
     for (size_t i = 0; i < g->n_initializer; i++) {
         struct nn_shape shape;
         enum nn_dtype dtype;
-        void *data;
+        const void *data;
         int index;
         enum status st = nn_onnx_tensor(g->initializer[i], d->pool, &shape, &dtype, &data, err);
         if (!st)
@@ -275,28 +275,63 @@ static enum status read_model(struct nn_model *m, struct nn_draft *d, const Onnx
     return st;
 }
 
-enum status nn_model_read(const void *bytes, size_t n, const struct nn_model_options *options,
-                          struct nn_model **ret, struct error *err)
+/* The message and an empty model for it. After an error both are NULL. */
+static enum status begin(const void *bytes, size_t n, Onnx__ModelProto **p, struct nn_model **m,
+                         struct error *err)
 {
-    Onnx__ModelProto *p = NULL;
-    struct nn_draft d;
-    *ret = NULL;
-    enum status st = nn_onnx_unpack(bytes, n, &p, err);
+    *m = NULL;
+    enum status st = nn_onnx_unpack(bytes, n, p, err);
     if (st)
         return st;
-    struct nn_model *m = calloc(1, sizeof *m);
-    if (!m) {
-        nn_onnx_free(p);
+    *m = calloc(1, sizeof **m);
+    if (!*m) {
+        nn_onnx_free(*p);
         return error_set(err, ST_NOMEM, "no memory for the model");
     }
-    nn_onnx_pool_init(&m->pool, n);
+    nn_onnx_pool_init(&(*m)->pool, n);
+    file_sha256_hex(bytes, n, (*m)->identity);
+    return ST_OK;
+}
+
+/* Takes the message. */
+static enum status end(Onnx__ModelProto *p, struct nn_model *m,
+                       const struct nn_model_options *options, struct nn_model **ret,
+                       struct error *err)
+{
+    struct nn_draft d;
     nn_draft_init(&d, &m->pool);
-    file_sha256_hex(bytes, n, m->identity);
-    st = read_model(m, &d, p, options, err);
+    enum status st = read_model(m, &d, p, options, err);
     nn_draft_clear(&d);
     nn_onnx_free(p);
     if (st)
         nn_model_close(&m);
     *ret = m;
+    return st;
+}
+
+enum status nn_model_read(const void *bytes, size_t n, const struct nn_model_options *options,
+                          struct nn_model **ret, struct error *err)
+{
+    Onnx__ModelProto *p = NULL;
+    enum status st = begin(bytes, n, &p, ret, err);
+    return st ? st : end(p, *ret, options, ret, err);
+}
+
+enum status nn_model_open(const char *path, const struct nn_model_options *options,
+                          struct nn_model **ret, struct error *err)
+{
+    Onnx__ModelProto *p = NULL;
+    struct buf bytes;
+    buf_init(&bytes);
+    *ret = NULL;
+    enum status st = file_read(path, NN_FILE_BYTES_MAX, &bytes, err);
+    if (st)
+        return st;
+    st = begin(bytes.data, bytes.size_bytes, &p, ret, err);
+    buf_clear(&bytes); /* the message has copies of what is needed */
+    if (!st)
+        st = end(p, *ret, options, ret, err);
+    if (st)
+        error_prefix(err, "model %s", path);
     return st;
 }

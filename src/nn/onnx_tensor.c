@@ -49,29 +49,19 @@ static size_t raw_bytes(int data_type)
 
 static float float_at(const unsigned char *p, int data_type)
 {
-    float f;
     double d;
     uint16_t h;
     if (data_type == ONNX_FLOAT16) {
         memcpy(&h, p, 2);
         return half_to_float(h);
     }
-    if (data_type == ONNX_DOUBLE) {
-        memcpy(&d, p, 8);
-        return (float)d;
-    }
-    memcpy(&f, p, 4);
-    return f;
+    memcpy(&d, p, 8);
+    return (float)d;
 }
 
 static int64_t integer_at(const unsigned char *p, int data_type)
 {
-    int64_t q;
     int32_t i;
-    if (data_type == ONNX_INT64) {
-        memcpy(&q, p, 8);
-        return q;
-    }
     if (data_type == ONNX_INT32) {
         memcpy(&i, p, 4);
         return i;
@@ -103,14 +93,10 @@ static size_t typed_count(const Onnx__TensorProto *p)
 static void from_typed(const Onnx__TensorProto *p, int64_t count, void *data)
 {
     for (int64_t i = 0; i < count; i++) {
-        if (p->data_type == ONNX_FLOAT)
-            ((float *)data)[i] = p->float_data[i];
-        else if (p->data_type == ONNX_DOUBLE)
+        if (p->data_type == ONNX_DOUBLE)
             ((float *)data)[i] = (float)p->double_data[i];
         else if (p->data_type == ONNX_FLOAT16)
             ((float *)data)[i] = half_to_float((uint16_t)p->int32_data[i]);
-        else if (p->data_type == ONNX_INT64)
-            ((int64_t *)data)[i] = p->int64_data[i];
         else
             ((int64_t *)data)[i] =
                 p->data_type == ONNX_BOOL ? p->int32_data[i] != 0 : p->int32_data[i];
@@ -146,9 +132,34 @@ static enum status check_shape(const Onnx__TensorProto *p, struct nn_shape *shap
     return ST_OK;
 }
 
+/* The message's own values where they are what we compute with; NULL: they need converting. */
+static const void *values_in_place(const Onnx__TensorProto *p)
+{
+    bool raw = p->has_raw_data && p->raw_data.len;
+    if (p->data_type == ONNX_FLOAT)
+        return raw ? (const void *)p->raw_data.data : p->float_data;
+    if (p->data_type == ONNX_INT64)
+        return raw ? (const void *)p->raw_data.data : p->int64_data;
+    return NULL;
+}
+
+static enum status convert(const Onnx__TensorProto *p, enum nn_dtype dtype, int64_t count,
+                           struct nn_pool *pool, const void **ret, struct error *err)
+{
+    void *data = nn_pool_alloc(pool, (size_t)count, nn_dtype_bytes(dtype));
+    if (!data)
+        return error_set(err, ST_NOMEM, "no memory for tensor '%.120s'", nn_onnx_text(p->name));
+    if (p->has_raw_data && p->raw_data.len)
+        from_raw(p, dtype, count, data);
+    else
+        from_typed(p, count, data);
+    *ret = data;
+    return ST_OK;
+}
+
 enum status nn_onnx_tensor(const Onnx__TensorProto *p, struct nn_pool *pool,
-                           struct nn_shape *ret_shape, enum nn_dtype *ret_dtype, void **ret_data,
-                           struct error *err)
+                           struct nn_shape *ret_shape, enum nn_dtype *ret_dtype,
+                           const void **ret_data, struct error *err)
 {
     struct nn_shape shape;
     int64_t count = 0;
@@ -156,15 +167,10 @@ enum status nn_onnx_tensor(const Onnx__TensorProto *p, struct nn_pool *pool,
     if (st)
         return st;
     enum nn_dtype dtype = nn_onnx_dtype(p->data_type);
-    void *data = nn_pool_alloc(pool, (size_t)count, dtype == NN_F32 ? 4 : 8);
-    if (!data)
-        return error_set(err, ST_NOMEM, "no memory for tensor '%.120s'", nn_onnx_text(p->name));
-    if (p->has_raw_data && p->raw_data.len)
-        from_raw(p, dtype, count, data);
-    else
-        from_typed(p, count, data);
+    *ret_data = values_in_place(p);
+    if (!*ret_data)
+        st = convert(p, dtype, count, pool, ret_data, err);
     *ret_shape = shape;
     *ret_dtype = dtype;
-    *ret_data = data;
-    return ST_OK;
+    return st;
 }
