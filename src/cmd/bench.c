@@ -145,7 +145,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {{"engine", cmd_bench_engine}, {"case", run_case}, {"peak", run_peak}};
 
-int cmd_bench(int argc, char **argv)
+int bench_verbs(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

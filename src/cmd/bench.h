@@ -4,6 +4,9 @@
 
 #include "cmd/cmd.h"
 
+/* Runs the verb argv[1] of `attune bench`; the exit status. */
+int bench_verbs(int argc, char **argv);
+
 int cmd_bench_engine(int argc, char **argv);
 
 #endif

@@ -214,7 +214,7 @@ static int measure(const struct arguments *a)
     if (bench_rounds_run(r, a->quiet, &err) != ST_OK)
         code = cmd_fail(NAME, &err);
     else if (a->json)
-        code = cmd_model_json(NAME, bench_report_json(r));
+        code = cmd_json(NAME, bench_report_json(r));
     else
         bench_report_print(r);
     bench_rows_clear(r);

@@ -114,16 +114,14 @@ static enum status start(struct child *c, const struct bench_row *row, const str
         snprintf(precision, sizeof precision, "%s", bench_precision_name(row->precision));
     }
     snprintf(trainable, sizeof trainable, "%d", row->frozen ? n->head_tensors : 0);
-    char *const peak[] = {(char[]){"attune"},
-                          (char[]){"bench"},
+    char *const peak[] = {(char[]){"attune-bench"},
                           (char[]){"peak"},
                           (char[]){"--threads"},
                           threads,
                           (char[]){"--seconds"},
                           duration,
                           NULL};
-    char *const measure[] = {(char[]){"attune"},
-                             (char[]){"bench"},
+    char *const measure[] = {(char[]){"attune-bench"},
                              (char[]){"case"},
                              path,
                              (char[]){"--mode"},

@@ -7,6 +7,7 @@
 #ifndef ATTUNE_CMD_CMD_H
 #define ATTUNE_CMD_CMD_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +34,9 @@ int cmd_fail(const char *name, const struct error *err);
 
 /* Prints "attune NAME: MESSAGE. See attune NAME --help" and returns CMD_USAGE. */
 int cmd_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints o on standard output and drops it; NULL is "no memory". Returns CMD_OK or CMD_FAILED. */
+int cmd_json(const char *name, json_t *o);
 
 /* The whole text as a number in [min, max]; false after a message that names the flag. */
 bool cmd_number(const char *command, const char *flag, const char *text, double min, double max,

@@ -1,11 +1,8 @@
 /* main.c - finds the subcommand and runs it; knows nothing else. */
 #include "cmd/cmd.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "version_commit.h"
 
 static const struct command {
     const char *name, *help;
@@ -26,29 +23,6 @@ static void print_help(FILE *to)
     fprintf(to, "\nFirst time here? Run: attune demo\n");
 }
 
-int cmd_fail(const char *name, const struct error *err)
-{
-    fprintf(stderr, "attune %s: %s\n", name,
-            err->message[0] ? err->message : status_text(err->code));
-    return CMD_FAILED;
-}
-
-int cmd_usage(const char *name, const char *format, ...)
-{
-    fprintf(stderr, "attune %s: ", name);
-    va_list args;
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fprintf(stderr, ". See: attune %s --help\n", name);
-    return CMD_USAGE;
-}
-
-const char *cmd_commit(void)
-{
-    return ATTUNE_COMMIT;
-}
-
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
@@ -57,7 +31,7 @@ int main(int argc, char **argv)
         return argc > 1 ? CMD_OK : CMD_USAGE;
     }
     if (strcmp(name, "--version") == 0) {
-        printf("attune %s (%s)\n", ATTUNE_VERSION, ATTUNE_COMMIT);
+        printf("attune %s (%s)\n", ATTUNE_VERSION, cmd_commit());
         return CMD_OK;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

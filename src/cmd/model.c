@@ -27,19 +27,6 @@ static const struct {
              {"train", cmd_model_train},     {"export", cmd_model_export},
              {"diff", cmd_model_diff},       {"delta", cmd_model_delta}};
 
-int cmd_model_json(const char *name, json_t *o)
-{
-    if (!o) {
-        struct error err;
-        error_set(&err, ST_NOMEM, "no memory for the answer");
-        return cmd_fail(name, &err);
-    }
-    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(o);
-    return CMD_OK;
-}
-
 struct nn_model_options cmd_model_options(const int size[2])
 {
     return (struct nn_model_options){.width = size[0], .height = size[1]};

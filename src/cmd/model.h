@@ -20,9 +20,6 @@ int cmd_model_delta(int argc, char **argv);
 #define CMD_MODEL_SIDE_MAX 8192
 #define CMD_MODEL_BATCH_MAX 1024
 
-/* Prints o on standard output and drops it; NULL is "no memory". Returns CMD_OK or CMD_FAILED. */
-int cmd_model_json(const char *name, json_t *o);
-
 /* size: [width, height], 0: the file's. */
 struct nn_model_options cmd_model_options(const int size[2]);
 

@@ -286,7 +286,7 @@ int cmd_model_check(int argc, char **argv)
     code = v.supported ? CMD_OK : CMD_NO;
     if (!a.json)
         print_verdict(&a, &v);
-    else if (cmd_model_json(NAME, verdict_json(&a, &v)) != CMD_OK)
+    else if (cmd_json(NAME, verdict_json(&a, &v)) != CMD_OK)
         code = CMD_FAILED;
     nn_survey_clear(&v.survey);
     return code;

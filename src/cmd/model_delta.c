@@ -65,7 +65,7 @@ int cmd_model_delta(int argc, char **argv)
     if (st != ST_OK)
         return cmd_fail(NAME, &err);
     if (json)
-        return cmd_model_json(NAME, delta_json(&info));
+        return cmd_json(NAME, delta_json(&info));
     print_delta(&info);
     return CMD_OK;
 }

@@ -276,7 +276,7 @@ int cmd_model_diff(int argc, char **argv)
     if (st != ST_OK)
         code = cmd_fail(NAME, &err);
     else if (a.json)
-        code = cmd_model_json(NAME, comparison_json(&c));
+        code = cmd_json(NAME, comparison_json(&c));
     else
         print_comparison(&c, a.all);
     free(c.rows);

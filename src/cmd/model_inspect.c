@@ -200,7 +200,7 @@ int cmd_model_inspect(int argc, char **argv)
     if (st != ST_OK)
         return cmd_fail(NAME, &err);
     if (json)
-        return cmd_model_json(NAME, o);
+        return cmd_json(NAME, o);
     print_inspection(o);
     json_decref(o);
     return CMD_OK;

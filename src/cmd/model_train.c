@@ -378,7 +378,7 @@ static int run(struct train_arguments *a, const char *state)
     nn_model_close(&m);
     free(a->state);
     int code = st != ST_OK ? cmd_fail(TRAIN_NAME, &err) : interrupted ? CMD_NO : CMD_OK;
-    if (st == ST_OK && a->json && cmd_model_json(TRAIN_NAME, json_incref(answer)) != CMD_OK)
+    if (st == ST_OK && a->json && cmd_json(TRAIN_NAME, json_incref(answer)) != CMD_OK)
         code = CMD_FAILED;
     json_decref(answer);
     return code;
