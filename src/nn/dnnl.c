@@ -160,10 +160,10 @@ static dnnl_status_t weights_mds(const struct nn_window *w, enum nn_type type,
 }
 
 static dnnl_status_t conv_describe(const struct nn_conv_spec *spec, enum nn_pass pass,
-                                   const dnnl_memory_desc_t *weights, op_desc *ret)
+                                   dnnl_alg_kind_t algorithm, const dnnl_memory_desc_t *weights,
+                                   op_desc *ret)
 {
     const struct nn_window *w = &spec->window;
-    dnnl_alg_kind_t algorithm = spec->winograd ? dnnl_convolution_auto : dnnl_convolution_direct;
     struct window_dims k;
     window_dims_fill(w, &k);
     dnnl_memory_desc_t src, dst, bias;
@@ -294,11 +294,11 @@ static enum nn_type weights_type(const struct nn_conv_spec *spec, enum nn_pass p
 }
 
 static dnnl_status_t conv_describe_any(const struct nn_conv_spec *spec, enum nn_pass pass,
-                                       op_desc *ret)
+                                       dnnl_alg_kind_t algorithm, op_desc *ret)
 {
     dnnl_memory_desc_t any, plain;
     dnnl_status_t code = weights_mds(&spec->window, weights_type(spec, pass), &any, &plain);
-    return code ? code : conv_describe(spec, pass, &any, ret);
+    return code ? code : conv_describe(spec, pass, algorithm, &any, ret);
 }
 
 static dnnl_status_t post_append(dnnl_post_ops_t posts, const struct nn_post *post)
@@ -338,23 +338,43 @@ static dnnl_status_t conv_attr_create(const struct nn_dnnl *d, const struct nn_c
     return code;
 }
 
+static bool is_winograd(dnnl_primitive_desc_t forward)
+{
+    const dnnl_convolution_desc_t *d;
+    return dnnl_primitive_desc_query(forward, dnnl_query_convolution_d, 0, (void *)&d) ==
+               dnnl_success &&
+           d->alg_kind == dnnl_convolution_winograd;
+}
+
+/* hint: the forward one of a backward primitive, else NULL. oneDNN often leaves Winograd's algorithm
+ * to the forward pass, where it takes half of the direct one's time in the backward passes too. */
+static dnnl_status_t conv_desc_try(struct nn_dnnl *d, const struct nn_conv_spec *spec,
+                                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t hint,
+                                   dnnl_primitive_desc_t *ret)
+{
+    op_desc desc;
+    dnnl_alg_kind_t algorithm = spec->winograd ? dnnl_convolution_auto : dnnl_convolution_direct;
+    if (hint && spec->winograd && is_winograd(hint) &&
+        conv_describe_any(spec, spec->pass, dnnl_convolution_winograd, &desc) == dnnl_success &&
+        dnnl_primitive_desc_create(ret, &desc, attr, d->engine, hint) == dnnl_success)
+        return dnnl_success;
+    dnnl_status_t code = conv_describe_any(spec, spec->pass, algorithm, &desc);
+    return code ? code : dnnl_primitive_desc_create(ret, &desc, attr, d->engine, hint);
+}
+
 /* A backward primitive is described relative to its forward one. */
 static dnnl_status_t conv_desc_create(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                                       dnnl_primitive_desc_t *ret)
 {
     dnnl_primitive_desc_t hint = NULL;
     dnnl_primitive_attr_t attr = NULL;
-    op_desc desc;
+    struct nn_conv_spec forward = *spec;
+    forward.pass = NN_PASS_FORWARD;
     dnnl_status_t code = conv_attr_create(d, spec, &attr);
-    if (!code && spec->pass != NN_PASS_FORWARD) {
-        code = conv_describe_any(spec, NN_PASS_FORWARD, &desc);
-        if (!code)
-            code = dnnl_primitive_desc_create(&hint, &desc, d->attr, d->engine, NULL);
-    }
+    if (!code && spec->pass != NN_PASS_FORWARD)
+        code = conv_desc_try(d, &forward, d->attr, NULL, &hint);
     if (!code)
-        code = conv_describe_any(spec, spec->pass, &desc);
-    if (!code)
-        code = dnnl_primitive_desc_create(ret, &desc, attr, d->engine, hint);
+        code = conv_desc_try(d, spec, attr, hint, ret);
     if (hint)
         dnnl_primitive_desc_destroy(hint);
     if (attr)

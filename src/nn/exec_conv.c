@@ -292,6 +292,16 @@ static enum status place_result(struct nn_plan *p, struct nn_ir *ir, struct erro
     return st;
 }
 
+static void forward_slots(const struct nn_plan *p, const struct nn_ir *ir, struct nn_step *s,
+                          const struct conv_weights *with, int result)
+{
+    nn_step_slot(s, NN_SLOT_SRC, nn_in(p, ir, IN_X)->buffer);
+    nn_step_slot(s, NN_SLOT_WEIGHTS, with->weights);
+    if (with->bias >= 0)
+        nn_step_slot(s, NN_SLOT_BIAS, with->bias);
+    nn_step_slot(s, NN_SLOT_DST, result);
+}
+
 static enum status dnnl_forward(struct nn_plan *p, struct nn_ir *ir,
                                 const struct nn_conv_spec *spec, struct error *err)
 {
@@ -313,11 +323,7 @@ static enum status dnnl_forward(struct nn_plan *p, struct nn_ir *ir,
     }
     if (st)
         return st;
-    nn_step_slot(s, NN_SLOT_SRC, nn_in(p, ir, IN_X)->buffer);
-    nn_step_slot(s, NN_SLOT_WEIGHTS, with.weights);
-    if (with.bias >= 0)
-        nn_step_slot(s, NN_SLOT_BIAS, with.bias);
-    nn_step_slot(s, NN_SLOT_DST, nn_out(p, ir, 0)->buffer);
+    forward_slots(p, ir, s, &with, nn_out(p, ir, 0)->buffer);
     if (ir->norm)
         add_fold(p, ir, s, &with, s->args);
     return ST_OK;
@@ -333,6 +339,25 @@ static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
         return group_forward(p, ir, &spec.window, err);
     enum status st = dnnl_forward(p, ir, &spec, err);
     return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
+}
+
+enum status nn_conv_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, struct error *err)
+{
+    struct nn_conv_spec spec;
+    struct nn_dnnl_op *op;
+    struct nn_step *s;
+    struct conv_weights with;
+    bool ours = nn_conv_spec_of(p, ir, &spec);
+    assert(ours && !ir->norm); /* blocked values are oneDNN's, and nothing is folded in training */
+    (void)ours;
+    enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
+    if (!st)
+        st = nn_plan_dnnl_step(p, op, &s, err);
+    if (!st)
+        st = weights_of(p, ir, false, &with, err);
+    if (!st)
+        forward_slots(p, ir, s, &with, buffer);
+    return st;
 }
 
 static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)

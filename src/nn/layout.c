@@ -75,11 +75,34 @@ static int value_new(struct nn_plan *p, int tensor, struct nn_format format)
     return id;
 }
 
+/* Whether all that a graph's input is for is convolutions that read plain images. */
+static bool is_read_plain(const struct nn_plan *p, int tensor)
+{
+    int readers = 0;
+    for (int i = 0; i < p->graph->node_count; i++) {
+        const struct nn_node *n = &p->graph->nodes[i];
+        for (int k = 0; k < n->input_count; k++) {
+            struct nn_format in, out;
+            if (n->input[k] != tensor)
+                continue;
+            if (n->op != NN_OP_CONV || k != 0 || p->graph->tensors[tensor].rank != 4)
+                return false;
+            nn_conv_formats(p, n, true, &in, &out);
+            if (in.layout != NN_LAYOUT_PLAIN)
+                return false;
+            readers++;
+        }
+    }
+    return readers > 0;
+}
+
 /* What sources come in and outputs go out as. */
 static struct nn_format outside_format(const struct nn_plan *p, int tensor)
 {
     const struct nn_tensor *t = &p->graph->tensors[tensor];
     bool image = t->kind != NN_TENSOR_PARAM && t->kind != NN_TENSOR_CONSTANT && t->rank >= 4;
+    if (t->kind == NN_TENSOR_INPUT && is_read_plain(p, tensor))
+        image = false;
     return (struct nn_format){image ? NN_LAYOUT_CHANNELS_LAST : NN_LAYOUT_PLAIN, NN_TYPE_F32};
 }
 

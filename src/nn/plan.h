@@ -99,13 +99,21 @@ struct nn_step {
     void (*clear)(void *args); /* what free alone would leak; NULL */
 };
 
+/* Nothing; what batch norms made; and of what convolutions made one to all of the parts. */
+enum nn_remake {
+    NN_REMAKE_NOTHING,
+    NN_REMAKE_NORMS,
+    NN_REMAKE_PARTS = 8,
+    NN_REMAKE_MOST = NN_REMAKE_NORMS + NN_REMAKE_PARTS
+};
+
 struct nn_plan {
     const struct nn_graph *graph;
     struct nn_session_options options;
     struct nn_dnnl *dnnl;  /* borrowed */
     float *params, *grads; /* borrowed; grads NULL without training */
     bool blocked;          /* convolutions work on blocks of channels */
-    int remake_quarters;   /* of the bytes that batch norm made: not kept for the backward pass */
+    int remake;            /* what is not kept for the backward pass: enum nn_remake */
     bool halves;           /* convolutions work on channels-last bfloat16: inference */
     int *output_value;     /* [graph output] */
     /* [tensor]: value by nn_format_index, [0] the one made first; -1: none */
@@ -170,8 +178,10 @@ static inline struct kernel_blocked nn_blocked_of(const struct nn_value *v)
                                    v->type == NN_TYPE_BF16};
 }
 
-/* Appends a step that makes the output of a batch norm again, into `buffer` (exec_norm.c). */
+/* Appends a step that makes the output of a batch norm (exec_norm.c) or of a convolution
+ * (exec_conv.c) again, into `buffer`. */
 enum status nn_norm_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, struct error *err);
+enum status nn_conv_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, struct error *err);
 
 /* For development tools: what a session runs. */
 struct nn_plan *nn_session_plan(struct nn_session *s);

@@ -1,5 +1,7 @@
-/* Which outputs of batch norm are made again, and when. */
+/* Which outputs are made again, and when. */
 #include "nn/recompute.h"
+
+#include "nn/inspect.h"
 
 static struct nn_ir *maker_of(const struct nn_plan *p, int value)
 {
@@ -7,6 +9,14 @@ static struct nn_ir *maker_of(const struct nn_plan *p, int value)
         if (!p->irs[i].dead && p->irs[i].node && p->irs[i].out[0] == value)
             return &p->irs[i];
     return NULL;
+}
+
+static bool reads(const struct nn_ir *ir, int value)
+{
+    for (int k = 0; k < ir->input_count; k++)
+        if (ir->in[k] == value)
+            return true;
+    return false;
 }
 
 /* Another name for the same memory would keep the old one. */
@@ -18,27 +28,88 @@ static bool is_aliased(const struct nn_plan *p, int value)
     return nn_plan_is_output(p, value);
 }
 
-static bool can_remake(const struct nn_plan *p, const struct nn_ir *ir)
+static bool is_candidate(const struct nn_plan *p, const struct nn_ir *ir, enum nn_op op)
 {
-    if (ir->dead || !ir->node || ir->node->op != NN_OP_BATCH_NORM || is_aliased(p, ir->out[0]))
-        return false;
-    const struct nn_ir *before = maker_of(p, ir->in[0]);
-    return p->values[ir->out[0]].layout == NN_LAYOUT_BLOCKED && (!before || !before->remakes);
+    return !ir->dead && ir->node && ir->node->op == op && nn_out(p, ir, 0)->saved &&
+           nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED && !is_aliased(p, ir->out[0]);
 }
 
-/* The first ones live longest, so they go first. */
+static bool is_norm(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return is_candidate(p, ir, NN_OP_BATCH_NORM);
+}
+
+/* A convolution that only batch norms read: what others did to its result in place is lost. */
+static bool is_conv(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    if (!is_candidate(p, ir, NN_OP_CONV))
+        return false;
+    for (int i = 0; i < p->ir_count; i++)
+        if (!p->irs[i].dead && reads(&p->irs[i], ir->out[0]) &&
+            (!p->irs[i].node || p->irs[i].node->op != NN_OP_BATCH_NORM))
+            return false;
+    return true;
+}
+
+static void mark(struct nn_plan *p, struct nn_ir *ir)
+{
+    ir->remakes = true;
+    nn_out(p, ir, 0)->saved = false;
+}
+
+/* The convolution whose result has to be there, or made again, before ir's input can be: NULL when
+ * that is kept anyway. */
+static const struct nn_ir *origin_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    const struct nn_ir *norm = maker_of(p, ir->in[0]);
+    return norm && norm->remakes ? maker_of(p, norm->in[0]) : NULL;
+}
+
+/* Never two in a row: each runs at most twice. */
+static bool stands_alone(const struct nn_plan *p, const struct nn_ir *conv)
+{
+    const struct nn_ir *origin = origin_of(p, conv);
+    if (origin && origin->remakes)
+        return false;
+    for (int i = 0; i < p->ir_count; i++)
+        if (p->irs[i].remakes && p->irs[i].node->op == NN_OP_CONV &&
+            origin_of(p, &p->irs[i]) == conv)
+            return false;
+    return true;
+}
+
+/* Bytes that an operation buys. */
+static double worth_of(const struct nn_plan *p, const struct nn_ir *conv)
+{
+    return (double)nn_value_bytes(nn_out(p, conv, 0)) / (1 + nn_node_flops(p->graph, conv->node));
+}
+
+static struct nn_ir *best_conv(struct nn_plan *p)
+{
+    struct nn_ir *best = NULL;
+    for (int i = 0; i < p->ir_count; i++) {
+        struct nn_ir *ir = &p->irs[i];
+        if (!ir->remakes && is_conv(p, ir) && stands_alone(p, ir) &&
+            (!best || worth_of(p, ir) > worth_of(p, best)))
+            best = ir;
+    }
+    return best;
+}
+
 void nn_recompute_mark(struct nn_plan *p)
 {
+    if (p->remake == NN_REMAKE_NOTHING)
+        return;
     size_t all = 0, marked = 0;
     for (int i = 0; i < p->ir_count; i++)
-        if (can_remake(p, &p->irs[i]))
+        if (is_norm(p, &p->irs[i]))
+            mark(p, &p->irs[i]);
+    for (int i = 0; i < p->ir_count; i++)
+        if (is_conv(p, &p->irs[i]))
             all += nn_value_bytes(nn_out(p, &p->irs[i], 0));
-    for (int i = 0; i < p->ir_count && marked * 4 < all * (size_t)p->remake_quarters; i++) {
-        struct nn_ir *ir = &p->irs[i];
-        if (!can_remake(p, ir))
-            continue;
-        ir->remakes = true;
-        nn_out(p, ir, 0)->saved = false;
+    size_t want = all * (size_t)(p->remake - NN_REMAKE_NORMS) / NN_REMAKE_PARTS;
+    for (struct nn_ir *ir; marked < want && (ir = best_conv(p));) {
+        mark(p, ir);
         marked += nn_value_bytes(nn_out(p, ir, 0));
     }
 }
@@ -56,21 +127,33 @@ static bool reads_back(struct nn_plan *p, const struct nn_ir *ir, int input)
     return reads;
 }
 
+/* The operation runs once more, into a new buffer; first what made its input, where that is gone
+ * too. It is there then for whoever comes next. */
+static enum status remake(struct nn_plan *p, int value, struct error *err)
+{
+    struct nn_ir *maker = maker_of(p, value);
+    if (!maker || !maker->remakes)
+        return ST_OK;
+    enum status st = remake(p, maker->in[0], err);
+    if (st)
+        return st;
+    int buffer = nn_plan_buffer(p, nn_value_bytes(&p->values[value]));
+    if (buffer < 0)
+        return error_set(err, ST_NOMEM, "out of memory while planning a session");
+    bool conv = maker->node->op == NN_OP_CONV;
+    st = conv ? nn_conv_remake(p, maker, buffer, err) : nn_norm_remake(p, maker, buffer, err);
+    p->values[value].buffer = buffer;
+    maker->remakes = false;
+    return st;
+}
+
 enum status nn_recompute_inputs(struct nn_plan *p, const struct nn_ir *ir, struct error *err)
 {
-    for (int k = 0; p->remake_quarters > 0 && k < ir->input_count; k++) {
-        struct nn_ir *maker = ir->in[k] >= 0 ? maker_of(p, ir->in[k]) : NULL;
-        if (!maker || !maker->remakes || !reads_back(p, ir, k))
-            continue;
-        struct nn_value *v = nn_in(p, ir, k);
-        int buffer = nn_plan_buffer(p, nn_value_bytes(v));
-        if (buffer < 0)
-            return error_set(err, ST_NOMEM, "out of memory while planning a session");
-        enum status st = nn_norm_remake(p, maker, buffer, err);
-        if (st)
-            return st;
-        v->buffer = buffer;
-        maker->remakes = false; /* it is there for whoever comes next */
+    enum status st = ST_OK;
+    for (int k = 0; p->remake > 0 && k < ir->input_count && !st; k++) {
+        const struct nn_ir *maker = ir->in[k] >= 0 ? maker_of(p, ir->in[k]) : NULL;
+        if (maker && maker->remakes && reads_back(p, ir, k))
+            st = remake(p, ir->in[k], err);
     }
-    return ST_OK;
+    return st;
 }

@@ -1,16 +1,19 @@
 /* recompute.h - activations that are made twice instead of kept (internal to src/nn).
  *
- * What batch norm and its clamp made costs one pass over its input to make again, and is about half
- * of what a network keeps for its backward pass. Chen et al. 2016 ("Training deep nets with
- * sublinear memory cost") recompute whole segments; here the input of each is kept anyway, so no
- * convolution runs twice.
+ * What batch norm and its clamp made costs one pass over its input to make again, which is about
+ * what keeping it costs, and is half of what a network keeps for its backward pass: all of it is
+ * made again. Under a memory limit results of convolutions follow, those first that give most bytes
+ * for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory cost") recompute
+ * whole segments; here no two convolutions in a row are chosen, so that none runs three times.
+ *
+ * The gradients are the same bits.
  */
 #ifndef ATTUNE_NN_RECOMPUTE_H
 #define ATTUNE_NN_RECOMPUTE_H
 
 #include "nn/plan.h"
 
-/* Before emission: marks the batch norms whose output is not kept. */
+/* Before emission: marks the results that are not kept, as plan->remake says. */
 void nn_recompute_mark(struct nn_plan *p);
 
 /* Before ir's backward steps: makes again what they read. */

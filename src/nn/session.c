@@ -78,11 +78,11 @@ static enum status vectors_make(struct nn_session *s, struct error *err)
     return ST_OK;
 }
 
-static enum status plan_make(struct nn_session *s, int remake_quarters, struct error *err)
+static enum status plan_make(struct nn_session *s, int remake, struct error *err)
 {
     s->plan.graph = nn_model_graph(s->model);
     s->plan.options = s->options;
-    s->plan.remake_quarters = remake_quarters;
+    s->plan.remake = remake;
     s->plan.dnnl = s->dnnl;
     s->plan.params = s->params;
     s->plan.grads = s->grads;
@@ -102,10 +102,11 @@ static enum status session_make(struct nn_session *s, struct error *err)
     if (st)
         return st;
     size_t limit = s->options.memory_limit_bytes;
-    int most = s->options.mode == NN_TRAIN && limit ? 4 : 0;
-    for (int quarters = 0; quarters <= most; quarters++) {
+    int least = s->options.keep_activations ? NN_REMAKE_NOTHING : NN_REMAKE_NORMS;
+    int most = s->options.mode == NN_TRAIN && limit ? NN_REMAKE_MOST : least;
+    for (int remake = least; remake <= most; remake++) {
         nn_plan_clear(&s->plan);
-        st = plan_make(s, quarters, err);
+        st = plan_make(s, remake, err);
         if (st || limit == 0 || nn_session_bytes(s) <= limit)
             return st;
     }

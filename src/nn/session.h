@@ -49,9 +49,12 @@ struct nn_session_options {
     bool fuse;          /* inference: batch-norm, activations and residual sums become part of the
                          * convolution before them; default true, false: for comparisons */
     bool channels_last; /* never lay channels out in blocks: for comparisons; default false */
-    /* What nn_session_bytes may come to; 0: anything. Above it, training makes activations anew in
-     * the backward pass instead of keeping them (more time, up to half of the memory); where that
-     * is not enough, opening is refused with ST_LIMIT. */
+    /* Training: everything is kept for the backward pass. Otherwise results of batch norms are made
+     * anew: up to half of the memory for a hundredth more time (recompute.h). Default false. */
+    bool keep_activations;
+    /* What nn_session_bytes may come to; 0: anything. Above it, training makes results of
+     * convolutions anew as well (up to a tenth more time for a third less memory); where that is not
+     * enough, opening is refused with ST_LIMIT. */
     size_t memory_limit_bytes;
     /* [nn_model parameters] true: a tensor that does not train. Its gradient is 0, and backward
      * stops where nothing upstream trains; a batch-norm whose scale and shift do not train

@@ -8,8 +8,9 @@
  *
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
  * the median and the smallest time of a run, and for inference that of one with new parameters;
- * with NN_STEPS set also the time of every step. NN_PRECISION=bf16, NN_WINOGRAD=0, NN_FUSE=0 and
- * NN_LIMIT_MB=n change the session's options. */
+ * with NN_STEPS set also the time of every step, with NN_ARENA set what fills the memory.
+ * NN_PRECISION=bf16, NN_WINOGRAD=0, NN_FUSE=0, NN_KEEP=1 and NN_LIMIT_MB=n change the session's
+ * options. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,35 @@ static void time_change(struct nn_session *s)
     printf("new parameters and a run: processor %.2f ms (min %.2f)\n", ms[RUNS / 2], ms[0]);
 }
 
+static size_t alive_bytes(const struct nn_plan *p, int step, bool print)
+{
+    size_t sum = 0;
+    for (int i = 0; i < p->buffer_count; i++) {
+        const struct nn_buffer *b = &p->buffers[i];
+        if (b->external || b->first_step < 0 || b->first_step > step || b->last_step < step)
+            continue;
+        sum += b->bytes;
+        const struct nn_step *maker = &p->steps[b->first_step];
+        if (print && b->bytes >> 18)
+            printf("  %7.2f MiB, steps %d to %d, first at %s\n", (double)b->bytes / 1048576,
+                   b->first_step, b->last_step,
+                   maker->node >= 0 ? p->graph->nodes[maker->node].name : "a conversion");
+    }
+    return sum;
+}
+
+/* What lies in the arena where it is fullest. */
+static void print_arena(const struct nn_plan *p)
+{
+    int fullest = 0;
+    for (int i = 0; i < p->step_count; i++)
+        fullest = alive_bytes(p, i, false) > alive_bytes(p, fullest, false) ? i : fullest;
+    printf("arena %.1f MiB, fullest at step %d of %d (%d forward): %.1f MiB\n",
+           (double)p->arena_bytes / 1048576, fullest, p->step_count, p->forward_count,
+           (double)alive_bytes(p, fullest, false) / 1048576);
+    alive_bytes(p, fullest, true);
+}
+
 static void time_model(const struct nn_model *m, const struct nn_session_options *o, bool steps)
 {
     struct nn_session *s;
@@ -185,6 +215,8 @@ static void time_model(const struct nn_model *m, const struct nn_session_options
         time_change(s);
     if (steps)
         time_steps(m, s, o->threads);
+    if (getenv("NN_ARENA"))
+        print_arena(nn_session_plan(s));
     nn_session_close(&s);
 }
 
@@ -228,6 +260,7 @@ int main(int argc, char **argv)
     nn_session_options_init(&o);
     if (getenv("NN_PRECISION") && strcmp(getenv("NN_PRECISION"), "bf16") == 0)
         o.precision = NN_PRECISION_BF16;
+    o.keep_activations = getenv("NN_KEEP") != NULL;
     if (getenv("NN_LIMIT_MB"))
         o.memory_limit_bytes = (size_t)atol(getenv("NN_LIMIT_MB")) << 20;
     if (getenv("NN_WINOGRAD"))
