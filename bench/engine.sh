@@ -8,15 +8,16 @@
 # (the table, also printed). Settings, from the environment:
 #   ROUNDS=3 SECONDS_EACH=3 THREADS="1 2" NETWORKS="tiny seg segr resnet18"
 #   CORES="0 1"    processors to use, the first N for N threads; default all that may be used
+#   MEMORY_LIMIT_MIB=360   of our training sessions (attune bench case --memory-limit); 0: none
 #   BATCH=         of training, default each network's own
 #   PYTHON=/usr/bin/python3   with torch and onnx (Debian: python3-torch, python3-onnx)
 #   ORT_DIR=       folder with node_modules/onnxruntime-node (see bench/engine_ort.mjs)
 # What is missing is said and left out. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 1 ] || { sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 out=$1 attune=${2:-build}/src/cmd/attune
-rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-3} python=${PYTHON:-/usr/bin/python3}
+limit=${MEMORY_LIMIT_MIB:-360} rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-3} python=${PYTHON:-/usr/bin/python3}
 read -ra threads <<<"${THREADS:-1 2}"
 read -ra networks <<<"${NETWORKS:-tiny seg segr resnet18}"
 read -ra cores <<<"${CORES:-$("$python" -c 'import os; print(*sorted(os.sched_getaffinity(0)))')}"
@@ -69,12 +70,13 @@ our_cases() { # NETWORK THREADS
     local n=$1 t=$2 p file=$out/$1.onnx
     for p in f32 bf16; do
         local common=("$attune" bench case "$file" --threads "$t" --seconds "$seconds" --precision "$p")
-        measure "attune train $p" "$n" "$t" "${common[@]}" --mode train --batch "${batch_of[$n]}"
+        measure "attune train $p" "$n" "$t" "${common[@]}" --mode train --batch "${batch_of[$n]}" \
+            --memory-limit "$limit"
         [ "$n" != segr ] || continue
         measure "attune infer $p" "$n" "$t" "${common[@]}" --mode infer
         measure "attune delta $p" "$n" "$t" "${common[@]}" --mode delta
         [ "${head_of[$n]}" = 0 ] || measure "attune frozen $p" "$n" "$t" "${common[@]}" \
-            --mode train --batch "${batch_of[$n]}" --trainable "${head_of[$n]}"
+            --mode train --batch "${batch_of[$n]}" --memory-limit "$limit" --trainable "${head_of[$n]}"
     done
 }
 

@@ -130,7 +130,8 @@ class Table:
 
     def inference(self):
         self.heading("Inference, batch 1, ms", "network", "type", "threads", "attune",
-                     "ONNX Runtime f32", "of its time", "target", "of peak", "peak MiB", "target")
+                     "ONNX Runtime f32", "of its time", "target", "of peak", "resident MiB", "target",
+                     "peak MiB")
         for precision in ("f32", "bf16"):
             for n in self.networks:
                 for t in self.threads:
@@ -145,13 +146,14 @@ class Table:
         of_peak = f"{number(fraction and 100 * fraction, 0)} %"
         if not theirs:
             self.row(network, precision, threads, number(ours["ms"]), "-", "-", "-", of_peak,
-                     number(ours["peak_rss_mib"], 0), "-")
+                     number(ours["rss_mib"], 0), "-", number(ours["peak_rss_mib"], 0))
             return
-        ratio, memory = (ours[k] / theirs[k] for k in ("ms", "peak_rss_mib"))
+        ratio, memory = (ours[k] / theirs[k] for k in ("ms", "rss_mib"))
         self.row(network, precision, threads, number(ours["ms"]), number(theirs["ms"]),
                  number(ratio), verdict(ratio, INFER[precision], False), of_peak,
-                 f"{ours['peak_rss_mib']:.0f} / {theirs['peak_rss_mib']:.0f}",
-                 verdict(memory, INFER_MEMORY, False))
+                 f"{ours['rss_mib']:.0f} / {theirs['rss_mib']:.0f}",
+                 verdict(memory, INFER_MEMORY, False),
+                 f"{ours['peak_rss_mib']:.0f} / {theirs['peak_rss_mib']:.0f}")
         self.keep("infer", network, threads, precision, ratio, INFER[precision], False)
         self.keep("infer memory", network, threads, precision, memory, INFER_MEMORY, False)
 

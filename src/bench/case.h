@@ -35,7 +35,8 @@ struct bench_case {
     int batch, threads;
     /* BENCH_TRAIN: only the last ones in the file's order, the rest is frozen; 0: all. */
     int trainable_tensors;
-    double seconds; /* to repeat for */
+    size_t memory_limit_bytes; /* of the session, 0: none */
+    double seconds;            /* to repeat for */
 };
 
 struct bench_result {

@@ -90,6 +90,8 @@ static enum status open_session(struct trial *t, struct error *err)
     o.mode = t->c->mode == BENCH_TRAIN ? NN_TRAIN : NN_INFER;
     o.batch = t->c->batch;
     o.threads = t->c->threads;
+    o.fixed = t->c->mode == BENCH_INFER;
+    o.memory_limit_bytes = t->c->memory_limit_bytes;
     o.bn_mode = NN_BN_BATCH;
     o.precision = t->c->precision;
     int first = 0;
@@ -110,6 +112,8 @@ enum status trial_open(struct trial *t, const struct bench_case *c, struct error
         st = error_set(err, ST_UNSUPPORTED, "%s has no weights", c->path);
     if (!st)
         st = open_session(t, err);
+    if (!st && c->mode != BENCH_DELTA) /* which starts from them */
+        nn_model_release_values(t->model);
     if (!st && c->mode == BENCH_TRAIN)
         st = make_labels(t, err);
     if (!st && c->mode == BENCH_TRAIN)

@@ -12,6 +12,7 @@
 #define THREADS_MAX 256
 #define TENSORS_MAX 100000
 #define SECONDS_MAX 3600
+#define MIB_MAX (1 << 20)
 
 static const char help[] =
     "usage: attune bench VERB ...\n\n"
@@ -22,6 +23,7 @@ static const char help[] =
     "    --batch N              default 1\n"
     "    --threads N            on as many processors, default 1\n"
     "    --precision P          f32 (default) or bf16\n"
+    "    --memory-limit MIB     train: of the session; above it more activations are made anew\n"
     "    --trainable N          train: only the last N trainable tensors, default all\n"
     "    --seconds X            repeated for so long, default 2\n"
     "  peak [--threads N] [--seconds X]   what the processor and its memory can do at most\n\n"
@@ -32,6 +34,7 @@ static const char help[] =
 static int parse(struct bench_case *c, const char *name, int want, int argc, char **argv)
 {
     const char *mode = "infer", *precision = "f32", *path[1] = {NULL};
+    int limit_mib = 0;
     *c = (struct bench_case){.batch = 1, .threads = 1, .seconds = 2};
     const struct cmd_option options[] = {
         {"mode", CMD_TEXT, &mode, 0, 0},
@@ -39,12 +42,14 @@ static int parse(struct bench_case *c, const char *name, int want, int argc, cha
         {"threads", CMD_WHOLE, &c->threads, 1, THREADS_MAX},
         {"precision", CMD_TEXT, &precision, 0, 0},
         {"trainable", CMD_WHOLE, &c->trainable_tensors, 0, TENSORS_MAX},
+        {"memory-limit", CMD_WHOLE, &limit_mib, 0, MIB_MAX},
         {"seconds", CMD_NUMBER, &c->seconds, 0, SECONDS_MAX},
         {NULL, CMD_FLAG, NULL, 0, 0}};
     int code = cmd_parse(name, help, options, argc, argv, path, want, want, NULL);
     if (code >= 0)
         return code;
     c->path = path[0];
+    c->memory_limit_bytes = (size_t)limit_mib << 20;
     c->mode = bench_mode_parse(mode);
     c->precision = bench_precision_parse(precision);
     if (!c->mode)

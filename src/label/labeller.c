@@ -42,8 +42,9 @@ static void network_clear(struct network *n)
     label_map_clear(&n->classes);
 }
 
+/* fixed: it never gets other weights. */
 static enum status network_init(struct network *n, const struct nn_model *m, int threads,
-                                struct error *err)
+                                bool fixed, struct error *err)
 {
     n->model = m;
     scaler_init(&n->scaler);
@@ -53,6 +54,7 @@ static enum status network_init(struct network *n, const struct nn_model *m, int
     struct nn_session_options o;
     nn_session_options_init(&o);
     o.threads = threads;
+    o.fixed = fixed;
     if (st == ST_OK)
         st = nn_session_open(m, &o, &n->session, err);
     if (st == ST_OK)
@@ -85,12 +87,12 @@ enum status labeller_open(const struct nn_model *student, const struct nn_model 
     struct labeller *l = calloc(1, sizeof *l);
     if (!l)
         return error_set(err, ST_NOMEM, "no memory for the labeller");
-    enum status st = network_init(&l->student, student, threads, err);
+    enum status st = network_init(&l->student, student, threads, false, err);
     if (st == ST_OK)
-        st = network_init(&l->original, student, threads, err);
+        st = network_init(&l->original, student, threads, true, err);
     if (st != ST_OK)
         error_prefix(err, "the student");
-    else if ((st = network_init(&l->teacher, teacher, threads, err)) != ST_OK)
+    else if ((st = network_init(&l->teacher, teacher, threads, true, err)) != ST_OK)
         error_prefix(err, "the teacher");
     else
         st = segment_specs_match(&l->student.spec, &l->teacher.spec, err);

@@ -346,8 +346,9 @@ static bool is_winograd(dnnl_primitive_desc_t forward)
            d->alg_kind == dnnl_convolution_winograd;
 }
 
-/* hint: the forward one of a backward primitive, else NULL. oneDNN often leaves Winograd's algorithm
- * to the forward pass, where it takes half of the direct one's time in the backward passes too. */
+/* hint: the forward one of a backward primitive, else NULL. oneDNN often leaves Winograd's
+ * algorithm to the forward pass, where it takes half of the direct one's time in the backward
+ * passes too. */
 static dnnl_status_t conv_desc_try(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                                    dnnl_primitive_attr_t attr, dnnl_primitive_desc_t hint,
                                    dnnl_primitive_desc_t *ret)

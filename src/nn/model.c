@@ -36,6 +36,12 @@ const float *nn_model_values(const struct nn_model *m)
     return m->values;
 }
 
+void nn_model_release_values(struct nn_model *m)
+{
+    free(m->values);
+    m->values = NULL;
+}
+
 const char *nn_model_identity_hex(const struct nn_model *m)
 {
     return m->identity;

@@ -234,6 +234,9 @@ size_t nn_model_trainable_count(const struct nn_model *m);
 /* The file's own parameter values (nn_model_param_count floats). */
 const float *nn_model_values(const struct nn_model *m);
 
+/* Frees them: for one who has opened the last session and writes no file. NULL from then on. */
+void nn_model_release_values(struct nn_model *m);
+
 /* SHA-256 over the original file's bytes: names the model in deltas and checkpoints. */
 const char *nn_model_identity_hex(const struct nn_model *m); /* 64 characters */
 

@@ -3,8 +3,9 @@
  * What batch norm and its clamp made costs one pass over its input to make again, which is about
  * what keeping it costs, and is half of what a network keeps for its backward pass: all of it is
  * made again. Under a memory limit results of convolutions follow, those first that give most bytes
- * for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory cost") recompute
- * whole segments; here no two convolutions in a row are chosen, so that none runs three times.
+ * for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory cost")
+ * recompute whole segments; here no two convolutions in a row are chosen, so that none runs three
+ * times.
  *
  * The gradients are the same bits.
  */

@@ -1,10 +1,12 @@
 /* A session: the parameter vector, the plan, and running its steps. */
 #include "nn/session.h"
 
+#include <assert.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/fixed.h"
 #include "nn/plan.h"
 
 #define BATCH_MAX 1024
@@ -18,6 +20,7 @@ struct nn_session {
     size_t param_count;
     float *params, *grads;
     bool params_changed;
+    size_t released_bytes; /* of params */
 };
 
 void nn_session_options_init(struct nn_session_options *o)
@@ -42,6 +45,8 @@ static enum status options_check(const struct nn_session_options *o, struct erro
     if (!nn_precision_is_native(o->precision))
         return error_set(err, ST_UNSUPPORTED,
                          "this processor has no bfloat16 arithmetic: use float32");
+    if (o->fixed && o->mode == NN_TRAIN)
+        return error_set(err, ST_INVALID, "session: what trains cannot have fixed weights");
     if (o->batch < 1 || o->batch > BATCH_MAX)
         return error_set(err, ST_INVALID, "session: batch must be 1 to %d, not %d", BATCH_MAX,
                          o->batch);
@@ -54,6 +59,20 @@ static enum status options_check(const struct nn_session_options *o, struct erro
 bool nn_precision_is_native(enum nn_precision precision)
 {
     return precision == NN_PRECISION_F32 || nn_dnnl_has_bf16();
+}
+
+static enum status pack(struct nn_session *s)
+{
+    enum status st = ST_OK;
+    for (int i = 0; i < s->plan.step_count && !st; i++) {
+        struct nn_step *step = &s->plan.steps[i];
+        if (step->prepare)
+            step->prepare(step);
+        if (step->op)
+            st = nn_dnnl_op_pack(step->op);
+    }
+    s->params_changed = st != ST_OK;
+    return st;
 }
 
 static float *vector_new(size_t count)
@@ -115,6 +134,18 @@ static enum status session_make(struct nn_session *s, struct error *err)
                      nn_session_bytes(s) >> 20, limit >> 20);
 }
 
+static enum status fix(struct nn_session *s, struct error *err)
+{
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(s->options.threads);
+    enum status st = pack(s);
+    omp_set_num_threads(threads);
+    if (st)
+        return error_set(err, ST_INTERNAL, "oneDNN failed to pack the weights");
+    s->released_bytes = nn_fixed_release(&s->plan);
+    return ST_OK;
+}
+
 enum status nn_session_open(const struct nn_model *m, const struct nn_session_options *options,
                             struct nn_session **ret, struct error *err)
 {
@@ -131,6 +162,8 @@ enum status nn_session_open(const struct nn_model *m, const struct nn_session_op
     s->model = m;
     s->options = o;
     st = session_make(s, err);
+    if (!st && o.fixed)
+        st = fix(s, err);
     if (st)
         nn_session_close(&s);
     else
@@ -152,11 +185,12 @@ void nn_session_close(struct nn_session **s)
 
 float *nn_session_params(struct nn_session *s)
 {
-    return s->params;
+    return s->options.fixed ? NULL : s->params;
 }
 
 void nn_session_params_changed(struct nn_session *s)
 {
+    assert(!s->options.fixed);
     s->params_changed = true;
 }
 
@@ -190,19 +224,6 @@ struct nn_view nn_session_output_grad(struct nn_session *s, int index)
     return view_of(&s->plan, s->plan.output_value[index], s->plan.output_grad[index]);
 }
 
-static enum status pack(struct nn_session *s)
-{
-    enum status st = ST_OK;
-    for (int i = 0; i < s->plan.step_count && !st; i++) {
-        struct nn_step *step = &s->plan.steps[i];
-        if (step->prepare)
-            step->prepare(step);
-        if (step->op)
-            st = nn_dnnl_op_pack(step->op);
-    }
-    return st;
-}
-
 static enum status run(struct nn_session *s, int from, int to, struct error *err)
 {
     struct nn_plan *p = &s->plan;
@@ -211,7 +232,6 @@ static enum status run(struct nn_session *s, int from, int to, struct error *err
     enum status st = ST_OK;
     if (s->params_changed)
         st = pack(s);
-    s->params_changed = s->params_changed && st;
     for (; i < to && !st; i++)
         st = p->steps[i].run(&p->steps[i]);
     omp_set_num_threads(threads);
@@ -235,7 +255,7 @@ enum status nn_session_backward(struct nn_session *s, struct error *err)
 size_t nn_session_bytes(const struct nn_session *s)
 {
     size_t vectors = s->param_count * sizeof(float) * (s->grads ? 2 : 1);
-    return vectors + s->plan.arena_map_bytes + s->plan.own_bytes;
+    return vectors - s->released_bytes + s->plan.arena_map_bytes + s->plan.own_bytes;
 }
 
 struct nn_plan *nn_session_plan(struct nn_session *s)

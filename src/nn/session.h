@@ -49,12 +49,15 @@ struct nn_session_options {
     bool fuse;          /* inference: batch-norm, activations and residual sums become part of the
                          * convolution before them; default true, false: for comparisons */
     bool channels_last; /* never lay channels out in blocks: for comparisons; default false */
+    /* Inference: the weights are the model's for good. The session gives back the memory that it
+     * would need to take others (nn_session_params is NULL). Default false. */
+    bool fixed;
     /* Training: everything is kept for the backward pass. Otherwise results of batch norms are made
      * anew: up to half of the memory for a hundredth more time (recompute.h). Default false. */
     bool keep_activations;
     /* What nn_session_bytes may come to; 0: anything. Above it, training makes results of
-     * convolutions anew as well (up to a tenth more time for a third less memory); where that is not
-     * enough, opening is refused with ST_LIMIT. */
+     * convolutions anew as well (up to a tenth more time for a third less memory); where that is
+     * not enough, opening is refused with ST_LIMIT. */
     size_t memory_limit_bytes;
     /* [nn_model parameters] true: a tensor that does not train. Its gradient is 0, and backward
      * stops where nothing upstream trains; a batch-norm whose scale and shift do not train
@@ -82,7 +85,7 @@ enum status nn_session_open(const struct nn_model *m, const struct nn_session_op
 void nn_session_close(struct nn_session **s);
 
 /* The parameter vector, nn_model_param_count floats, in the model's order. Write freely between
- * runs, then call nn_session_params_changed before the next forward. */
+ * runs, then call nn_session_params_changed before the next forward. NULL where they are fixed. */
 float *nn_session_params(struct nn_session *s);
 void nn_session_params_changed(struct nn_session *s);
 

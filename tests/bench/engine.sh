@@ -67,7 +67,8 @@ lines = []
 def add(case, network, ms, mib=100, **more):
     for wobble in (0.9, 1, 1.5):  # rounds; the median counts
         lines.append({"case": case, "network": network, "threads": 1,
-                      "run": {"ms": ms * wobble, "best_ms": ms, "peak_rss_mib": mib, **more}})
+                      "run": {"ms": ms * wobble, "best_ms": ms, "rss_mib": mib, "peak_rss_mib": mib,
+                              **more}})
 add("attune train f32", "tiny", 100, 90, gflop=10)
 add("attune train f32", "resnet18", 100, gflop=10)
 add("attune frozen f32", "resnet18", 40, gflop=10)

@@ -66,8 +66,8 @@ static void fill(struct nn_view v, uint64_t seed)
         for (int64_t y = 0; y < v.dim[2]; y++)
             for (int64_t x = 0; x < v.dim[3]; x++)
                 for (int64_t c = 0; c < v.dim[1]; c++)
-                    v.data[n * v.stride[0] + c * v.stride[1] + y * v.stride[2] +
-                           x * v.stride[3]] = rng_normal(&r);
+                    v.data[n * v.stride[0] + c * v.stride[1] + y * v.stride[2] + x * v.stride[3]] =
+                        rng_normal(&r);
 }
 
 static struct nn_session *trained(const struct nn_model *m, const struct nn_session_options *o)

@@ -132,6 +132,53 @@ static void bfloat16_allocates_nothing(void **state)
     works_in_place(NN_PRECISION_BF16);
 }
 
+static struct nn_session *opened(const struct nn_model *m, bool fixed)
+{
+    struct nn_session_options o;
+    struct nn_session *s;
+    struct error err;
+    nn_session_options_init(&o);
+    o.fixed = fixed;
+    assert_int_equal(nn_session_open(m, &o, &s, &err), ST_OK);
+    return s;
+}
+
+static double run_once(struct nn_session *s)
+{
+    struct nn_view x = nn_session_input(s, 0);
+    struct error err;
+    for (int i = 0; i < 3 * SIZE * SIZE; i++)
+        x.data[i] = (float)(i % 17) * 0.1F - 0.8F;
+    assert_int_equal(nn_session_forward(s, &err), ST_OK);
+    return sum_of_output(s);
+}
+
+/* A session with fixed weights gives memory back, needs the model's values no more, and answers the
+ * same bits. */
+static void fixed_weights(void **state)
+{
+    (void)state;
+    struct nn_model *m = network();
+    struct nn_session *live = opened(m, false), *fixed = opened(m, true);
+    double answer = run_once(live);
+    assert_true(nn_session_bytes(fixed) < nn_session_bytes(live));
+    assert_null(nn_session_params(fixed));
+    nn_model_release_values(m);
+    assert_null(nn_model_values(m));
+    assert_true(run_once(fixed) == answer);
+    assert_true(run_once(fixed) == answer);
+    struct nn_session_options o;
+    struct error err;
+    nn_session_options_init(&o);
+    o.fixed = true;
+    o.mode = NN_TRAIN;
+    struct nn_session *none = NULL;
+    assert_int_equal(nn_session_open(m, &o, &none, &err), ST_INVALID);
+    nn_session_close(&live);
+    nn_session_close(&fixed);
+    nn_model_close(&m);
+}
+
 /* The counters see what our code allocates. */
 static void counts(void **state)
 {
@@ -148,6 +195,7 @@ int main(void)
         cmocka_unit_test(counts),
         cmocka_unit_test(float32_allocates_nothing),
         cmocka_unit_test(bfloat16_allocates_nothing),
+        cmocka_unit_test(fixed_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
