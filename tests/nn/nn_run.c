@@ -107,26 +107,26 @@ static void step(struct nn_session *s, bool train)
         die(&err);
 }
 
-static void time_steps(const struct nn_model *m, struct nn_session *s, int threads)
+static void time_steps(struct nn_session *s, int threads)
 {
     struct nn_plan *p = nn_session_plan(s);
     enum { ROUNDS = 9 };
+    double *best = calloc((size_t)p->step_count, sizeof *best);
     omp_set_num_threads(threads);
-    for (int i = 0; i < p->step_count; i++) {
-        double best = 1e9;
-        (void)m;
-        for (int r = 0; r < ROUNDS; r++) {
+    for (int r = 0; best && r < ROUNDS; r++)
+        for (int i = 0; i < p->step_count; i++) {
             double t = cpu_us();
-            for (int k = 0; k < 4; k++)
-                p->steps[i].run(&p->steps[i]);
-            double us = (cpu_us() - t) / 4;
-            best = us < best ? us : best;
+            p->steps[i].run(&p->steps[i]);
+            double us = cpu_us() - t;
+            best[i] = r == 0 || us < best[i] ? us : best[i];
         }
+    for (int i = 0; best && i < p->step_count; i++) {
         int n = p->steps[i].node;
-        printf("%9.1f us %s %-40s %s\n", best, i < p->forward_count ? "fwd" : "bwd",
+        printf("%9.1f us %s %-40s %s\n", best[i], i < p->forward_count ? "fwd" : "bwd",
                n >= 0 ? p->graph->nodes[n].name : "(layout)",
                p->steps[i].op ? nn_dnnl_op_implementation(p->steps[i].op) : "");
     }
+    free(best);
 }
 
 static void fill_noise(struct nn_session *s, const struct nn_model *m)
@@ -214,7 +214,7 @@ static void time_model(const struct nn_model *m, const struct nn_session_options
     if (o->mode == NN_INFER)
         time_change(s);
     if (steps)
-        time_steps(m, s, o->threads);
+        time_steps(s, o->threads);
     if (getenv("NN_ARENA"))
         print_arena(nn_session_plan(s));
     nn_session_close(&s);
