@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <libdeflate.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 static enum status io_error(struct error *err, const char *what, const char *path)
 {
@@ -129,5 +129,11 @@ void file_sha256_hex(const void *data, size_t n, char ret_hex[65])
 
 uint32_t file_crc32(const void *data, size_t n)
 {
-    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), data, n);
+    return file_crc32_more(0, data, n);
+}
+
+uint32_t file_crc32_more(uint32_t crc, const void *data, size_t n)
+{
+    /* libdeflate takes NULL for a question about the first value. */
+    return n ? libdeflate_crc32(crc, data, n) : crc;
 }

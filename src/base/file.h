@@ -25,4 +25,7 @@ void file_sha256_hex(const void *data, size_t n, char ret_hex[65]);
 /* CRC-32 (zlib's polynomial) of n bytes. */
 uint32_t file_crc32(const void *data, size_t n);
 
+/* Of the bytes that `crc` (0: none) is of, followed by n more. */
+uint32_t file_crc32_more(uint32_t crc, const void *data, size_t n);
+
 #endif
