@@ -13,7 +13,8 @@
  *
  * Owns:    struct delta_model and delta_history own their arrays until _clear.
  * Threads: a delta_model may be shared; everything else one thread at a time.
- * Memory:  encode and apply take 4 bytes a parameter and one bit a trainable one, for the call.
+ * Memory:  encode takes the result's size and 2 MiB for the call, apply also 4 bytes a parameter;
+ *          update.h has the form of apply for a network that is running, which takes none.
  * Errors:  ST_FORMAT (damaged, torn), ST_CONFLICT (other base, other model), ST_LIMIT, ST_NOMEM,
  *          ST_INVALID (a value that is not finite). After an error nothing has been written.
  */

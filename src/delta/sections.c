@@ -41,8 +41,51 @@ static int was_sent(float base)
 struct mask_models {
     struct bit_model scale[2][SCALES], run[2][16], above[2][8], row[2][8];
     struct bit_model *column; /* [longest row] */
+    uint8_t *above_bits;      /* [longest row] the bits one, two and three rows above: 1, 2, 4 */
     struct mixer mixer[2];
 };
+
+/* Signed integers by bit length, sign and digits. */
+struct number_models {
+    struct bit_model by_scale[SCALES][NUMBER_TREE], by_recent[NUMBER_TREE][NUMBER_TREE];
+    struct bit_model by_both[SCALES][NUMBER_TREE / 2][NUMBER_TREE];
+    struct bit_model sign[3][3], digit[NUMBER_TREE][8];
+    struct mixer mixer[SCALES];
+    int recent[2]; /* the last bit lengths, latest first */
+    int last_sign; /* 0 none, 1 positive, 2 negative */
+};
+
+struct section_models {
+    struct mask_models mask;
+    struct number_models number;
+};
+
+struct section_models *section_models_open(const struct delta_model *m)
+{
+    uint32_t row = 1;
+    for (int t = 0; t < m->tensor_count; t++)
+        row = m->tensor_row[t] > row ? m->tensor_row[t] : row;
+    struct section_models *k = malloc(sizeof *k);
+    if (!k)
+        return NULL;
+    k->mask.column = malloc(row * sizeof *k->mask.column);
+    k->mask.above_bits = malloc(row);
+    if (!k->mask.column || !k->mask.above_bits)
+        section_models_close(&k);
+    return k;
+}
+
+void section_models_close(struct section_models **k)
+{
+    if (!k || !*k)
+        return;
+    free((*k)->mask.column);
+    free((*k)->mask.above_bits);
+    free(*k);
+    *k = NULL;
+}
+
+/* ---- mask ---- */
 
 static void mask_models_start(struct mask_models *k, uint32_t row, uint32_t set, uint32_t size)
 {
@@ -59,98 +102,125 @@ static void mask_models_start(struct mask_models *k, uint32_t row, uint32_t set,
     }
     for (uint32_t i = 0; i < row; i++)
         bit_model_init(&k->column[i], density, 12);
+    memset(k->above_bits, 0, row);
 }
 
-/* Ones in a row so far against the tensor's density: 0 none, ..., 7 many. */
-static int row_level(uint32_t ones, uint32_t coded, double density)
+/* Ones in a row so far against the tensor's density: 0 none, ..., 7 many. Found from `level`, that
+ * of the coordinate before. */
+CODER_INLINE int row_level(int level, uint32_t ones, uint32_t coded, double density)
 {
     static const double step[7] = {0.25, 0.5, 0.8, 1.25, 2, 4, 8};
     double ratio = (ones + 2 * density) / ((coded + 2) * density);
-    int level = 0;
+    while (level > 0 && ratio <= step[level - 1])
+        level--;
     while (level < 7 && ratio > step[level])
         level++;
     return level;
 }
 
-static int mask_bit_or_zero(const uint8_t *mask, size_t i, size_t begin, size_t back)
+static void set_bit(uint8_t *mask, size_t i)
 {
-    return i - begin >= back ? mask_get(mask, i - back) : 0;
+    mask[i >> 3] |= (uint8_t)(1 << (i & 7));
 }
 
-/* An encoder's mask is only read. */
-static void mask_put(const struct coder *c, uint8_t *mask, size_t i, int bit)
-{
-    if (c->decoding)
-        mask[i >> 3] |= (uint8_t)(bit << (i & 7));
-}
+/* A tensor, or what is coded of it. */
+struct span {
+    size_t begin, end;
+    uint32_t row, ones; /* ones: bits set in it */
+};
 
-/* One tensor with 0 < left < size ones; stops as soon as the rest is known. */
-static void code_tensor_mask(struct coder *c, struct mask_models *k, const float *base,
-                             size_t begin, size_t end, uint32_t row, uint32_t left, uint8_t *mask)
+/* 0 < ones < size; stops as soon as the rest is known. Encoding reads `from`, decoding sets bits
+ * of `to`. */
+CODER_INLINE void code_tensor(struct coder *coder, bool decoding, struct mask_models *k,
+                              const float *base, struct span s, const uint8_t *from, uint8_t *to)
 {
-    double density = left / (double)(end - begin);
-    uint32_t run = 0, row_ones = 0, column = 0;
-    size_t i = begin;
-    for (; left > 0 && left < end - i; i++) {
+    struct coder c = *coder; /* a copy that nothing else can point to stays in registers */
+    double density = s.ones / (double)(s.end - s.begin);
+    uint32_t run = 0, row_ones = 0, column = 0, left = s.ones;
+    int level = 0;
+    size_t i = s.begin;
+    for (; left > 0 && left < s.end - i; i++) {
         int sent = was_sent(base[i]);
-        int above = mask_bit_or_zero(mask, i, begin, row) |
-                    mask_bit_or_zero(mask, i, begin, 2 * (size_t)row) << 1 |
-                    mask_bit_or_zero(mask, i, begin, 3 * (size_t)row) << 2;
+        uint8_t *above = &k->above_bits[column];
+        level = row_level(level, row_ones, column, density);
         struct bit_model *const models[MASK_INPUTS] = {
-            &k->scale[sent][scale_of(base[i])], &k->run[sent][run & 15], &k->above[sent][above],
-            &k->row[sent][row_level(row_ones, column, density)], &k->column[column]};
-        int bit =
-            coder_mixed_bit(c, &k->mixer[sent], models, MASK_INPUTS, MASK_LIMIT, mask_get(mask, i));
-        mask_put(c, mask, i, bit);
+            &k->scale[sent][scale_of(base[i])], &k->run[sent][run & 15], &k->above[sent][*above],
+            &k->row[sent][level], &k->column[column]};
+        int bit = coder_mixed_bit(&c, decoding, &k->mixer[sent], models, MASK_INPUTS, MASK_LIMIT,
+                                  decoding ? 0 : mask_get(from, i));
+        if (decoding && bit)
+            set_bit(to, i);
         left -= (uint32_t)bit;
         run = run << 1 | (uint32_t)bit;
         row_ones += (uint32_t)bit;
-        if (++column == row)
+        *above = (uint8_t)((*above << 1 | bit) & 7);
+        if (++column == s.row)
             column = row_ones = 0;
     }
-    for (; left > 0 && i < end; i++)
-        mask_put(c, mask, i, 1);
+    for (; decoding && left > 0 && i < s.end; i++)
+        set_bit(to, i);
+    *coder = c;
 }
 
-enum status sections_mask(struct coder *c, const struct delta_model *m, const float *base,
-                          const uint32_t *counts, uint8_t *mask, struct error *err)
+/* Out of line, one for each direction. */
+static void encode_tensor(struct coder *c, struct mask_models *k, const float *base, struct span s,
+                          const uint8_t *mask)
 {
-    struct mask_models *k = malloc(sizeof *k);
-    struct bit_model *columns = calloc(DELTA_ROW_MAX, sizeof *columns);
-    if (!k || !columns) {
-        free(k);
-        free(columns);
-        return error_set(err, ST_NOMEM, "no memory for the models of a delta's mask");
-    }
-    k->column = columns;
+    code_tensor(c, false, k, base, s, mask, NULL);
+}
+
+static void decode_tensor(struct coder *c, struct mask_models *k, const float *base, struct span s,
+                          uint8_t *mask)
+{
+    code_tensor(c, true, k, base, s, NULL, mask);
+}
+
+static void mask_models_init(struct mask_models *k)
+{
     for (int sent = 0; sent < 2; sent++)
         mixer_init(&k->mixer[sent], MASK_INPUTS);
-    size_t begin = 0;
-    for (int t = 0; t < m->tensor_count; t++) {
-        size_t end = m->tensor_end[t];
-        if (counts[t] == end - begin) {
-            for (size_t i = begin; i < end; i++)
-                mask_put(c, mask, i, 1);
-        } else if (counts[t] > 0) {
-            mask_models_start(k, m->tensor_row[t], counts[t], (uint32_t)(end - begin));
-            code_tensor_mask(c, k, base, begin, end, m->tensor_row[t], counts[t], mask);
-        }
-        begin = end;
-    }
-    free(columns);
-    free(k);
-    return ST_OK;
 }
 
-/* Signed integers by bit length, sign and digits. */
-struct number_models {
-    struct bit_model by_scale[SCALES][NUMBER_TREE], by_recent[NUMBER_TREE][NUMBER_TREE];
-    struct bit_model by_both[SCALES][NUMBER_TREE / 2][NUMBER_TREE];
-    struct bit_model sign[3][3], digit[NUMBER_TREE][8];
-    struct mixer mixer[SCALES];
-    int recent[2]; /* the last bit lengths, latest first */
-    int last_sign; /* 0 none, 1 positive, 2 negative */
-};
+static struct span tensor_span(const struct delta_model *m, int t, uint32_t ones)
+{
+    size_t begin = t ? m->tensor_end[t - 1] : 0;
+    return (struct span){begin, m->tensor_end[t], m->tensor_row[t], ones};
+}
+
+void sections_mask_encode(struct coder *c, struct section_models *models,
+                          const struct delta_model *m, const float *base, const uint32_t *counts,
+                          const uint8_t *mask)
+{
+    struct mask_models *k = &models->mask;
+    mask_models_init(k);
+    for (int t = 0; t < m->tensor_count; t++) {
+        struct span s = tensor_span(m, t, counts[t]);
+        if (s.ones == 0 || s.ones == s.end - s.begin)
+            continue;
+        mask_models_start(k, s.row, s.ones, (uint32_t)(s.end - s.begin));
+        encode_tensor(c, k, base, s, mask);
+    }
+}
+
+void sections_mask_decode(struct coder *c, struct section_models *models,
+                          const struct delta_model *m, const float *base, const uint32_t *counts,
+                          uint8_t *mask)
+{
+    struct mask_models *k = &models->mask;
+    mask_models_init(k);
+    for (int t = 0; t < m->tensor_count; t++) {
+        struct span s = tensor_span(m, t, counts[t]);
+        if (s.ones == s.end - s.begin) {
+            for (size_t i = s.begin; i < s.end; i++)
+                set_bit(mask, i);
+        } else if (s.ones > 0) {
+            mask_models_start(k, s.row, s.ones, (uint32_t)(s.end - s.begin));
+            decode_tensor(c, k, base, s, mask);
+        }
+    }
+}
+
+/* ---- numbers ---- */
 
 static void models_init(struct bit_model *m, size_t count)
 {
@@ -175,46 +245,49 @@ static int bit_length(uint32_t x)
     return x ? 32 - __builtin_clz(x) : 0;
 }
 
-static int code_length(struct coder *c, struct number_models *k, int scale, int length)
+CODER_INLINE int code_length(struct coder *c, bool decoding, struct number_models *k, int scale,
+                             int length)
 {
     int recent = (k->recent[0] + k->recent[1] + 1) / 2, node = 1;
     for (int shift = 4; shift >= 0; shift--) {
         struct bit_model *const models[3] = {&k->by_scale[scale][node], &k->by_recent[recent][node],
                                              &k->by_both[scale][recent / 2][node]};
-        int bit =
-            coder_mixed_bit(c, &k->mixer[scale], models, 3, NUMBER_LIMIT, length >> shift & 1);
+        int bit = coder_mixed_bit(c, decoding, &k->mixer[scale], models, 3, NUMBER_LIMIT,
+                                  length >> shift & 1);
         node = node << 1 | bit;
     }
     return node - NUMBER_TREE;
 }
 
 /* The bits below the leading one: two modelled, the rest are noise. */
-static uint32_t code_digits(struct coder *c, struct number_models *k, int length, uint32_t x)
+CODER_INLINE uint32_t code_digits(struct coder *c, bool decoding, struct number_models *k,
+                                  int length, uint32_t x)
 {
     int below = length - 1, modelled = below < 2 ? below : 2, node = 1;
     for (int i = 1; i <= modelled; i++)
-        node = node << 1 |
-               coder_model_bit(c, &k->digit[length][node], NUMBER_LIMIT, x >> (below - i) & 1);
+        node = node << 1 | coder_model_bit(c, decoding, &k->digit[length][node], NUMBER_LIMIT,
+                                           x >> (below - i) & 1);
     int raw = below - modelled;
-    return (uint32_t)node << raw | coder_raw(c, raw, x & ((1u << raw) - 1));
+    return (uint32_t)node << raw | coder_raw(c, decoding, raw, x & ((1u << raw) - 1));
 }
 
-static int32_t code_number(struct coder *c, struct number_models *k, int scale, int base_sign,
-                           int32_t number)
+CODER_INLINE int32_t code_number(struct coder *c, bool decoding, struct number_models *k, int scale,
+                                 int base_sign, int32_t number)
 {
     uint32_t magnitude = (uint32_t)(number < 0 ? -number : number);
-    int length = code_length(c, k, scale, bit_length(magnitude));
+    int length = code_length(c, decoding, k, scale, bit_length(magnitude));
     if (length > NUMBER_BITS_MAX) { /* only a forged stream gets here */
-        c->in.failed = true;
+        c->failed = true;
         return 0;
     }
     k->recent[1] = k->recent[0];
     k->recent[0] = length;
     if (length == 0)
         return 0;
-    int negative = coder_model_bit(c, &k->sign[k->last_sign][base_sign], NUMBER_LIMIT, number < 0);
+    int negative =
+        coder_model_bit(c, decoding, &k->sign[k->last_sign][base_sign], NUMBER_LIMIT, number < 0);
     k->last_sign = 1 + negative;
-    magnitude = code_digits(c, k, length, magnitude);
+    magnitude = code_digits(c, decoding, k, length, magnitude);
     return negative ? -(int32_t)magnitude : (int32_t)magnitude;
 }
 
@@ -228,25 +301,45 @@ static int32_t base_code(float base, int step_log2)
     return isnan(base) ? 0 : half_code(base, step_log2);
 }
 
-void sections_values(struct coder *c, const struct delta_model *m, const float *base,
-                     const uint8_t *mask, int step_log2, float *params)
+void sections_values_encode(struct coder *coder, struct section_models *models,
+                            const struct delta_model *m, const float *base, const uint8_t *mask,
+                            int step_log2, const float *params)
 {
-    struct number_models k;
-    number_models_init(&k);
+    struct number_models *k = &models->number;
+    struct coder c = *coder;
+    number_models_init(k);
     for (size_t i = 0; i < m->trainable_count; i++) {
         if (!mask_get(mask, i))
             continue;
         int32_t from = base_code(base[i], step_log2);
-        int32_t moved = c->decoding ? 0 : half_code(params[i], step_log2) - from;
-        int32_t code = from + code_number(c, &k, scale_of(base[i]), sign_of(from), moved);
-        if (code < -HALF_CODE_MAX || code > HALF_CODE_MAX)
-            c->in.failed = true;
-        else if (c->decoding)
-            params[i] = half_value(code, step_log2);
-        if (c->decoding && c->in.failed)
-            return;
+        code_number(&c, false, k, scale_of(base[i]), sign_of(from),
+                    half_code(params[i], step_log2) - from);
     }
+    *coder = c;
 }
+
+void sections_values_decode(struct coder *coder, struct section_models *models,
+                            const struct delta_model *m, const float *base, const uint8_t *mask,
+                            int step_log2, float *values)
+{
+    struct number_models *k = &models->number;
+    struct coder c = *coder;
+    number_models_init(k);
+    size_t n = 0;
+    for (size_t i = 0; i < m->trainable_count && !c.failed; i++) {
+        if (!mask_get(mask, i))
+            continue;
+        int32_t from = base_code(base[i], step_log2);
+        int32_t code = from + code_number(&c, true, k, scale_of(base[i]), sign_of(from), 0);
+        if (code < -HALF_CODE_MAX || code > HALF_CODE_MAX)
+            c.failed = true;
+        else
+            values[n++] = half_value(code, step_log2);
+    }
+    *coder = c;
+}
+
+/* ---- statistics ---- */
 
 /* A statistic's rank among those that can be sent, as wire codes have it. */
 static int32_t statistic_code(float x)
@@ -272,20 +365,38 @@ float sections_round_statistic(float x)
     return statistic_value(statistic_code(x));
 }
 
-void sections_statistics(struct coder *c, const float *base, size_t count, float *params)
+static int32_t base_statistic(float base)
 {
-    struct number_models k;
-    number_models_init(&k);
-    const int32_t largest = 0x7f7fffff >> STATISTIC_DROP;
+    return isnan(base) ? 0 : statistic_code(base);
+}
+
+void sections_statistics_encode(struct coder *coder, struct section_models *models,
+                                const float *base, size_t count, const float *params)
+{
+    struct number_models *k = &models->number;
+    struct coder c = *coder;
+    number_models_init(k);
     for (size_t i = 0; i < count; i++) {
-        int32_t from = isnan(base[i]) ? 0 : statistic_code(base[i]);
-        int32_t moved = c->decoding ? 0 : statistic_code(params[i]) - from;
-        int32_t code = from + code_number(c, &k, 0, sign_of(from), moved);
-        if (code < -largest || code > largest)
-            c->in.failed = true;
-        else if (c->decoding)
-            params[i] = statistic_value(code);
-        if (c->decoding && c->in.failed)
-            return;
+        int32_t from = base_statistic(base[i]);
+        code_number(&c, false, k, 0, sign_of(from), statistic_code(params[i]) - from);
     }
+    *coder = c;
+}
+
+void sections_statistics_decode(struct coder *coder, struct section_models *models,
+                                const float *base, size_t count, float *values)
+{
+    struct number_models *k = &models->number;
+    struct coder c = *coder;
+    number_models_init(k);
+    const int32_t largest = 0x7f7fffff >> STATISTIC_DROP;
+    for (size_t i = 0; i < count && !c.failed; i++) {
+        int32_t from = base_statistic(base[i]);
+        int32_t code = from + code_number(&c, true, k, 0, sign_of(from), 0);
+        if (code < -largest || code > largest)
+            c.failed = true;
+        else
+            values[i] = statistic_value(code);
+    }
+    *coder = c;
 }

@@ -397,17 +397,17 @@ static void coder_is_near_entropy(void **state)
     bit_model_init(&model, 32768, 1);
     for (int i = 0; i < BITS; i++) {
         bits[i] = rng_float(&rng) < 0.05f;
-        coder_model_bit(&c, &model, 1000, bits[i]);
+        coder_model_bit(&c, false, &model, 1000, bits[i]);
     }
-    coder_raw(&c, 24, 0xabcdef);
+    coder_raw(&c, false, 24, 0xabcdef);
     coder_encode_end(&c);
     double entropy = -0.05 * log2(0.05) - 0.95 * log2(0.95);
     assert_true((double)b.size_bytes < BITS * entropy / 8 * 1.02 + 16);
     coder_decode_begin(&c, b.data, b.size_bytes);
     bit_model_init(&model, 32768, 1);
     for (int i = 0; i < BITS; i++)
-        assert_int_equal(coder_model_bit(&c, &model, 1000, 0), bits[i]);
-    assert_int_equal(coder_raw(&c, 24, 0), 0xabcdef);
+        assert_int_equal(coder_model_bit(&c, true, &model, 1000, 0), bits[i]);
+    assert_int_equal(coder_raw(&c, true, 24, 0), 0xabcdef);
     assert_true(coder_decode_end(&c));
     buf_clear(&b);
 }
