@@ -18,7 +18,6 @@
 #include "nn/recompute.h"
 
 #define ALIGNMENT_BYTES 64
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define ARENA_BYTES_MAX ((size_t)1 << 40)
 
 enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const char *why)
@@ -575,7 +574,7 @@ static enum status assign_offsets(struct nn_plan *p, struct error *err)
 
 static enum status arena_map(struct nn_plan *p, struct error *err)
 {
-    p->arena_map_bytes = p->arena_bytes + padded(NN_PIXELS_SLACK_BYTES) + HUGE_PAGE_BYTES;
+    p->arena_map_bytes = p->arena_bytes + padded(NN_PIXELS_SLACK_BYTES) + NN_HUGE_PAGE_BYTES;
     void *map =
         mmap(NULL, p->arena_map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED)
@@ -583,7 +582,8 @@ static enum status arena_map(struct nn_plan *p, struct error *err)
                          p->arena_map_bytes >> 20);
     p->arena = map;
     madvise(map, p->arena_map_bytes, MADV_HUGEPAGE); /* advice only: refusal costs a little time */
-    uintptr_t base = ((uintptr_t)map + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    uintptr_t base =
+        ((uintptr_t)map + NN_HUGE_PAGE_BYTES - 1) / NN_HUGE_PAGE_BYTES * NN_HUGE_PAGE_BYTES;
     for (int i = 0; i < p->buffer_count; i++)
         if (!p->buffers[i].external && p->buffers[i].first_step >= 0)
             p->buffers[i].data = (float *)(base + p->buffers[i].offset);

@@ -29,6 +29,7 @@
 #include "nn/session.h"
 
 #define NN_STEP_OPERANDS_MAX 16
+#define NN_HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 /* Memory that steps read and write. External ones (parameters, constants) have `data` from the
  * start, the others get it when the arena is there. */

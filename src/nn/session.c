@@ -5,6 +5,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "nn/fixed.h"
 #include "nn/plan.h"
@@ -19,7 +20,9 @@ struct nn_session {
     struct nn_plan plan;
     size_t param_count;
     float *params, *grads;
-    bool params_changed;
+    bool *changed;         /* [parameter tensors] since weights were packed */
+    bool any_changed;      /* of them */
+    bool packed;           /* false: all weights are to be, whatever changed */
     size_t released_bytes; /* of params */
 };
 
@@ -61,39 +64,73 @@ bool nn_precision_is_native(enum nn_precision precision)
     return precision == NN_PRECISION_F32 || nn_dnnl_has_bf16();
 }
 
+/* Whether `data` is a parameter tensor that changed. */
+static bool is_changed(const struct nn_session *s, const float *data)
+{
+    const struct nn_graph *g = s->plan.graph;
+    if (data < s->params || data >= s->params + s->param_count)
+        return false;
+    size_t offset = (size_t)(data - s->params);
+    for (int i = 0; i < g->param_count; i++)
+        if (g->params[i].offset == offset && g->params[i].count > 0)
+            return s->changed[i];
+    return true;
+}
+
+static bool is_stale(const struct nn_session *s, const struct nn_step *step)
+{
+    for (int k = 0; k < step->operand_count; k++)
+        if (is_changed(s, step->data[k]))
+            return true;
+    return false;
+}
+
 static enum status pack(struct nn_session *s)
 {
     enum status st = ST_OK;
     for (int i = 0; i < s->plan.step_count && !st; i++) {
         struct nn_step *step = &s->plan.steps[i];
+        if ((!step->prepare && !step->op) || (s->packed && !is_stale(s, step)))
+            continue;
         if (step->prepare)
             step->prepare(step);
         if (step->op)
             st = nn_dnnl_op_pack(step->op);
     }
-    s->params_changed = st != ST_OK;
-    return st;
+    if (st)
+        return st;
+    memset(s->changed, 0, (size_t)s->plan.graph->param_count * sizeof *s->changed);
+    s->any_changed = false;
+    s->packed = true;
+    return ST_OK;
 }
 
-static float *vector_new(size_t count)
+/* Long ones on huge pages: an update writes a little everywhere. Not those of which most will be
+ * given back (fixed.h). */
+static float *vector_new(size_t count, bool huge)
 {
-    size_t bytes = (count * sizeof(float) + 64 + 63) & ~(size_t)63;
-    float *v = aligned_alloc(64, bytes);
-    if (v)
-        memset(v, 0, bytes);
+    size_t least = count * sizeof(float) + 64;
+    size_t align = huge && least >= NN_HUGE_PAGE_BYTES ? NN_HUGE_PAGE_BYTES : 64;
+    size_t bytes = (least + align - 1) & ~(align - 1);
+    float *v = aligned_alloc(align, bytes);
+    if (!v)
+        return NULL;
+    if (align > 64) /* advice only */
+        (void)madvise(v, bytes, MADV_HUGEPAGE);
+    memset(v, 0, bytes);
     return v;
 }
 
 static enum status vectors_make(struct nn_session *s, struct error *err)
 {
     s->param_count = nn_model_param_count(s->model);
-    s->params = vector_new(s->param_count);
-    s->grads = s->options.mode == NN_TRAIN ? vector_new(s->param_count) : NULL;
-    if (!s->params || (s->options.mode == NN_TRAIN && !s->grads))
+    s->params = vector_new(s->param_count, !s->options.fixed);
+    s->grads = s->options.mode == NN_TRAIN ? vector_new(s->param_count, true) : NULL;
+    s->changed = calloc((size_t)nn_model_graph(s->model)->param_count + 1, sizeof *s->changed);
+    if (!s->params || !s->changed || (s->options.mode == NN_TRAIN && !s->grads))
         return error_set(err, ST_NOMEM, "out of memory for the parameters of a session");
     if (s->param_count)
         memcpy(s->params, nn_model_values(s->model), s->param_count * sizeof(float));
-    s->params_changed = true;
     return ST_OK;
 }
 
@@ -179,6 +216,7 @@ void nn_session_close(struct nn_session **s)
     nn_dnnl_close(&(*s)->dnnl);
     free((*s)->params);
     free((*s)->grads);
+    free((*s)->changed);
     free(*s);
     *s = NULL;
 }
@@ -191,7 +229,18 @@ float *nn_session_params(struct nn_session *s)
 void nn_session_params_changed(struct nn_session *s)
 {
     assert(!s->options.fixed);
-    s->params_changed = true;
+    s->packed = false;
+}
+
+void nn_session_params_changed_in(struct nn_session *s, size_t begin, size_t end)
+{
+    assert(!s->options.fixed);
+    const struct nn_graph *g = s->plan.graph;
+    for (int i = 0; i < g->param_count; i++) {
+        const struct nn_param *p = &g->params[i];
+        if (p->offset < end && p->offset + p->count > begin)
+            s->changed[i] = s->any_changed = true;
+    }
 }
 
 float *nn_session_grads(struct nn_session *s)
@@ -230,7 +279,7 @@ static enum status run(struct nn_session *s, int from, int to, struct error *err
     int threads = omp_get_max_threads(), i = from;
     omp_set_num_threads(s->options.threads);
     enum status st = ST_OK;
-    if (s->params_changed)
+    if (s->any_changed || !s->packed)
         st = pack(s);
     for (; i < to && !st; i++)
         st = p->steps[i].run(&p->steps[i]);

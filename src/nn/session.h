@@ -89,6 +89,10 @@ void nn_session_close(struct nn_session **s);
 float *nn_session_params(struct nn_session *s);
 void nn_session_params_changed(struct nn_session *s);
 
+/* The same where only parameters from `begin` up to `end` changed: the next forward packs the
+ * weights anew of those layers alone that read them. Adds to what was said since the last one. */
+void nn_session_params_changed_in(struct nn_session *s, size_t begin, size_t end);
+
 /* Gradient of the loss by every parameter, same order (statistics: always 0). Training only. */
 float *nn_session_grads(struct nn_session *s);
 

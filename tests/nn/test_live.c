@@ -70,6 +70,13 @@ static struct nn_model *network(void)
     return m;
 }
 
+static void fill_input(struct nn_session *s)
+{
+    struct nn_view x = nn_session_input(s, 0);
+    for (int i = 0; i < 3 * SIZE * SIZE; i++)
+        x.data[i] = (float)(i % 17) * 0.1F - 0.8F;
+}
+
 static double sum_of_output(struct nn_session *s)
 {
     struct nn_view y = nn_session_output(s, 0);
@@ -97,9 +104,7 @@ static void works_in_place(enum nn_precision precision)
     nn_session_options_init(&o);
     o.precision = precision;
     assert_int_equal(nn_session_open(m, &o, &s, &err), ST_OK);
-    struct nn_view x = nn_session_input(s, 0);
-    for (int i = 0; i < 3 * SIZE * SIZE; i++)
-        x.data[i] = (float)(i % 17) * 0.1F - 0.8F;
+    fill_input(s);
     for (int i = 0; i < 3; i++) {
         change_some(s, nn_model_param_count(m));
         assert_int_equal(nn_session_forward(s, &err), ST_OK);
@@ -145,10 +150,8 @@ static struct nn_session *opened(const struct nn_model *m, bool fixed)
 
 static double run_once(struct nn_session *s)
 {
-    struct nn_view x = nn_session_input(s, 0);
     struct error err;
-    for (int i = 0; i < 3 * SIZE * SIZE; i++)
-        x.data[i] = (float)(i % 17) * 0.1F - 0.8F;
+    fill_input(s);
     assert_int_equal(nn_session_forward(s, &err), ST_OK);
     return sum_of_output(s);
 }
@@ -179,6 +182,55 @@ static void fixed_weights(void **state)
     nn_model_close(&m);
 }
 
+static void expect_same_output(struct nn_session *a, struct nn_session *b)
+{
+    struct error err;
+    assert_int_equal(nn_session_forward(a, &err), ST_OK);
+    assert_int_equal(nn_session_forward(b, &err), ST_OK);
+    struct nn_view va = nn_session_output(a, 0), vb = nn_session_output(b, 0);
+    assert_memory_equal(va.data, vb.data, 16 * SIZE * SIZE * sizeof *va.data);
+}
+
+/* One tensor after the other changes: a session that is told of that one alone gives what one gives
+ * that packs all weights anew. And it is only that one: a change that it was not told of stays
+ * without effect until it is. */
+static void packs_what_changed(void **state)
+{
+    (void)state;
+    struct nn_model *m = network();
+    const struct nn_graph *g = nn_model_graph(m);
+    struct nn_session *told, *all;
+    struct error err;
+    assert_int_equal(nn_session_open(m, NULL, &told, &err), ST_OK);
+    assert_int_equal(nn_session_open(m, NULL, &all, &err), ST_OK);
+    fill_input(told);
+    fill_input(all);
+    expect_same_output(told, all);
+    float *first = nn_session_params(told) + g->params[0].offset;
+    for (int i = 0; i < g->param_count; i++) {
+        const struct nn_param *p = &g->params[i];
+        for (size_t k = 0; k < p->count; k++) {
+            nn_session_params(told)[p->offset + k] += 0.125F;
+            nn_session_params(all)[p->offset + k] += 0.125F;
+        }
+        float kept = *first;
+        if (i == g->param_count - 1) /* the weights of the first layer, behind its back */
+            *first = 100;
+        nn_session_params_changed_in(told, p->offset, p->offset + p->count);
+        nn_session_params_changed(all);
+        expect_same_output(told, all);
+        *first = kept;
+    }
+    *first = 100;
+    nn_session_params(all)[g->params[0].offset] = 100;
+    nn_session_params_changed_in(told, g->params[0].offset, g->params[0].offset + 1);
+    nn_session_params_changed(all);
+    expect_same_output(told, all);
+    nn_session_close(&told);
+    nn_session_close(&all);
+    nn_model_close(&m);
+}
+
 /* The counters see what our code allocates. */
 static void counts(void **state)
 {
@@ -196,6 +248,7 @@ int main(void)
         cmocka_unit_test(float32_allocates_nothing),
         cmocka_unit_test(bfloat16_allocates_nothing),
         cmocka_unit_test(fixed_weights),
+        cmocka_unit_test(packs_what_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
