@@ -270,10 +270,10 @@ struct loop {
 static enum status infer(struct agent *a, struct loop *l, const struct feed_view *v,
                          uint64_t *ret_version, struct error *err)
 {
-    struct nn_session *session = slot_take(a->slot, ret_version);
+    struct nn_session *session = slot_session(a->slot);
     const struct nn_view input = nn_session_input(session, 0);
     segment_input(&a->spec, &v->frame, &input, 0);
-    enum status st = nn_session_forward(session, err);
+    enum status st = slot_forward(a->slot, ret_version, err);
     if (st != ST_OK)
         return st;
     const struct nn_view logits = nn_session_output(session, 0);

@@ -5,7 +5,7 @@
  *      +--sampled frames--> encode: a chunk of H.264 each chunk_s within the bit budget --> spool
  *      |                                                                 upload: in order --+
  *      +--results---------> report: calls on_result; scores once a second; overlay video
- *      <--two-frame gap---- update: long poll, check, apply to the idle copy (edge/slot.h)
+ *      <--two-frame gap---- update: long poll, decode and check, offer (edge/slot.h)
  *
  * The arrows are bounded queues of preallocated items that drop their oldest (edge/handoff.h), and
  * the spool (uplink/spool.h): neither the network nor the disk can hold a frame up. Offline for
@@ -76,7 +76,7 @@ void agent_options_init(struct agent_options *o);
 struct agent_summary {
     uint64_t frames;          /* inferred */
     uint64_t dropped_late;    /* skipped because the source was ahead */
-    uint64_t dropped_by_swap; /* while a model changed: 0 by construction, measured all the same */
+    uint64_t dropped_by_swap; /* because a frame that took a new model ended too late */
     uint64_t dropped_samples; /* not encoded because the encoder was busy */
     uint64_t dropped_results; /* not reported because on_result was slow */
     uint64_t dropped_chunks;  /* spool full, torn or refused */

@@ -1,4 +1,5 @@
-/* agent_update.c - waits for updates, applies them to the idle copy and keeps them on disk.
+/* agent_update.c - waits for updates, decodes them, offers them to the frames and keeps them on
+ * disk.
  *
  * The camera names the version that it has; the server answers with the step from it or with a
  * snapshot. A snapshot is asked for (have=0) when an update does not fit, and the running model
@@ -13,6 +14,7 @@
 #define BACKOFF_MAX_US 30000000
 #define POLL_S 20
 #define WAIT_FOR_GREETING_US 100000
+#define WAIT_FOR_FRAME_US 5000
 
 struct updater {
     struct agent *agent;
@@ -39,6 +41,16 @@ static void save(struct agent *a)
                   (unsigned long)slot_version(a->slot), err.message);
 }
 
+/* Waits for the frame that takes the offer. ST_AGAIN: the camera ends before one came. */
+static enum status wait_for_frame(struct agent *a, struct error *err)
+{
+    enum status st;
+    do
+        st = slot_settle(a->slot, err);
+    while (st == ST_AGAIN && agent_pause(a, WAIT_FOR_FRAME_US));
+    return st;
+}
+
 /* The server knew less than this camera: its state was lost, both begin at the model file. */
 static void go_back(struct updater *u)
 {
@@ -46,7 +58,10 @@ static void go_back(struct updater *u)
     log_write(LOG_WARN, "model reset", "version=%lu reason=\"the server does not know it\"",
               (unsigned long)slot_version(a->slot));
     struct error err;
-    if (slot_reset(a->slot, &err) == ST_OK)
+    enum status st = slot_offer_reset(a->slot, &err);
+    if (st == ST_OK)
+        st = wait_for_frame(a, &err);
+    if (st == ST_OK)
         save(a);
     else
         retry_later(u, "model not reset", &err);
@@ -56,16 +71,18 @@ static void apply(struct updater *u)
 {
     struct agent *a = u->agent;
     struct error err;
-    bool applied = false;
+    bool offered = false;
     const struct buf *delta = &u->update.delta;
-    enum status st = slot_apply(a->slot, delta->data, delta->size_bytes, &applied, &err);
+    enum status st = slot_offer(a->slot, delta->data, delta->size_bytes, &offered, &err);
+    if (st == ST_OK && offered)
+        st = wait_for_frame(a, &err);
     if (st != ST_OK) {
         u->want_snapshot = true;
         retry_later(u, "update refused", &err);
         return;
     }
     u->want_snapshot = false;
-    if (!applied) { /* the server repeats itself: no hurry */
+    if (!offered) { /* the server repeats itself: no hurry */
         agent_pause(a, BACKOFF_FIRST_US);
         return;
     }

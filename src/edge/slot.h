@@ -1,18 +1,18 @@
-/* slot.h - the student that runs now, and the one that takes its place between two frames.
+/* slot.h - the student that runs, and the update that takes its place between two frames.
  *
- * Two inference sessions, A and B, and the newest parameters in a vector of their own. A reader
- * runs the active session on every frame; an updater checks an update completely against the
- * newest parameters, writes the result into the idle session, runs that once (weights reordered,
- * answer finite) and offers it; the reader takes the offer between two frames with one atomic
- * exchange. So no frame sees half an update, none waits for one, and none is dropped by one.
- * Source: AMS (Khani et al., ICCV 2021): the device applies an update to an inactive copy and
- * swaps. We differ in that the old copy is brought up to date when the next update arrives,
- * from the newest parameters, so nobody waits for the reader.
+ * One inference session. An updater decodes and checks an update completely, against the session's
+ * own parameters, and offers it; the reader puts it in place before its next frame: it exchanges
+ * the values that change, the session packs the weights of the layers that they are in, and the
+ * frame runs with all of it. When the answer is not finite the exchange is undone and the frame
+ * runs again. So no frame sees half an update, and the price of one is a part of one frame's time
+ * (attune bench case --mode delta tells it), without an allocation.
+ * Source: AMS (Khani et al., ICCV 2021), where the device applies an update to an inactive copy and
+ * swaps; docs/decisions/0006-one-session-in-place.md says why there is no copy here.
  *
- * Owns:    both sessions and the parameters; borrows the model, which must outlive it.
- * Threads: one reader (slot_take and the session it returns) and one updater (the others) at the
- *          same time; slot_version from any thread.
- * Memory:  three parameter vectors and two sessions, all taken at open.
+ * Owns:    the session and the update; borrows the model, which must outlive it.
+ * Threads: one reader (slot_forward and what it reads of the session) and one updater (the others)
+ *          at the same time; slot_version from any thread.
+ * Memory:  the session's and what update.h says, all taken at open.
  */
 #ifndef ATTUNE_EDGE_SLOT_H
 #define ATTUNE_EDGE_SLOT_H
@@ -25,30 +25,39 @@ struct slot;
 enum status slot_open(const struct nn_model *m, int threads, struct slot **ret, struct error *err);
 void slot_close(struct slot **s);
 
-/* Reader: the session for the next frame, with the newest offer taken; *ret_version is what it
- * holds. Valid until the next slot_take. Never blocks. */
-struct nn_session *slot_take(struct slot *s, uint64_t *ret_version);
+/* Reader: the session, for its input and its outputs. The same one always. */
+struct nn_session *slot_session(struct slot *s);
 
-/* Updater: newest version offered, taken by the reader or not. */
+/* Reader: runs the session on what is in its input, after taking what is offered; *ret_version is
+ * what it ran. Never waits for the updater. */
+enum status slot_forward(struct slot *s, uint64_t *ret_version, struct error *err);
+
+/* The version that runs: of the last slot_forward. */
 uint64_t slot_version(const struct slot *s);
 
-/* Updater: applies one delta (delta/delta.h) and offers the result. *ret_applied false: the slot
- * is at the delta's version already. ST_CONFLICT: it needs another base or model; ST_FORMAT: it is
- * damaged; ST_INVALID: the student answers it with something that is not finite. After an error
- * everything is as before. */
-enum status slot_apply(struct slot *s, const void *delta, size_t n, bool *ret_applied,
+/* Updater: decodes one delta (delta/delta.h) and offers it to the reader. *ret_offered false: the
+ * slot is at the delta's version already. ST_CONFLICT: it needs another base or model; ST_FORMAT:
+ * it is damaged; ST_AGAIN: the last offer is not settled. After an error everything is as before.
+ */
+enum status slot_offer(struct slot *s, const void *delta, size_t n, bool *ret_offered,
                        struct error *err);
 
-/* Updater: offers the model file's own values as version 0 (the server lost its state). */
-enum status slot_reset(struct slot *s, struct error *err);
+/* Updater: the same with the model file's own values as version 0 (the server lost its state). */
+enum status slot_offer_reset(struct slot *s, struct error *err);
 
-/* Updater: newest parameters to and from a file (nn/checkpoint.h; the step is the version).
- * Loading a damaged or foreign file changes nothing and says so (ST_FORMAT, ST_CONFLICT,
- * ST_NOT_FOUND). */
+/* Updater: what became of the offer. ST_OK: it runs (or there was none); ST_AGAIN: the reader has
+ * not come to it; ST_INVALID: the student answered with something that is not finite, everything is
+ * as before. */
+enum status slot_settle(struct slot *s, struct error *err);
+
+/* Updater, nothing offered: parameters to and from a file (nn/checkpoint.h; the step is the
+ * version). Loading is for before there is a reader; a damaged or foreign file changes nothing and
+ * says so (ST_FORMAT, ST_CONFLICT, ST_NOT_FOUND). */
 enum status slot_save(const struct slot *s, const char *path, struct error *err);
 enum status slot_load(struct slot *s, const char *path, struct error *err);
 
-/* Updater: CRC-32 of the newest parameters' bytes, to compare camera and server. */
+/* Updater, nothing offered, or after the reader ended: CRC-32 of the parameters' bytes, to compare
+ * camera and server. */
 uint32_t slot_params_crc32(const struct slot *s);
 
 #endif

@@ -38,14 +38,14 @@ static int close_all(void **state)
 /* Infers a picture of ones; true when the answer is exactly that of the version it names. */
 static bool infer_matches(struct slot *s, uint64_t *ret_version)
 {
-    struct nn_session *session = slot_take(s, ret_version);
+    struct nn_session *session = slot_session(s);
     struct nn_view in = nn_session_input(session, 0), out;
     for (int64_t c = 0; c < 3; c++)
         for (int64_t y = 0; y < 8; y++)
             for (int64_t x = 0; x < 8; x++)
                 in.data[c * in.stride[1] + y * in.stride[2] + x * in.stride[3]] = 1;
     struct error e;
-    if (nn_session_forward(session, &e) != ST_OK)
+    if (slot_forward(s, ret_version, &e) != ST_OK)
         return false;
     out = nn_session_output(session, 0);
     double want = tiny_answer(tiny_value(*ret_version));
@@ -59,17 +59,17 @@ static bool infer_matches(struct slot *s, uint64_t *ret_version)
     return true;
 }
 
-static enum status apply(uint64_t base, uint64_t version, float value, int flip_byte)
+static enum status offer(uint64_t base, uint64_t version, float value, int flip_byte)
 {
     struct buf delta;
     buf_init(&delta);
     assert_true(tiny_delta(model, base, version, value, &delta));
     if (flip_byte >= 0)
         delta.data[(size_t)flip_byte % delta.size_bytes] ^= 0x10;
-    bool applied = false;
-    enum status st = slot_apply(slot, delta.data, delta.size_bytes, &applied, &err);
+    bool offered = false;
+    enum status st = slot_offer(slot, delta.data, delta.size_bytes, &offered, &err);
     if (st == ST_OK)
-        assert_true(applied);
+        assert_true(offered);
     buf_clear(&delta);
     return st;
 }
@@ -81,60 +81,80 @@ static uint64_t infer(void)
     return version;
 }
 
+/* An update, a frame, and what became of it. */
+static enum status apply(uint64_t base, uint64_t version, float value)
+{
+    enum status st = offer(base, version, value, -1);
+    if (st != ST_OK)
+        return st;
+    struct error e;
+    uint64_t ran;
+    assert_int_equal(slot_settle(slot, &e), ST_AGAIN);
+    assert_int_equal(slot_forward(slot, &ran, &e), ST_OK);
+    return slot_settle(slot, &err);
+}
+
 static void versions_follow_each_other(void **state)
 {
     (void)state;
     uint64_t version;
-    slot_take(slot, &version);
+    assert_int_equal(slot_forward(slot, &version, &err), ST_OK);
     assert_int_equal(version, 0);
-    assert_int_equal(apply(0, 1, tiny_value(1), -1), ST_OK);
+    assert_int_equal(slot_settle(slot, &err), ST_OK); /* nothing was offered */
+    assert_int_equal(offer(0, 1, tiny_value(1), -1), ST_OK);
+    assert_int_equal(slot_version(slot), 0); /* until a frame takes it */
+    assert_int_equal(offer(1, 2, tiny_value(2), -1), ST_AGAIN);
+    assert_int_equal(slot_offer_reset(slot, &err), ST_AGAIN);
+    assert_int_equal(infer(), 1);
     assert_int_equal(slot_version(slot), 1);
     assert_int_equal(infer(), 1);
-    assert_int_equal(infer(), 1);
-    /* Three at once, before the reader looks: it gets the newest. */
-    assert_int_equal(apply(1, 2, tiny_value(2), -1), ST_OK);
-    assert_int_equal(apply(2, 3, tiny_value(3), -1), ST_OK);
-    assert_int_equal(apply(3, 4, tiny_value(4), -1), ST_OK);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
+    assert_int_equal(apply(1, 2, tiny_value(2)), ST_OK);
+    assert_int_equal(offer(2, 3, tiny_value(3), -1), ST_OK);
+    assert_int_equal(infer(), 3);
+    assert_int_equal(apply(3, 4, tiny_value(4)), ST_OK); /* without asking about the last one */
     assert_int_equal(infer(), 4);
-    assert_int_equal(apply(4, 5, tiny_value(5), -1), ST_OK);
-    assert_int_equal(infer(), 5);
 }
 
 static void bad_updates_change_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(apply(0, 1, tiny_value(1), -1), ST_OK);
+    assert_int_equal(apply(0, 1, tiny_value(1)), ST_OK);
     assert_int_equal(infer(), 1);
     for (int byte = 0; byte < 200; byte += 7) /* a flipped bit anywhere */
-        assert_int_not_equal(apply(1, 2, tiny_value(2), byte), ST_OK);
-    assert_int_equal(slot_apply(slot, "", 0, &(bool){0}, &err), ST_FORMAT);
-    assert_int_equal(apply(7, 8, tiny_value(8), -1), ST_CONFLICT);
+        assert_int_not_equal(offer(1, 2, tiny_value(2), byte), ST_OK);
+    assert_int_equal(slot_offer(slot, "", 0, &(bool){0}, &err), ST_FORMAT);
+    assert_int_equal(offer(7, 8, tiny_value(8), -1), ST_CONFLICT);
     assert_int_equal(slot_version(slot), 1);
     assert_int_equal(infer(), 1);
-    /* Sixty thousand to the tenth power is no float. */
-    assert_int_equal(apply(1, 2, 60000, -1), ST_INVALID);
+    /* Sixty thousand to the tenth power is no float: the frame runs on what was there. */
+    uint32_t before = slot_params_crc32(slot);
+    assert_int_equal(offer(1, 2, 60000, -1), ST_OK);
+    assert_int_equal(infer(), 1);
+    assert_int_equal(slot_settle(slot, &err), ST_INVALID);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
+    assert_int_equal(slot_params_crc32(slot), before);
     assert_int_equal(slot_version(slot), 1);
     assert_int_equal(infer(), 1);
-    /* The same while an offer waits: the offer stands. */
-    assert_int_equal(apply(1, 2, tiny_value(2), -1), ST_OK);
-    assert_int_equal(apply(2, 3, 60000, -1), ST_INVALID);
+    assert_int_equal(apply(1, 2, tiny_value(2)), ST_OK);
     assert_int_equal(infer(), 2);
-    assert_int_equal(apply(2, 3, tiny_value(3), -1), ST_OK);
-    assert_int_equal(infer(), 3);
 }
 
 static void snapshots_replace_and_resets_go_back(void **state)
 {
     (void)state;
-    assert_int_equal(apply(0, 1, tiny_value(1), -1), ST_OK);
-    assert_int_equal(apply(1, 2, tiny_value(2), -1), ST_OK);
-    assert_int_equal(apply(0, 9, tiny_value(9), -1), ST_OK); /* relative to the file */
+    assert_int_equal(apply(0, 1, tiny_value(1)), ST_OK);
+    assert_int_equal(apply(1, 2, tiny_value(2)), ST_OK);
+    assert_int_equal(apply(0, 9, tiny_value(9)), ST_OK); /* relative to the file */
     assert_int_equal(infer(), 9);
     uint32_t at_nine = slot_params_crc32(slot);
-    assert_int_equal(slot_reset(slot, &err), ST_OK);
+    assert_int_equal(slot_offer_reset(slot, &err), ST_OK);
+    uint64_t version;
+    assert_int_equal(slot_forward(slot, &version, &err), ST_OK);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
     assert_int_equal(slot_version(slot), 0);
     assert_int_not_equal(slot_params_crc32(slot), at_nine);
-    assert_int_equal(apply(0, 9, tiny_value(9), -1), ST_OK);
+    assert_int_equal(apply(0, 9, tiny_value(9)), ST_OK);
     assert_int_equal(slot_params_crc32(slot), at_nine);
     assert_int_equal(infer(), 9);
 }
@@ -146,7 +166,7 @@ static void state_survives_and_torn_state_does_not(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(apply(0, 6, tiny_value(6), -1), ST_OK);
+    assert_int_equal(apply(0, 6, tiny_value(6)), ST_OK);
     assert_int_equal(slot_save(slot, path, &err), ST_OK);
     uint32_t saved = slot_params_crc32(slot);
     slot_close(&slot);
@@ -155,7 +175,7 @@ static void state_survives_and_torn_state_does_not(void **state)
     assert_int_equal(slot_version(slot), 6);
     assert_int_equal(slot_params_crc32(slot), saved);
     assert_int_equal(infer(), 6);
-    assert_int_equal(apply(6, 7, tiny_value(7), -1), ST_OK);
+    assert_int_equal(apply(6, 7, tiny_value(7)), ST_OK);
 
     FILE *f = fopen(path, "r+b");
     assert_non_null(f);
@@ -198,9 +218,10 @@ static void every_inference_sees_one_version(void **state)
     pthread_t reader;
     assert_int_equal(pthread_create(&reader, NULL, read_until_done, slot), 0);
     for (uint64_t v = 1; v <= VERSIONS; v++) {
-        assert_int_equal(apply(v - 1, v, tiny_value(v), -1), ST_OK);
-        if (v % 3 == 0) /* now and then the reader has time to take it, mostly it has not */
-            usleep(500);
+        assert_int_equal(offer(v - 1, v, tiny_value(v), -1), ST_OK);
+        for (int i = 0; i < 50000 && slot_settle(slot, &err) == ST_AGAIN; i++)
+            usleep(100);
+        assert_int_equal(slot_version(slot), v);
     }
     for (int i = 0; i < 5000 && atomic_load(&reader_version) != VERSIONS; i++)
         usleep(1000);
