@@ -159,21 +159,22 @@ class Table:
 
     def rest(self):
         self.heading("Frozen backbone, and an update of a live session", "what", "network", "type",
-                     "threads", "ms", "against, ms", "ratio", "target")
+                     "threads", "ms", "against, ms", "ratio", "target", "beside it")
         for (case, n, t), run in sorted(self.whole.items(), key=lambda kv: kv[0]):
             _, kind, *precision = case.split()
             if kind == "frozen":
                 full = self.get(f"attune train {precision[0]}", n, t)
                 self.rest_row("frozen", n, t, precision[0], run["ms"], full and full["ms"], FROZEN)
             elif kind == "delta":
-                self.rest_row("delta", n, t, precision[0], run["ms"], run["frame_ms"], DELTA)
+                self.rest_row("delta", n, t, precision[0], run["apply_ms"], run["frame_ms"], DELTA,
+                              f"decoded in {number(run['decode_ms'], 1)} ms in the background")
 
-    def rest_row(self, what, network, threads, precision, ms, against, target):
+    def rest_row(self, what, network, threads, precision, ms, against, target, note=""):
         if not against:
             return
         ratio = ms / against
         self.row(what, network, precision, threads, number(ms), number(against), number(ratio),
-                 verdict(ratio, target, False))
+                 verdict(ratio, target, False), note)
         self.keep(what, network, threads, precision, ratio, target, False)
 
     def missing(self):

@@ -4,8 +4,10 @@
  *  TRAIN  a training step: forward, cross-entropy against random hard labels, backward, Adam;
  *         batch-norm in batch mode. With trainable_tensors only the last ones train.
  *  INFER  one forward pass.
- *  DELTA  a live inference session takes an update of 5 % of the weights: decoding and checking it
- *         (delta_apply, on the session's own vector) and what the next frame takes longer.
+ *  DELTA  a live inference session takes an update of 5 % of the weights: the exchange of the
+ *         values, which keeps it from running, plus what the next frame takes longer because
+ * weights are packed anew. Decoding and checking, which a camera does in the background, is timed
+ *         apart.
  *
  * Inputs are noise, labels are drawn from all classes that a label can name.
  *
@@ -41,8 +43,7 @@ struct bench_case {
 
 struct bench_result {
     double ms, best_ms; /* of a step, a frame, or an update: median and best */
-    /* BENCH_DELTA, else 0: the median of a frame without an update, and how much of `ms` is
-     * decoding; the rest is what the frame after an update takes longer. */
+    /* BENCH_DELTA, else 0: medians of a frame without an update, and of decoding one. */
     double frame_ms, decode_ms;
     int runs;
     double open_ms; /* to read the file and make the session */

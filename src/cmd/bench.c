@@ -19,7 +19,8 @@ static const char help[] =
     "  engine [OPTIONS]         the engine on the reference networks; see its --help\n"
     "  case FILE.onnx [OPTIONS] one measurement, also of a network of yours, as a line of JSON:\n"
     "    --mode MODE            train (a step: forward, cross-entropy, backward, Adam), infer, or\n"
-    "                           delta (an update of 5 % of the weights); default infer\n"
+    "                           delta (what an update of 5 % of the weights costs\n"
+    "                           a live session, and decoding it); default infer\n"
     "    --batch N              default 1\n"
     "    --threads N            on as many processors, default 1\n"
     "    --precision P          f32 (default) or bf16\n"
@@ -86,8 +87,11 @@ static json_t *result_json(const struct bench_case *c, const struct bench_result
                           c->trainable_tensors, "runs", r->runs);
     set_real(o, "ms", r->ms);
     set_real(o, "best_ms", r->best_ms);
-    set_real(o, "frame_ms", r->frame_ms);
-    set_real(o, "decode_ms", r->decode_ms);
+    if (c->mode == BENCH_DELTA) {
+        set_real(o, "apply_ms", r->ms);
+        set_real(o, "decode_ms", r->decode_ms);
+        set_real(o, "frame_ms", r->frame_ms);
+    }
     set_real(o, "open_ms", r->open_ms);
     set_real(o, "gflop", r->gflop);
     set_real(o, "session_mib", mib(r->session_bytes));

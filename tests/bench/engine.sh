@@ -37,7 +37,7 @@ for c in report["cases"]:
     assert c["threads"] == 1 and c["precision"] == "f32" and c["batch"] == 1
     assert len(c["rounds_ms"]) == 1 and c["ms"] == c["rounds_ms"][0], c
     assert 0 < c["session_mib"] < c["rss_mib"] <= c["peak_rss_mib"], c
-    assert c["mode"] != "delta" or c["frame_ms"] > 0 and c["decode_ms"] > 0, c
+    assert c["mode"] != "delta" or c["frame_ms"] > 0 and c["decode_ms"] > 0 and c["apply_ms"] == c["ms"], c
     assert c["mode"] == "delta" or 0 < c["best_ms"] <= c["ms"], c
 flops = {(c["network"], c["mode"]): c["gflop"] for c in report["cases"]}
 assert abs(flops["tiny", "infer"] - 0.811012) < 1e-6 and abs(flops["tiny", "train"] - 2.42198) < 1e-5
@@ -77,7 +77,7 @@ add("torch train f32 channels_last default", "tiny", 250, 200)
 add("torch train f32 channels_last tuned", "tiny", 150, 200)
 add("attune infer f32", "tiny", 20, 50, gflop=2)
 add("onnxruntime infer f32", "tiny", 30, 100)
-add("attune delta f32", "tiny", 5, frame_ms=20)
+add("attune delta f32", "tiny", 5, apply_ms=5, frame_ms=20, decode_ms=33)
 lines.append({"case": "attune peak", "network": "machine", "threads": 1, "run": {
     k + s: 200 for k in ("f32_gflops", "bf16_gflops", "copy_gbps", "read_gbps") for s in ("", "_best")}})
 lines.append({"case": "torch train bf16 nchw default", "network": "seg", "threads": 1,
@@ -99,5 +99,5 @@ out = json.load(open(work + "/out/engine.json"))
 ratios = {(r["what"], r["network"]): r for r in out["ratios"]}
 assert ratios["train", "tiny"]["ratio"] == 2.5 and ratios["train", "tiny"]["reached"]
 assert not ratios["infer memory", "tiny"]["reached"]
-assert ratios["delta", "tiny"]["ratio"] == 0.25
+assert ratios["delta", "tiny"]["ratio"] == 0.25 and "decoded in 33.0 ms" in text
 PY
