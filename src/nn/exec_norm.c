@@ -2,7 +2,7 @@
  * training normalise with the running statistics; batch mode with those of the batch, which are
  * kept for the backward pass, and moves the running ones (unbiased variance, as torch does; ONNX's
  * own training mode stores the biased one). */
-#include "nn/plan.h"
+#include "nn/exec_norm.h"
 
 #include <math.h>
 
@@ -18,17 +18,12 @@ struct norm_args {
     struct kernel_blocked blocked;
     float epsilon, momentum, lo, hi;
     bool is_blocked, bf16, batch, has_gx, add; /* bf16: of rows, forward */
+    bool deferred;                             /* nn_ir.deferred */
 };
 
-/* What is kept for the backward pass: the batch's mean and variance, the coefficients a and b. */
-struct kept {
-    float *mean, *variance, *a, *b;
-};
-
-static struct kept kept_at(const struct norm_args *a, float *workspace)
+static struct nn_norm_kept kept_at(const struct norm_args *a, float *workspace)
 {
-    float *coefficient = workspace + 2 * a->channels;
-    return (struct kept){workspace, workspace + a->channels, coefficient, coefficient + a->lanes};
+    return nn_norm_kept_at(workspace, a->channels, a->lanes);
 }
 
 static size_t kept_bytes(const struct norm_args *a)
@@ -41,7 +36,7 @@ enum { OP_X, OP_SCALE, OP_SHIFT, OP_MEAN, OP_VARIANCE, OP_KEPT, OP_SCRATCH, OP_C
 
 static struct kernel_bn blocked_norm(const struct nn_step *s, const struct norm_args *a)
 {
-    struct kept k = kept_at(a, s->data[OP_KEPT]);
+    struct nn_norm_kept k = kept_at(a, s->data[OP_KEPT]);
     return (struct kernel_bn){
         .scale = s->data[OP_SCALE],
         .shift = s->data[OP_SHIFT],
@@ -59,10 +54,11 @@ static struct kernel_bn blocked_norm(const struct nn_step *s, const struct norm_
 static void forward_blocked(struct nn_step *s, const struct norm_args *a)
 {
     struct kernel_bn n = blocked_norm(s, a);
+    float *y = a->deferred ? NULL : s->data[OP_COUNT];
     if (a->batch)
-        kernel_bn_blocked_batch(&a->blocked, &n, s->data[OP_X], s->data[OP_COUNT]);
+        kernel_bn_blocked_batch(&a->blocked, &n, s->data[OP_X], y);
     else
-        kernel_bn_blocked(&a->blocked, &n, s->data[OP_X], s->data[OP_COUNT]);
+        kernel_bn_blocked(&a->blocked, &n, s->data[OP_X], y);
 }
 
 struct line {
@@ -80,7 +76,7 @@ static void apply_piece(const void *args, int64_t first, int64_t n, const float 
 
 static void forward_rows(struct nn_step *s, const struct norm_args *a)
 {
-    struct kept k = kept_at(a, s->data[OP_KEPT]);
+    struct nn_norm_kept k = kept_at(a, s->data[OP_KEPT]);
     if (a->batch)
         kernel_bn_statistics(s->data[OP_X], a->rows, a->channels, k.mean, k.variance);
     kernel_bn_coefficients(
@@ -99,7 +95,7 @@ static void forward_rows(struct nn_step *s, const struct norm_args *a)
 static enum status run_forward(struct nn_step *s)
 {
     const struct norm_args *a = s->args;
-    struct kept k = kept_at(a, s->data[OP_KEPT]);
+    struct nn_norm_kept k = kept_at(a, s->data[OP_KEPT]);
     if (a->is_blocked)
         forward_blocked(s, a);
     else
@@ -110,14 +106,15 @@ static enum status run_forward(struct nn_step *s)
     return ST_OK;
 }
 
-/* ..., y (clamped rows only), gy, gscale, gshift, gx (gy without one) */
-enum { OP_Y = OP_COUNT, OP_GY, OP_GSCALE, OP_GSHIFT, OP_GX };
+/* ..., y (clamped rows only), gy, gscale, gshift, gx (gy without one), sums (deferred only) */
+enum { OP_Y = OP_COUNT, OP_GY, OP_GSCALE, OP_GSHIFT, OP_GX, OP_SUMS };
 
 static enum status run_backward(struct nn_step *s)
 {
     const struct norm_args *a = s->args;
     struct kernel_bn n = blocked_norm(s, a);
     float *gx = a->has_gx ? s->data[OP_GX] : NULL;
+    n.sums = a->deferred ? (const double *)(const void *)s->data[OP_SUMS] : NULL;
     if (a->is_blocked)
         kernel_bn_blocked_backward(&a->blocked, &n, a->batch, s->data[OP_X], s->data[OP_GY], gx,
                                    a->add, s->data[OP_GSCALE], s->data[OP_GSHIFT]);
@@ -134,12 +131,17 @@ static bool is_frozen(const struct nn_plan *p, const struct nn_value *v)
 }
 
 /* One whose scale and shift do not train leaves its statistics alone as well. */
-static bool is_batch(const struct nn_plan *p, const struct nn_ir *ir)
+bool nn_norm_is_batch(const struct nn_plan *p, const struct nn_ir *ir)
 {
     if (is_frozen(p, nn_in(p, ir, IN_SCALE)) && is_frozen(p, nn_in(p, ir, IN_SHIFT)))
         return false;
     return p->options.mode == NN_TRAIN && p->options.bn_mode == NN_BN_BATCH &&
            nn_in(p, ir, IN_MEAN)->param >= 0 && nn_in(p, ir, IN_VARIANCE)->param >= 0;
+}
+
+int nn_norm_mean(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return nn_norm_is_batch(p, ir) ? ir->workspace : nn_in(p, ir, IN_MEAN)->buffer;
 }
 
 static struct norm_args norm_args_of(const struct nn_plan *p, const struct nn_ir *ir)
@@ -155,7 +157,8 @@ static struct norm_args norm_args_of(const struct nn_plan *p, const struct nn_ir
         .hi = ir->hi,
         .is_blocked = x->layout == NN_LAYOUT_BLOCKED,
         .bf16 = x->type == NN_TYPE_BF16,
-        .batch = is_batch(p, ir),
+        .batch = nn_norm_is_batch(p, ir),
+        .deferred = ir->deferred,
     };
     if (a.is_blocked) {
         a.blocked = nn_blocked_of(x);
@@ -202,6 +205,8 @@ static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     struct norm_args a = norm_args_of(p, ir);
     int buffer[OP_COUNT + 1];
     enum status st = common_operands(p, ir, &a, buffer, err);
+    if (!st && a.deferred)
+        return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, IN_X, err);
     if (st)
@@ -214,7 +219,7 @@ static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
 static enum status run_remake(struct nn_step *s)
 {
     const struct norm_args *a = s->args;
-    struct kept k = kept_at(a, s->data[1]);
+    struct nn_norm_kept k = kept_at(a, s->data[1]);
     const struct kernel_bn n = {.lo = a->lo, .hi = a->hi, .a = k.a, .b = k.b};
     kernel_bn_blocked_apply(&a->blocked, &n, s->data[0], s->data[2]);
     return ST_OK;
@@ -241,7 +246,7 @@ static enum status begin_vector(struct nn_plan *p, const struct nn_ir *ir, int i
 static enum status norm_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct norm_args a = norm_args_of(p, ir);
-    int buffer[OP_GX + 1], gx = -1;
+    int buffer[OP_SUMS + 1], gx = -1;
     a.has_gx = nn_in(p, ir, IN_X)->needs_grad;
     enum status st = common_operands(p, ir, &a, buffer, err);
     if (!st)
@@ -255,7 +260,9 @@ static enum status norm_backward(struct nn_plan *p, struct nn_ir *ir, struct err
     buffer[OP_GY] = nn_grad_of_output(p, ir, 0);
     buffer[OP_Y] = reads_y(p, ir) ? nn_out(p, ir, 0)->buffer : buffer[OP_X];
     buffer[OP_GX] = a.has_gx ? gx : buffer[OP_GY];
-    st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, OP_GX + 1, err);
+    buffer[OP_SUMS] = ir->sums;
+    st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, a.deferred ? OP_SUMS + 1 : OP_SUMS,
+                      err);
     if (!st && a.has_gx)
         st = nn_grad_done(p, ir->in[IN_X], gx, err);
     if (!st && nn_in(p, ir, IN_SCALE)->needs_grad)

@@ -236,6 +236,20 @@ static void fuse_conv(struct nn_plan *p, int i)
     }
 }
 
+/* The convolution reads what the batch norm does, and gives its gradient to what that would have
+ * made. */
+static void defer_norm(struct nn_plan *p, int i)
+{
+    struct nn_ir *norm = &p->irs[i], *conv = reader_of(p, i, norm->out[0], 1);
+    if (!is_op(conv, NN_OP_CONV) || !nn_depthwise_takes_norm(p, conv, norm))
+        return;
+    norm->deferred = true;
+    p->values[norm->out[0]].uses = 0;
+    conv->before = i;
+    conv->in[0] = norm->in[0];
+    p->values[conv->in[0]].uses++;
+}
+
 void nn_plan_fuse(struct nn_plan *p)
 {
     bool convs = p->options.mode == NN_INFER && p->options.fuse;
@@ -244,5 +258,7 @@ void nn_plan_fuse(struct nn_plan *p)
             fuse_conv(p, i);
         else if (takes_clamp(&p->irs[i]))
             fuse_clamp(p, i);
+        if (p->options.mode == NN_TRAIN && p->options.fuse && is_op(&p->irs[i], NN_OP_BATCH_NORM))
+            defer_norm(p, i);
     }
 }

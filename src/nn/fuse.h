@@ -7,6 +7,8 @@
 /* A step takes over nodes behind it where nobody else reads what is between: it makes their output,
  * and they are dead.
  *
+ * In training a batch norm is left to the depthwise convolution behind it (nn_ir.deferred).
+ *
  * Batch-norm and addition take the Relu or Clip behind them: `lo` and `hi` of their nn_ir.
  * Convolutions of an inference session take the batch-norm (`norm`), then activations and the
  * addition of another tensor (`post`), where the kernel that runs them can. An addition goes to

@@ -136,7 +136,7 @@ static void gather(const struct kernel_blocked *t, const struct group *g, int64_
 
 static bool is_clamped(const struct kernel_bn *n)
 {
-    return n->lo != -INFINITY || n->hi != INFINITY;
+    return !n->sums && (n->lo != -INFINITY || n->hi != INFINITY);
 }
 
 /* --- forward --- */
@@ -208,7 +208,8 @@ void kernel_bn_blocked(const struct kernel_blocked *t, const struct kernel_bn *n
                        void *y)
 {
     coefficients(t, n, 0, kernel_blocks(t));
-    kernel_bn_blocked_apply(t, n, x, y);
+    if (y)
+        kernel_bn_blocked_apply(t, n, x, y);
 }
 
 /* The first pixel of a block: sums relative to it lose little to cancellation. */
@@ -256,7 +257,8 @@ void kernel_bn_blocked_batch(const struct kernel_blocked *t, const struct kernel
         struct group g = next_group(t, block);
         statistics(t, &g, n, x);
         coefficients(t, n, g.block, g.blocks);
-        apply(t, &g, n, x, y);
+        if (y)
+            apply(t, &g, n, x, y);
         block += g.blocks;
     }
 }
@@ -322,6 +324,16 @@ static void lanes_of(const struct kernel_blocked *t, const float *v, int64_t blo
         ret[k] = block * LANES + k < t->channels ? v[block * LANES + k] : 0;
 }
 
+static void gradients_of(const struct kernel_blocked *t, const struct kernel_bn *n, int64_t block,
+                         const double sum[2 * LANES], float *gscale, float *gshift)
+{
+    for (int64_t c = block * LANES, k = 0; k < LANES && c + k < t->channels; k++) {
+        double spread = (double)n->variance[c + k] + (double)n->epsilon;
+        gshift[c + k] = (float)sum[k];
+        gscale[c + k] = (float)(sum[LANES + k] / sqrt(spread));
+    }
+}
+
 static void gradient_sums(const struct kernel_blocked *t, const struct group *g,
                           const struct kernel_bn *n, const void *x, const void *gy, float *gscale,
                           float *gshift)
@@ -338,11 +350,7 @@ static void gradient_sums(const struct kernel_blocked *t, const struct group *g,
     for (int64_t block = g->block; block < g->block + g->blocks; block++) {
         double sum[2 * LANES];
         gather(t, g, block, n->scratch, sum);
-        for (int64_t c = block * LANES, k = 0; k < LANES && c + k < t->channels; k++) {
-            double spread = (double)n->variance[c + k] + (double)n->epsilon;
-            gshift[c + k] = (float)sum[k];
-            gscale[c + k] = (float)(sum[LANES + k] / sqrt(spread));
-        }
+        gradients_of(t, n, block, sum, gscale, gshift);
     }
 }
 
@@ -383,9 +391,12 @@ void kernel_bn_blocked_backward(const struct kernel_blocked *t, const struct ker
                                 bool batch, const void *x, const void *gy, void *gx, bool add,
                                 float *gscale, float *gshift)
 {
+    for (int64_t block = 0; n->sums && block < kernel_blocks(t); block++)
+        gradients_of(t, n, block, n->sums + block * 2 * LANES, gscale, gshift);
     for (int64_t block = 0; block < kernel_blocks(t);) {
         struct group g = next_group(t, block);
-        gradient_sums(t, &g, n, x, gy, gscale, gshift);
+        if (!n->sums)
+            gradient_sums(t, &g, n, x, gy, gscale, gshift);
         if (gx)
             input_gradient(t, &g, n, batch, x, gy, gx, add, gscale, gshift);
         block += g.blocks;

@@ -31,14 +31,17 @@ static inline int64_t kernel_blocked_lanes(const struct kernel_blocked *t)
 /* Sums that a batch norm takes apart from each other: doubles of scratch. */
 size_t kernel_bn_blocked_scratch(const struct kernel_blocked *t);
 
-/* Batch norm with the given statistics [channels]: y = clamp(a x + b). y may be x. a and b [lanes]
- * are written. */
+/* Batch norm with the given statistics [channels]: y = clamp(a x + b). y may be x, or NULL where
+ * only a and b [lanes] are wanted, which are written. */
 struct kernel_bn {
     const float *scale, *shift; /* [channels] */
     float *mean, *variance;     /* [channels] */
     float epsilon, lo, hi;
     float *a, *b;    /* [lanes] */
     double *scratch; /* kernel_bn_blocked_scratch */
+    /* Backward: NULL, or [blocks, 2, 16] sums of gy and of gy (x - mean) that were taken already,
+     * and gy is 0 where y was clamped. */
+    const double *sums;
 };
 
 void kernel_bn_blocked(const struct kernel_blocked *t, const struct kernel_bn *n, const void *x,

@@ -342,6 +342,8 @@ const struct nn_exec *nn_exec_of(const struct nn_plan *p, const struct nn_ir *ir
     };
     if (!ir->node)
         return &nn_exec_convert;
+    if (ir->before >= 0)
+        return &nn_exec_norm_depthwise;
     return is_scale(p, ir) ? &nn_exec_scale : table[ir->node->op];
 }
 

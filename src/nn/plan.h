@@ -76,8 +76,13 @@ struct nn_ir {
     const struct nn_node *norm;
     int post_count;
     struct nn_post post[NN_POSTS_MAX];
-    bool alias;    /* output 0 is input 0 under other dims (Reshape, free conversions) */
-    bool planar;   /* Conv reads its input from before the channel shuffle (nn_window.planar) */
+    bool alias;  /* output 0 is input 0 under other dims (Reshape, free conversions) */
+    bool planar; /* Conv reads its input from before the channel shuffle (nn_window.planar) */
+    /* A batch norm whose result is never made, and the depthwise convolution that makes it as it
+     * reads the batch norm's input (exec_depthwise.c). */
+    bool deferred;
+    int before;    /* index of that batch norm, -1: none */
+    int sums;      /* of a deferred one's backward pass: a buffer, -1 */
     bool remakes;  /* its output is not kept: recompute.c makes it again when backward reads it */
     bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */
@@ -273,6 +278,10 @@ enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const cha
 /* Whether a MatMul works on NHWC images by a sparse matrix (exec_matmul.c). */
 bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n);
 
+/* Whether exec_depthwise.c can run the convolution and the batch norm before it. */
+bool nn_depthwise_takes_norm(const struct nn_plan *p, const struct nn_ir *conv,
+                             const struct nn_ir *norm);
+
 /* What oneDNN is asked for a convolution's forward pass; false: conv_group.h runs it. */
 bool nn_conv_spec_of(const struct nn_plan *p, const struct nn_ir *ir, struct nn_conv_spec *ret);
 
@@ -284,6 +293,7 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir);
 extern const struct nn_exec nn_exec_conv, nn_exec_pool, nn_exec_global_pool, nn_exec_batch_norm,
     nn_exec_unary, nn_exec_prelu, nn_exec_binary, nn_exec_softmax, nn_exec_concat, nn_exec_split,
     nn_exec_slice, nn_exec_pad, nn_exec_reshape, nn_exec_transpose, nn_exec_gather, nn_exec_matmul,
-    nn_exec_gemm, nn_exec_reduce, nn_exec_resize, nn_exec_convert, nn_exec_scale;
+    nn_exec_gemm, nn_exec_reduce, nn_exec_resize, nn_exec_convert, nn_exec_scale,
+    nn_exec_norm_depthwise;
 
 #endif

@@ -30,8 +30,9 @@ static bool is_aliased(const struct nn_plan *p, int value)
 
 static bool is_candidate(const struct nn_plan *p, const struct nn_ir *ir, enum nn_op op)
 {
-    return !ir->dead && ir->node && ir->node->op == op && nn_out(p, ir, 0)->saved &&
-           nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED && !is_aliased(p, ir->out[0]);
+    return !ir->dead && ir->node && ir->node->op == op && ir->before < 0 &&
+           nn_out(p, ir, 0)->saved && nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED &&
+           !is_aliased(p, ir->out[0]);
 }
 
 static bool is_norm(const struct nn_plan *p, const struct nn_ir *ir)
@@ -39,14 +40,15 @@ static bool is_norm(const struct nn_plan *p, const struct nn_ir *ir)
     return is_candidate(p, ir, NN_OP_BATCH_NORM);
 }
 
-/* A convolution that only batch norms read: what others did to its result in place is lost. */
+/* A convolution that only batch norms read, and who does their work: what others did to its result
+ * in place is lost. */
 static bool is_conv(const struct nn_plan *p, const struct nn_ir *ir)
 {
     if (!is_candidate(p, ir, NN_OP_CONV))
         return false;
     for (int i = 0; i < p->ir_count; i++)
         if (!p->irs[i].dead && reads(&p->irs[i], ir->out[0]) &&
-            (!p->irs[i].node || p->irs[i].node->op != NN_OP_BATCH_NORM))
+            (!p->irs[i].node || p->irs[i].node->op != NN_OP_BATCH_NORM) && p->irs[i].before < 0)
             return false;
     return true;
 }

@@ -47,7 +47,8 @@ struct nn_session_options {
      * takes it to be faster; default true. Results differ by rounding, about 1e-6. */
     bool winograd;
     bool fuse;          /* inference: batch-norm, activations and residual sums become part of the
-                         * convolution before them; default true, false: for comparisons */
+                         * convolution before them; training: batch-norm becomes part of the
+                         * depthwise one behind it; default true, false: for comparisons */
     bool channels_last; /* never lay channels out in blocks: for comparisons; default false */
     /* Inference: the weights are the model's for good. The session gives back the memory that it
      * would need to take others (nn_session_params is NULL). Default false. */

@@ -53,6 +53,11 @@ static struct nn_model *network(void)
     y = nn_build_conv(b, y, 24, 1, 1, 1, 1, false);
     x = nn_build_add(b, x, y);
     x = nn_build_conv(b, x, 32, 3, 2, 1, 1, true);
+    y = nn_build_batch_norm(b, nn_build_conv(b, x, 48, 1, 1, 1, 1, false));
+    y = nn_build_batch_norm(b, nn_build_conv(b, y, 48, 3, 1, 1, 48, false));
+    y = nn_build_batch_norm(b, nn_build_conv(b, nn_build_relu(b, y), 48, 3, 2, 1, 48, false));
+    y = nn_build_conv(b, nn_build_relu(b, y), 16, 1, 1, 1, 1, false);
+    x = nn_build_conv(b, nn_build_resize(b, y, 6, 6), 32, 1, 1, 1, 1, true);
     x = nn_build_resize(b, x, SIZE, SIZE);
     x = nn_build_conv(b, x, 16, 1, 1, 1, 1, true);
     return finished(b, x);
@@ -180,6 +185,48 @@ static void blocks_of_bfloat16(void **state)
     }
 }
 
+static int deferred_norms(struct nn_session *s)
+{
+    const struct nn_plan *p = nn_session_plan(s);
+    int count = 0;
+    for (int i = 0; i < p->ir_count; i++)
+        count += p->irs[i].deferred;
+    return count;
+}
+
+/* A depthwise convolution that does the work of the batch norm before it, and the two apart; one
+ * whose weights do not train, and one whose batch norm is the first that does. */
+static void norm_in_depthwise(void **state)
+{
+    (void)state;
+    struct nn_model *m = network();
+    const struct nn_graph *g = nn_model_graph(m);
+    bool frozen[64] = {false};
+    for (int kind = 0; kind < 3; kind++) {
+        for (int i = 0; i < g->param_count; i++)
+            frozen[i] = kind == 1   ? g->params[i].rank == 4 && g->params[i].dim[1] == 1
+                        : kind == 2 ? i < 12
+                                    : false;
+        struct nn_session_options o = options_of(NN_BN_BATCH);
+        o.frozen = frozen;
+        struct nn_session *together = trained(m, &o);
+        o.fuse = false;
+        struct nn_session *apart = trained(m, &o);
+        assert_in_range(deferred_norms(together), 1, 2);
+        assert_int_equal(deferred_norms(apart), 0);
+        for (int i = 0; i < g->param_count; i++) {
+            const struct nn_param *p = &g->params[i];
+            const float *want = nn_session_grads(apart) + p->offset;
+            if (size_of(want, p->count) > 0.1 &&
+                difference(nn_session_grads(together) + p->offset, want, p->count) > 1e-4)
+                fail_msg("gradients of %s differ", p->name);
+        }
+        nn_session_close(&together);
+        nn_session_close(&apart);
+    }
+    nn_model_close(&m);
+}
+
 static struct nn_model *deep_network(void)
 {
     struct nn_build *b;
@@ -289,7 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_of_float32), cmocka_unit_test(blocks_of_bfloat16),
         cmocka_unit_test(frozen_tensors),    cmocka_unit_test(frozen_statistics),
-        cmocka_unit_test(limited_memory),
+        cmocka_unit_test(limited_memory),    cmocka_unit_test(norm_in_depthwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,173 @@
+/* exec_depthwise.c - in training, a depthwise convolution with the batch norm before it: the norm's
+ * steps only take its sums, the convolution normalises what it reads. Half of the passes over
+ * memory that the two would make apart, and nothing of what is between is kept. */
+#include "nn/exec_norm.h"
+
+#include "nn/kernels_blocked_depthwise.h"
+
+enum { IN_X, IN_WEIGHTS };
+
+bool nn_depthwise_takes_norm(const struct nn_plan *p, const struct nn_ir *conv,
+                             const struct nn_ir *norm)
+{
+    const struct nn_window w = nn_window_of(p, conv);
+    const struct nn_value *x = nn_in(p, norm, 0), *y = nn_out(p, conv, 0);
+    bool each = w.groups == w.in_channels && w.groups == w.out_channels && !w.bias;
+    bool three = w.kernel[0] == 3 && w.kernel[1] == 3 && w.pad[0] == 1 && w.pad[1] == 1 &&
+                 w.dilation[0] == 1 && w.dilation[1] == 1;
+    bool strides = w.stride[0] == w.stride[1] && (w.stride[0] == 1 || w.stride[0] == 2);
+    bool sizes = w.out_height == (w.in_height - 1) / w.stride[0] + 1 &&
+                 w.out_width == (w.in_width - 1) / w.stride[1] + 1;
+    bool blocked = x->layout == NN_LAYOUT_BLOCKED && y->layout == NN_LAYOUT_BLOCKED;
+    return each && three && strides && sizes && blocked && x->type == y->type &&
+           conv->in[0] == norm->out[0] && nn_in(p, conv, IN_WEIGHTS)->param >= 0 &&
+           nn_out(p, norm, 0)->needs_grad == x->needs_grad;
+}
+
+struct depthwise_args {
+    struct kernel_dw dw;
+    bool weights, input; /* gradients that are wanted */
+};
+
+/* Of both passes; further ones are said at each. */
+enum { OP_X, OP_WEIGHTS, OP_KEPT, OP_ROWS, OP_COUNT };
+
+static struct kernel_dw bound(const struct nn_step *s)
+{
+    const struct depthwise_args *a = s->args;
+    struct kernel_dw d = a->dw;
+    int64_t lanes = (d.channels + NN_BLOCK_CHANNELS - 1) / NN_BLOCK_CHANNELS * NN_BLOCK_CHANNELS;
+    struct nn_norm_kept k = nn_norm_kept_at(s->data[OP_KEPT], d.channels, lanes);
+    d.a = k.a;
+    d.b = k.b;
+    d.weights = s->data[OP_WEIGHTS];
+    d.rows = s->data[OP_ROWS];
+    return d;
+}
+
+/* ..., y */
+static enum status run_forward(struct nn_step *s)
+{
+    const struct kernel_dw d = bound(s);
+    kernel_dw_forward(&d, s->data[OP_X], s->data[OP_COUNT]);
+    return ST_OK;
+}
+
+/* ..., gy, mean, parts, sums, gradient of the weights, gradient of what the norm would make; the
+ * parts stand for what is not wanted */
+enum { OP_GY = OP_COUNT, OP_MEAN, OP_PARTS, OP_SUMS, OP_GW, OP_GNORM, OP_BACKWARD };
+
+static enum status run_backward(struct nn_step *s)
+{
+    const struct depthwise_args *a = s->args;
+    const struct kernel_dw d = bound(s);
+    const struct kernel_dw_gradients g = {
+        .mean = s->data[OP_MEAN],
+        .parts = (double *)(void *)s->data[OP_PARTS],
+        .weights = a->weights ? s->data[OP_GW] : NULL,
+        .gy_norm = a->input ? s->data[OP_GNORM] : NULL,
+        .sums = (double *)(void *)s->data[OP_SUMS],
+    };
+    kernel_dw_backward(&d, s->data[OP_X], s->data[OP_GY], &g);
+    return ST_OK;
+}
+
+static struct nn_ir *norm_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    return &p->irs[ir->before];
+}
+
+static struct depthwise_args args_of(const struct nn_plan *p, const struct nn_ir *ir)
+{
+    const struct nn_window w = nn_window_of(p, ir);
+    const struct nn_ir *norm = norm_of(p, ir);
+    return (struct depthwise_args){
+        .dw = {.images = w.batch,
+               .channels = w.in_channels,
+               .in_height = (int)w.in_height,
+               .in_width = (int)w.in_width,
+               .out_height = (int)w.out_height,
+               .out_width = (int)w.out_width,
+               .stride = (int)w.stride[0],
+               .bf16 = nn_in(p, ir, IN_X)->type == NN_TYPE_BF16,
+               .threads = p->options.threads,
+               .lo = norm->lo,
+               .hi = norm->hi},
+    };
+}
+
+static enum status nomem(struct error *err)
+{
+    return error_set(err, ST_NOMEM, "out of memory while planning a session");
+}
+
+static enum status common_operands(struct nn_plan *p, const struct nn_ir *ir,
+                                   const struct kernel_dw *d, int buffer[OP_COUNT],
+                                   struct error *err)
+{
+    buffer[OP_X] = nn_in(p, ir, IN_X)->buffer;
+    buffer[OP_WEIGHTS] = nn_in(p, ir, IN_WEIGHTS)->buffer;
+    buffer[OP_KEPT] = norm_of(p, ir)->workspace;
+    buffer[OP_ROWS] = nn_plan_buffer(p, kernel_dw_rows(d) * sizeof(float));
+    return buffer[OP_ROWS] < 0 ? nomem(err) : ST_OK;
+}
+
+static void depthwise_saves(struct nn_plan *p, const struct nn_ir *ir)
+{
+    nn_in(p, ir, IN_X)->saved = true;
+}
+
+static enum status depthwise_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct depthwise_args a = args_of(p, ir);
+    int buffer[OP_COUNT + 1];
+    enum status st = common_operands(p, ir, &a.dw, buffer, err);
+    if (!st)
+        st = nn_plan_output(p, ir, 0, -1, err);
+    if (st)
+        return st;
+    buffer[OP_COUNT] = nn_out(p, ir, 0)->buffer;
+    return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 1, err);
+}
+
+/* Where the gradients go, and what there is besides. */
+static enum status backward_operands(struct nn_plan *p, struct nn_ir *ir,
+                                     const struct depthwise_args *a, int buffer[OP_BACKWARD],
+                                     struct error *err)
+{
+    struct nn_ir *norm = norm_of(p, ir);
+    bool add;
+    norm->sums = nn_plan_buffer(p, kernel_dw_sums(&a->dw) * sizeof(double));
+    buffer[OP_GY] = nn_grad_of_output(p, ir, 0);
+    buffer[OP_MEAN] = nn_norm_mean(p, norm);
+    buffer[OP_PARTS] = nn_plan_buffer(p, kernel_dw_parts(&a->dw) * sizeof(double));
+    buffer[OP_SUMS] = norm->sums;
+    buffer[OP_GW] = buffer[OP_GNORM] = buffer[OP_PARTS];
+    if (norm->sums < 0 || buffer[OP_PARTS] < 0)
+        return nomem(err);
+    enum status st = common_operands(p, ir, &a->dw, buffer, err);
+    if (!st && a->weights)
+        st = nn_grad_begin(p, ir->in[IN_WEIGHTS], false, &buffer[OP_GW], &add, err);
+    if (!st && a->input)
+        st = nn_grad_begin(p, norm->out[0], false, &buffer[OP_GNORM], &add, err);
+    return st;
+}
+
+static enum status depthwise_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+{
+    struct depthwise_args a = args_of(p, ir);
+    int buffer[OP_BACKWARD], made = norm_of(p, ir)->out[0];
+    a.weights = nn_in(p, ir, IN_WEIGHTS)->needs_grad;
+    a.input = p->values[made].needs_grad;
+    enum status st = backward_operands(p, ir, &a, buffer, err);
+    if (!st)
+        st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, OP_BACKWARD, err);
+    if (!st && a.weights)
+        st = nn_grad_done(p, ir->in[IN_WEIGHTS], buffer[OP_GW], err);
+    if (!st && a.input)
+        st = nn_grad_done(p, made, buffer[OP_GNORM], err);
+    return st;
+}
+
+const struct nn_exec nn_exec_norm_depthwise = {depthwise_saves, depthwise_forward,
+                                               depthwise_backward};
