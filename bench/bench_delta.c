@@ -225,7 +225,7 @@ static void random_case(const struct nn_model *model, double fraction, int step_
     for (size_t i = 0; i < count; i++)
         base[i] = 0.05f * rng_normal(&rng);
     select_mask(fraction < 1 ? SELECT_RANDOM : SELECT_FULL,
-                select_count(fraction, m.trainable_count), m.trainable_count, NULL, &rng, mask);
+                select_count(fraction, m.trainable_count), m.trainable_count, &rng, mask);
     for (size_t i = 0; i < count; i++)
         params[i] =
             base[i] + (i < m.trainable_count && mask_get(mask, i) ? 0.005f * rng_normal(&rng) : 0);

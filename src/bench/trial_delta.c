@@ -27,7 +27,7 @@ static enum status update_encode(struct update *u, struct error *err)
     struct rng r;
     rng_init(&r, SELECT_SEED, 0);
     size_t n = u->model.trainable_count;
-    select_mask(SELECT_RANDOM, select_count(FRACTION, n), n, NULL, &r, u->mask);
+    select_mask(SELECT_RANDOM, select_count(FRACTION, n), n, &r, u->mask);
     memcpy(u->moved, u->base, u->count * sizeof *u->moved);
     for (size_t i = 0; i < n; i++)
         if (mask_get(u->mask, i))

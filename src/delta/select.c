@@ -1,6 +1,8 @@
 /* Every strategy ends as a mask of exactly `take` coordinates. The two that rank find the take-th
  * largest magnitude digit by digit (11 + 10 + 10 bits of the float's bit pattern, whose order is
- * the order of non-negative floats), then take all above it and the first ones equal to it. */
+ * the order of non-negative floats), then take all above it and the first ones equal to it. The
+ * first digit is in the rank's bins; the others are only looked at where the first one is that of
+ * the threshold. */
 #include "delta/select.h"
 
 #include <assert.h>
@@ -8,6 +10,7 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "nn/kernels_internal.h"
 
 static const char *const strategy_names[] = {
     [SELECT_FULL] = "full",
@@ -33,8 +36,13 @@ enum select_strategy select_strategy_parse(const char *name)
 
 size_t mask_count(const uint8_t *mask, size_t count)
 {
-    size_t set = 0;
-    for (size_t i = 0; i < mask_bytes(count); i++)
+    size_t set = 0, bytes = mask_bytes(count), i = 0;
+    for (; i + 8 <= bytes; i += 8) {
+        uint64_t word;
+        memcpy(&word, mask + i, 8);
+        set += (size_t)__builtin_popcountll(word);
+    }
+    for (; i < bytes; i++)
         set += (size_t)__builtin_popcount(mask[i]);
     return set;
 }
@@ -55,6 +63,11 @@ bool select_needs_step(enum select_strategy s)
     return s == SELECT_GRADIENT;
 }
 
+bool select_needs_rank(enum select_strategy s)
+{
+    return s == SELECT_GRADIENT || s == SELECT_PREVIOUS;
+}
+
 static void set_range(uint8_t *mask, size_t begin, size_t end)
 {
     for (size_t i = begin; i < end; i++)
@@ -73,8 +86,7 @@ static void select_random(size_t take, size_t count, struct rng *rng, uint8_t *m
     }
 }
 
-void select_mask(enum select_strategy s, size_t take, size_t count, const float *magnitude,
-                 struct rng *rng, uint8_t *mask)
+void select_mask(enum select_strategy s, size_t take, size_t count, struct rng *rng, uint8_t *mask)
 {
     assert(take <= count && count <= UINT32_MAX);
     memset(mask, 0, mask_bytes(count));
@@ -84,67 +96,146 @@ void select_mask(enum select_strategy s, size_t take, size_t count, const float 
         set_range(mask, 0, count);
     else if (front + back > 0)
         set_range(mask, 0, front), set_range(mask, count - back, count);
-    else if (s == SELECT_RANDOM || !magnitude)
-        select_random(take, count, rng, mask);
     else
-        select_largest(magnitude, count, take, mask);
+        select_random(take, count, rng, mask);
 }
 
-/* Order-preserving key of |x|; NaN last. */
-static uint32_t rank_key(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    bits &= 0x7fffffff;
-    return bits > 0x7f800000 ? 0 : bits;
-}
+/* ---- by rank ---- */
 
-/* Narrows *prefix, the high bits of the threshold, by the `width` bits at `shift`: the digit in
- * which the *take-th largest key lies. *take becomes its rank among keys with the new prefix. */
-static void narrow(const float *magnitude, size_t count, int shift, int width, uint32_t *prefix,
-                   size_t *take)
+/* The coordinates of one selection. A run is NN_RANK_RUN of them. */
+struct selection {
+    float *
+        magnitude; /* of a run that was gone through: the open ones first, the rest means nothing */
+    size_t count;
+    float *w; /* NULL: nothing to undo */
+    const float *w0;
+    uint8_t *mask, *open; /* open: those in the bin of the threshold */
+};
+
+/* 2: its bin is above `bin`, 1: it is `bin`, 0: below. */
+KERNEL_CLONES static void classify(const float *restrict magnitude, uint32_t bin,
+                                   uint8_t *restrict class, int64_t n)
 {
-    uint32_t histogram[1 << 11] = {0};
-    uint32_t digit_mask = (1u << width) - 1;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t key = rank_key(magnitude[i]);
-        if ((uint64_t)key >> (shift + width) == *prefix)
-            histogram[key >> shift & digit_mask]++;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t of = nn_rank_key(magnitude[i]) >> NN_RANK_SHIFT;
+        class[i] = (uint8_t)((of > bin) * 2 + (of == bin));
     }
-    uint32_t digit = digit_mask;
+}
+
+KERNEL_CLONES static void keep_classes(float *restrict w, const float *restrict w0,
+                                       const uint8_t *restrict class, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        w[i] = class[i] ? w[i] : w0[i];
+}
+
+/* Bit `bit` of each of 8 classes as one byte: a multiplication collects them at the top. */
+static uint8_t gather(const uint8_t *class, int bit)
+{
+    uint64_t bytes;
+    memcpy(&bytes, class, 8);
+    return (uint8_t)((bytes >> bit & 0x0101010101010101u) * 0x0102040810204080u >> 56);
+}
+
+/* Calls `body` with each coordinate `i` of [begin, end) that is open; begin is a multiple of 8. */
+#define FOR_OPEN(s, begin, end, i, body)                                                           \
+    for (size_t byte_ = (begin) / 8; byte_ < mask_bytes(end); byte_++)                             \
+        for (unsigned bits_ = (s)->open[byte_]; bits_; bits_ &= bits_ - 1) {                       \
+            size_t i = 8 * byte_ + (size_t)__builtin_ctz(bits_);                                   \
+            body;                                                                                  \
+        }
+
+static size_t run_end(const struct selection *s, size_t begin)
+{
+    return s->count - begin < NN_RANK_RUN ? s->count : begin + NN_RANK_RUN;
+}
+
+static size_t open_count(const struct selection *s, size_t begin)
+{
+    return mask_count(s->open + begin / 8, run_end(s, begin) - begin);
+}
+
+static void select_run(const struct selection *s, size_t begin, uint32_t bin)
+{
+    uint8_t class[NN_RANK_RUN] = {0};
+    size_t end = run_end(s, begin), n = end - begin;
+    classify(s->magnitude + begin, bin, class, (int64_t)n);
+    if (s->w)
+        keep_classes(s->w + begin, s->w0 + begin, class, (int64_t)n);
+    for (size_t i = 0; i < n; i += 8) {
+        s->mask[(begin + i) / 8] = gather(class + i, 1);
+        s->open[(begin + i) / 8] = gather(class + i, 0);
+    }
+    float *to = s->magnitude + begin;
+    FOR_OPEN(s, begin, end, i, *to++ = s->magnitude[i]);
+}
+
+/* Narrows *prefix, the high bits of the threshold, by the 10 bits at `shift`: the digit in which
+ * the *take-th largest open key lies. *take becomes its rank among keys with the new prefix. */
+static void narrow(const struct selection *s, int shift, uint32_t *prefix, size_t *take)
+{
+    uint32_t histogram[1 << 10] = {0};
+    for (size_t begin = 0; begin < s->count; begin += NN_RANK_RUN)
+        for (size_t k = 0, n = open_count(s, begin); k < n; k++) {
+            uint32_t key = nn_rank_key(s->magnitude[begin + k]);
+            if (key >> (shift + 10) == *prefix)
+                histogram[key >> shift & 1023]++;
+        }
+    uint32_t digit = 1023;
     while (histogram[digit] < *take)
         *take -= histogram[digit--];
-    *prefix = *prefix << width | digit;
+    *prefix = *prefix << 10 | digit;
 }
 
-void select_largest(const float *magnitude, size_t count, size_t take, uint8_t *mask)
+/* Takes the `take` largest open ones. */
+static void settle_open(const struct selection *s, uint32_t bin, size_t take)
 {
-    assert(take <= count && count <= UINT32_MAX);
-    memset(mask, 0, mask_bytes(count));
-    if (take == 0)
-        return;
-    uint32_t threshold = 0;
-    narrow(magnitude, count, 20, 11, &threshold, &take);
-    narrow(magnitude, count, 10, 10, &threshold, &take);
-    narrow(magnitude, count, 0, 10, &threshold, &take);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t key = rank_key(magnitude[i]);
-        if (key > threshold || (key == threshold && take > 0)) {
-            set_range(mask, i, i + 1);
-            take -= key == threshold;
-        }
+    uint32_t threshold = bin;
+    narrow(s, 10, &threshold, &take);
+    narrow(s, 0, &threshold, &take);
+    for (size_t begin = 0; begin < s->count; begin += NN_RANK_RUN) {
+        const float *magnitude = s->magnitude + begin;
+        FOR_OPEN(s, begin, run_end(s, begin), i, {
+            uint32_t key = nn_rank_key(*magnitude++);
+            if (key > threshold || (key == threshold && take > 0)) {
+                set_range(s->mask, i, i + 1);
+                take -= key == threshold;
+            } else if (s->w) {
+                s->w[i] = s->w0[i];
+            }
+        });
     }
 }
 
-void select_difference(const float *w1, const float *w0, size_t count, float *out)
+static void select_by_rank(const struct selection *s, struct nn_rank *rank, size_t take)
 {
-    for (size_t i = 0; i < count; i++)
-        out[i] = fabsf(w1[i] - w0[i]);
+    assert(take <= s->count && s->count <= UINT32_MAX);
+    rank->stamp = 0;
+    if (take == 0) { /* above every bin */
+        memset(s->mask, 0, mask_bytes(s->count));
+        if (s->w)
+            memcpy(s->w, s->w0, s->count * sizeof *s->w);
+        return;
+    }
+    uint32_t bin = NN_RANK_BINS - 1;
+    while (rank->bins[bin] < take)
+        take -= rank->bins[bin--];
+    int64_t count = (int64_t)s->count;
+#pragma omp parallel for schedule(static) if (count > KERNEL_PARALLEL_MIN)
+    for (int64_t i = 0; i < count; i += NN_RANK_RUN)
+        select_run(s, (size_t)i, bin);
+    settle_open(s, bin, take);
 }
 
-void select_undo(float *w, const float *w0, const uint8_t *mask, size_t count)
+void select_largest(struct nn_rank *rank, size_t count, size_t take, uint8_t *scratch,
+                    uint8_t *mask)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!mask_get(mask, i))
-            w[i] = w0[i];
+    select_by_rank(&(struct selection){rank->magnitude, count, NULL, NULL, mask, scratch}, rank,
+                   take);
+}
+
+void select_largest_undo(struct nn_rank *rank, size_t count, size_t take, float *w, const float *w0,
+                         uint8_t *scratch, uint8_t *mask)
+{
+    select_by_rank(&(struct selection){rank->magnitude, count, w, w0, mask, scratch}, rank, take);
 }

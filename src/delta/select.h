@@ -13,7 +13,7 @@
  * A mask has a bit a coordinate: bit i & 7 of byte i >> 3, unused bits zero.
  *
  * Threads: pure functions.
- * Memory:  none; select_largest uses 8 KiB of the stack.
+ * Memory:  none of their own but the stack, up to 48 KiB.
  */
 #ifndef ATTUNE_DELTA_SELECT_H
 #define ATTUNE_DELTA_SELECT_H
@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/rng.h"
+#include "nn/rank.h"
 
 enum select_strategy {
     SELECT_FULL = 1,
@@ -61,20 +62,24 @@ size_t select_count(double fraction, size_t count);
 /* True when the mask can only be known after a first full step (SELECT_GRADIENT). */
 bool select_needs_step(enum select_strategy s);
 
-/* Writes the mask of `take` <= count coordinates. magnitude[count]: what SELECT_GRADIENT and
- * SELECT_PREVIOUS rank by (NULL: random instead, the first phase of SELECT_PREVIOUS); others
- * ignore it. rng: used where randomness is. */
-void select_mask(enum select_strategy s, size_t take, size_t count, const float *magnitude,
-                 struct rng *rng, uint8_t *mask);
+/* True when the strategy wants a rank of all coordinates (select_largest): SELECT_GRADIENT, and
+ * SELECT_PREVIOUS but for its first phase. */
+bool select_needs_rank(enum select_strategy s);
 
-/* The `take` largest by absolute value, the lower index first among equals; NaN ranks as 0.
- * A radix histogram of the float bits, not a sort: three counting passes and one to write. */
-void select_largest(const float *magnitude, size_t count, size_t take, uint8_t *mask);
+/* Writes the mask of `take` <= count coordinates without a rank; strategies that want one choose at
+ * random. rng: used where randomness is. */
+void select_mask(enum select_strategy s, size_t take, size_t count, struct rng *rng, uint8_t *mask);
 
-/* out[i] = |w1[i] - w0[i]|. */
-void select_difference(const float *w1, const float *w0, size_t count, float *out);
+/* Writes the mask of the `take` <= count largest by absolute value, the lower index first among
+ * equals; NaN ranks as 0. One pass over the magnitudes: the rank's bins tell all coordinates apart
+ * but those in the bin of the last one taken, which are few unless many are alike; they are noted
+ * in a second mask, scratch, moved together in the rank and ordered by the rest of their bits. Uses
+ * the rank up. With OpenMP, the same mask for any number of threads. */
+void select_largest(struct nn_rank *rank, size_t count, size_t take, uint8_t *scratch,
+                    uint8_t *mask);
 
-/* w[i] = w0[i] where the mask has no bit. */
-void select_undo(float *w, const float *w0, const uint8_t *mask, size_t count);
+/* The same, and in the same pass w[i] = w0[i] where the mask gets no bit. */
+void select_largest_undo(struct nn_rank *rank, size_t count, size_t take, float *w, const float *w0,
+                         uint8_t *scratch, uint8_t *mask);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "nn/floats.h"
@@ -22,7 +23,15 @@ struct nn_optimizer {
     size_t count;
     uint64_t steps;
     float *first, *second; /* momentum or mean; Adam's mean square */
+    uint64_t stamp;        /* of this state, of any optimiser's: names what a rank is of */
 };
+
+/* A state that never was. */
+static void stamp(struct nn_optimizer *o)
+{
+    static _Atomic uint64_t last;
+    o->stamp = atomic_fetch_add(&last, 1) + 1;
+}
 
 void nn_optimizer_options_init(struct nn_optimizer_options *o)
 {
@@ -70,6 +79,7 @@ enum status nn_optimizer_open(size_t count, const struct nn_optimizer_options *o
         return error_set(err, ST_NOMEM, "no memory for an optimizer");
     o->options = options ? *options : defaults;
     o->count = count;
+    stamp(o);
     size_t n = count > 0 ? count : 1;
     o->first = calloc(n, sizeof(float));
     o->second = o->options.kind == NN_ADAM ? calloc(n, sizeof(float)) : NULL;
@@ -94,6 +104,7 @@ void nn_optimizer_close(struct nn_optimizer **o)
 void nn_optimizer_set_learning_rate(struct nn_optimizer *o, float learning_rate)
 {
     o->options.learning_rate = learning_rate;
+    stamp(o);
 }
 
 uint64_t nn_optimizer_steps(const struct nn_optimizer *o)
@@ -183,7 +194,7 @@ static struct constants constants_of(const struct nn_optimizer *o)
     return k;
 }
 
-#define RUN 4096 /* of a scratch on the stack; a multiple of 8 */
+#define RUN NN_RANK_RUN /* of a scratch on the stack; a multiple of 8 */
 
 static void step_run(const struct nn_optimizer *o, const struct run *r, const struct constants *k)
 {
@@ -201,24 +212,6 @@ static void step_run(const struct nn_optimizer *o, const struct run *r, const st
     store_selected(out, r->params, select, r->count);
 }
 
-void nn_optimizer_step(struct nn_optimizer *o, float *params, const float *grads,
-                       const uint8_t *mask)
-{
-    o->steps++;
-    struct constants k = constants_of(o);
-    int64_t count = (int64_t)o->count;
-#pragma omp parallel for schedule(static) if (count > KERNEL_PARALLEL_MIN)
-    for (int64_t i = 0; i < count; i += RUN) {
-        struct run r = {.count = kernel_min(RUN, count - i),
-                        .params = params + i,
-                        .first = o->first + i,
-                        .second = o->second ? o->second + i : NULL,
-                        .grads = grads + i,
-                        .mask = mask ? mask + i / 8 : NULL};
-        step_run(o, &r, &k);
-    }
-}
-
 KERNEL_CLONES static void magnitude_run(const float *restrict m, const float *restrict v,
                                         const struct constants *constants, float *restrict out,
                                         int64_t count)
@@ -228,14 +221,84 @@ KERNEL_CLONES static void magnitude_run(const float *restrict m, const float *re
         out[i] = fabsf(adam_update(m[i], v[i], &k));
 }
 
-void nn_optimizer_update_magnitude(const struct nn_optimizer *o, float *out)
+/* What one pass does: a step (params NULL: none) and a rank (NULL: none). */
+struct pass {
+    float *params;
+    const float *grads;
+    const uint8_t *mask;
+    const float *from; /* of the rank, NULL: by update */
+    struct nn_rank *rank;
+};
+
+static void rank_run(const struct run *r, const struct constants *k, const float *from,
+                     float *magnitude, struct nn_rank_counts *counts)
 {
-    assert(o->options.kind == NN_ADAM);
+    size_t n = (size_t)r->count;
+    if (from) {
+        nn_rank_count_moves(counts, r->params, from, magnitude, n);
+        return;
+    }
+    magnitude_run(r->first, r->second, k, magnitude, r->count);
+    nn_rank_count(counts, magnitude, n);
+}
+
+static void pass_run(const struct nn_optimizer *o, const struct pass *p, const struct constants *k,
+                     int64_t i, struct nn_rank_counts *counts)
+{
+    struct run r = {.count = kernel_min(RUN, (int64_t)o->count - i),
+                    .params = p->params ? p->params + i : NULL,
+                    .first = o->first + i,
+                    .second = o->second ? o->second + i : NULL,
+                    .grads = p->params ? p->grads + i : NULL,
+                    .mask = p->mask ? p->mask + i / 8 : NULL};
+    if (p->params)
+        step_run(o, &r, k);
+    if (p->rank)
+        rank_run(&r, k, p->from ? p->from + i : NULL, p->rank->magnitude + i, counts);
+}
+
+static void run_pass(const struct nn_optimizer *o, const struct pass *p)
+{
     struct constants k = constants_of(o);
     int64_t count = (int64_t)o->count;
-#pragma omp parallel for schedule(static) if (count > KERNEL_PARALLEL_MIN)
-    for (int64_t i = 0; i < count; i += RUN)
-        magnitude_run(o->first + i, o->second + i, &k, out + i, kernel_min(RUN, count - i));
+    if (p->rank)
+        nn_rank_clear(p->rank);
+#pragma omp parallel if (count > KERNEL_PARALLEL_MIN)
+    {
+        struct nn_rank_counts counts = {0};
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < count; i += RUN)
+            pass_run(o, p, &k, i, &counts);
+        if (p->rank) {
+#pragma omp critical(nn_rank)
+            nn_rank_add(p->rank, &counts);
+        }
+    }
+    if (p->rank)
+        p->rank->stamp = p->from ? 0 : o->stamp;
+}
+
+void nn_optimizer_step(struct nn_optimizer *o, float *params, const float *grads,
+                       const uint8_t *mask)
+{
+    nn_optimizer_step_ranked(o, params, grads, mask, NULL, NULL);
+}
+
+void nn_optimizer_step_ranked(struct nn_optimizer *o, float *params, const float *grads,
+                              const uint8_t *mask, const float *from, struct nn_rank *rank)
+{
+    assert(!rank || from || o->options.kind == NN_ADAM);
+    o->steps++;
+    stamp(o);
+    if (o->count > 0)
+        run_pass(o, &(struct pass){params, grads, mask, from, rank});
+}
+
+void nn_optimizer_rank_updates(const struct nn_optimizer *o, struct nn_rank *rank)
+{
+    assert(o->options.kind == NN_ADAM);
+    if (rank->stamp != o->stamp)
+        run_pass(o, &(struct pass){.rank = rank});
 }
 
 /* ---- state ---------------------------------------------------------------------------------- */
@@ -267,6 +330,7 @@ enum status nn_optimizer_load(struct nn_optimizer *o, struct cursor *in, struct 
     if (in->failed)
         return error_set(err, ST_FORMAT, "optimizer state is cut short");
     o->steps = steps;
+    stamp(o);
     floats_copy(o->first, first, o->count);
     if (o->second)
         floats_copy(o->second, second, o->count);

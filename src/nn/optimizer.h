@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "nn/rank.h"
 
 enum nn_optimizer_kind { NN_SGD = 1, NN_ADAM };
 
@@ -40,12 +41,19 @@ void nn_optimizer_set_learning_rate(struct nn_optimizer *o, float learning_rate)
 void nn_optimizer_step(struct nn_optimizer *o, float *params, const float *grads,
                        const uint8_t *mask);
 
+/* The same, and ranks the parameters as AMS's selection wants them, without another pass: by how
+ * far each is from `from` after the step (the authors' code), or with `from` NULL by |update| (the
+ * paper; Adam only). rank NULL: nn_optimizer_step. */
+void nn_optimizer_step_ranked(struct nn_optimizer *o, float *params, const float *grads,
+                              const uint8_t *mask, const float *from, struct nn_rank *rank);
+
 /* Steps taken so far. */
 uint64_t nn_optimizer_steps(const struct nn_optimizer *o);
 
-/* Adam only: |update| that the moments imply now, per coordinate, into out[count] (AMS's paper
- * ranks coordinates by it). Zeros before the first step. */
-void nn_optimizer_update_magnitude(const struct nn_optimizer *o, float *out);
+/* Adam only: the rank of the |update| that the moments imply now; zeros before the first step. Does
+ * nothing when *rank is that already, from the last step; elsewhere it is one pass with the same
+ * result. rank->stamp is 0 or the optimiser's. */
+void nn_optimizer_rank_updates(const struct nn_optimizer *o, struct nn_rank *rank);
 
 /* State as bytes (format in docs/formats.md, "checkpoint"): for resume after a crash. The checksum
  * is the container's. */

@@ -47,15 +47,16 @@ static enum status allocate(struct learner *l, struct error *err)
     size_t pixels = (size_t)l->spec.out_width * (size_t)l->spec.out_height;
     size_t batch = (size_t)o->batch;
     l->params = malloc(l->count * sizeof *l->params);
-    l->magnitude = malloc(l->trainable * sizeof *l->magnitude);
+    l->rank.magnitude = malloc(l->trainable * sizeof *l->rank.magnitude);
+    l->open_mask = malloc(mask_bytes(l->trainable));
     l->mask = calloc(mask_bytes(l->trainable), 1);
     l->predicted = malloc(pixels);
     l->truth = malloc(pixels);
     l->batch.labels = malloc(batch * pixels);
     l->batch.pixels = malloc((size_t)l->spec.width * (size_t)l->spec.height * 3);
     l->phase.recent = calloc((size_t)phase_tenth(o), sizeof *l->phase.recent);
-    bool ok = l->params && l->magnitude && l->mask && l->predicted && l->truth && l->batch.labels &&
-              l->batch.pixels && l->phase.recent;
+    bool ok = l->params && l->rank.magnitude && l->open_mask && l->mask && l->predicted &&
+              l->truth && l->batch.labels && l->batch.pixels && l->phase.recent;
     if (o->soft_weight > 0) {
         l->batch.probs = malloc(batch * (size_t)o->soft_width * (size_t)o->soft_height *
                                 (size_t)l->spec.class_count);
@@ -124,7 +125,8 @@ void learner_close(struct learner **l_ptr)
     delta_history_clear(&l->history);
     buf_clear(&l->optimizer_before);
     free(l->params);
-    free(l->magnitude);
+    free(l->rank.magnitude);
+    free(l->open_mask);
     free(l->mask);
     free(l->predicted);
     free(l->truth);

@@ -39,8 +39,8 @@ struct learner {
     int finest_step;            /* of any wire value so far; what snapshots are encoded with */
     size_t count, trainable;    /* parameters */
     float *params;              /* [count] of the version; the train session holds the candidate */
-    float *magnitude;           /* [trainable] */
-    uint8_t *mask;
+    struct nn_rank rank;
+    uint8_t *mask, *open_mask;  /* open_mask: scratch of select_largest */
     uint8_t *predicted, *truth; /* one frame's labels each */
     struct batch batch;
     struct phase phase;

@@ -49,17 +49,20 @@ static uint64_t newest_us(const struct buffer *b)
     return newest;
 }
 
-/* All but the strategy that needs a step choose now. */
+/* All but the strategy that needs a step choose now. The rank is there already when the step before
+ * this phase was the last one of a phase that was accepted. */
 static void choose_before(struct learner *l)
 {
     l->phase.mask_ready = !select_needs_step(l->options.strategy);
     if (!l->phase.mask_ready)
         return;
-    bool ranked = l->options.strategy == SELECT_PREVIOUS && nn_optimizer_steps(l->optimizer) > 0;
-    if (ranked)
-        nn_optimizer_update_magnitude(l->optimizer, l->magnitude);
-    select_mask(l->options.strategy, select_count(l->options.fraction, l->trainable), l->trainable,
-                ranked ? l->magnitude : NULL, &l->rng, l->mask);
+    size_t take = select_count(l->options.fraction, l->trainable);
+    if (!select_needs_rank(l->options.strategy) || nn_optimizer_steps(l->optimizer) == 0) {
+        select_mask(l->options.strategy, take, l->trainable, &l->rng, l->mask);
+        return;
+    }
+    nn_optimizer_rank_updates(l->optimizer, &l->rank);
+    select_largest(&l->rank, l->trainable, take, l->open_mask, l->mask);
 }
 
 enum status learner_begin(struct learner *l, struct error *err)
@@ -109,12 +112,22 @@ static double batch_loss(struct learner *l)
  * more steps come before the choice, moves that noise undoes again lose against steady ones. */
 static void choose_by_moves(struct learner *l)
 {
-    float *params = nn_session_params(l->train);
-    select_difference(params, l->params, l->trainable, l->magnitude);
-    select_mask(l->options.strategy, select_count(l->options.fraction, l->trainable), l->trainable,
-                l->magnitude, &l->rng, l->mask);
-    select_undo(params, l->params, l->mask, l->trainable);
+    select_largest_undo(&l->rank, l->trainable, select_count(l->options.fraction, l->trainable),
+                        nn_session_params(l->train), l->params, l->open_mask, l->mask);
     l->phase.mask_ready = true;
+}
+
+/* Steps that a selection follows rank as they go: the moves since the phase began, or for the next
+ * phase the updates of the last step. */
+static void step_optimizer(struct learner *l)
+{
+    const uint8_t *mask = l->phase.mask_ready ? l->mask : NULL;
+    bool chooses = !mask && l->phase.steps + 1 >= l->options.select_after;
+    bool last = l->options.strategy == SELECT_PREVIOUS && l->phase.steps + 1 == l->options.steps;
+    nn_optimizer_step_ranked(l->optimizer, nn_session_params(l->train), nn_session_grads(l->train),
+                             mask, chooses ? l->params : NULL, chooses || last ? &l->rank : NULL);
+    if (chooses)
+        choose_by_moves(l);
 }
 
 static void note_loss(struct learner *l, double loss)
@@ -136,10 +149,7 @@ static enum status step(struct learner *l, double *ret_loss, struct error *err)
     st = nn_session_backward(l->train, err);
     if (st != ST_OK)
         return st;
-    nn_optimizer_step(l->optimizer, nn_session_params(l->train), nn_session_grads(l->train),
-                      l->phase.mask_ready ? l->mask : NULL);
-    if (!l->phase.mask_ready && l->phase.steps + 1 >= l->options.select_after)
-        choose_by_moves(l);
+    step_optimizer(l);
     nn_session_params_changed(l->train);
     note_loss(l, loss);
     *ret_loss = loss;
@@ -255,8 +265,10 @@ enum status learner_finish(struct learner *l, struct learner_result *ret, struct
     if (!l->phase.open || l->phase.steps == 0)
         return error_set(err, ST_INVALID, "there is no phase with a step to finish");
     struct learner_result r = {.trained = true, .holdout_frames = l->phase.holdout_frames};
-    if (!l->phase.mask_ready) /* stopped before the choice */
+    if (!l->phase.mask_ready) { /* stopped before the choice */
+        nn_rank_moves(&l->rank, nn_session_params(l->train), l->params, l->trainable);
         choose_by_moves(l);
+    }
     struct gate_decision d;
     enum status st = judge(l, &d, err);
     if (st == ST_OK && d.accepted)

@@ -91,8 +91,7 @@ static void camera_follows(void **state)
     for (int phase = 0; phase < 60; phase++) {
         static const int steps[] = {24, 14, 8};
         size_t take = phase == 0 ? 0 : phase == 1 ? TRAINABLE : rng_below(&w.rng, TRAINABLE + 1);
-        select_mask(phase % 7 == 3 ? SELECT_FIRST : SELECT_RANDOM, take, TRAINABLE, NULL, &w.rng,
-                    w.mask);
+        select_mask(phase % 7 == 3 ? SELECT_FIRST : SELECT_RANDOM, take, TRAINABLE, &w.rng, w.mask);
         struct buf b;
         buf_init(&b);
         advance(&w, phase % 5 ? 0.01f : 1000.0f, steps[phase % 3], phase % 4 == 1, &b);
@@ -135,7 +134,7 @@ static void newcomer_gets_a_snapshot(void **state)
     buf_init(&b);
     buf_init(&first);
     for (int phase = 0; phase < 8; phase++) {
-        select_mask(SELECT_RANDOM, 300, TRAINABLE, NULL, &w.rng, w.mask);
+        select_mask(SELECT_RANDOM, 300, TRAINABLE, &w.rng, w.mask);
         b.size_bytes = 0;
         advance(&w, 0.02f, 24, phase == 5, phase ? &b : &first);
     }
@@ -200,7 +199,7 @@ static void out_of_order_and_foreign(void **state)
     struct buf b[3];
     for (int i = 0; i < 3; i++) {
         buf_init(&b[i]);
-        select_mask(SELECT_RANDOM, 200, TRAINABLE, NULL, &w.rng, w.mask);
+        select_mask(SELECT_RANDOM, 200, TRAINABLE, &w.rng, w.mask);
         advance(&w, 0.02f, 24, false, &b[i]);
     }
     refuse(&w, b[2].data, b[2].size_bytes, 0, ST_CONFLICT);
@@ -222,7 +221,7 @@ static void out_of_order_and_foreign(void **state)
 static void small_delta(struct world *w, struct buf *b)
 {
     buf_init(b);
-    select_mask(SELECT_RANDOM, 25, TRAINABLE, NULL, &w->rng, w->mask);
+    select_mask(SELECT_RANDOM, 25, TRAINABLE, &w->rng, w->mask);
     advance(w, 0.02f, 24, true, b);
 }
 

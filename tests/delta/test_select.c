@@ -1,5 +1,6 @@
 /* Selection against a brute-force sort, float16 against an exhaustive search. */
 #include <math.h>
+#include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include "delta/half.h"
 #include "delta/select.h"
 
-#define COUNT_MAX 3000
+#define COUNT_MAX 100003
 
 struct ranked {
     float magnitude;
@@ -27,19 +28,42 @@ static int by_rank(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
+/* A rank with bins counted one by one. */
+static void make_rank(const float *values, size_t count, struct nn_rank *r)
+{
+    memset(r->bins, 0, sizeof r->bins);
+    memcpy(r->magnitude, values, count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        r->bins[nn_rank_key(values[i]) >> NN_RANK_SHIFT]++;
+}
+
 static void check_largest(const float *values, size_t count, size_t take)
 {
     static struct ranked sorted[COUNT_MAX];
-    static uint8_t want[COUNT_MAX / 8 + 1], got[COUNT_MAX / 8 + 1];
+    static uint8_t want[COUNT_MAX / 8 + 1], got[COUNT_MAX / 8 + 1], scratch[COUNT_MAX / 8 + 1];
+    static float magnitude[COUNT_MAX], w[COUNT_MAX], w0[COUNT_MAX];
+    static struct nn_rank rank = {.magnitude = magnitude};
     for (size_t i = 0; i < count; i++)
         sorted[i] = (struct ranked){isnan(values[i]) ? 0 : fabsf(values[i]), i};
     qsort(sorted, count, sizeof *sorted, by_rank);
     memset(want, 0, sizeof want);
     for (size_t i = 0; i < take; i++)
         want[sorted[i].index / 8] |= (uint8_t)(1 << sorted[i].index % 8);
-    select_largest(values, count, take, got);
+    make_rank(values, count, &rank);
+    memset(got, 0x55, sizeof got);
+    select_largest(&rank, count, take, scratch, got);
     assert_memory_equal(got, want, mask_bytes(count));
     assert_int_equal(mask_count(got, count), take);
+    for (size_t i = 0; i < count; i++) {
+        w[i] = (float)i + 0.5f;
+        w0[i] = -(float)i;
+    }
+    make_rank(values, count, &rank);
+    memset(got, 0x55, sizeof got);
+    select_largest_undo(&rank, count, take, w, w0, scratch, got);
+    assert_memory_equal(got, want, mask_bytes(count));
+    for (size_t i = 0; i < count; i++)
+        assert_true(w[i] == (mask_get(want, i) ? (float)i + 0.5f : -(float)i));
 }
 
 static void largest_is_a_sort(void **state)
@@ -49,7 +73,9 @@ static void largest_is_a_sort(void **state)
     struct rng rng;
     rng_init(&rng, 7, 0);
     for (int round = 0; round < 60; round++) {
-        size_t count = 1 + rng_below(&rng, COUNT_MAX);
+        bool large = round % 20 == 0; /* several threads */
+        size_t count = large ? COUNT_MAX : 1 + rng_below(&rng, 3000);
+        omp_set_num_threads(1 + round % 3);
         uint32_t distinct = 1 + rng_below(&rng, 50); /* few values: many ties */
         for (size_t i = 0; i < count; i++)
             values[i] = round % 2 ? rng_normal(&rng) * powf(10, (float)rng_below(&rng, 30) - 20)
@@ -86,19 +112,16 @@ static void positions(void **state)
     struct rng rng;
     rng_init(&rng, 1, 1);
     uint8_t mask[3];
-    select_mask(SELECT_FIRST, 3, 20, NULL, &rng, mask);
+    select_mask(SELECT_FIRST, 3, 20, &rng, mask);
     assert_memory_equal(mask, ((uint8_t[]){7, 0, 0}), 3);
-    select_mask(SELECT_LAST, 3, 20, NULL, &rng, mask);
+    select_mask(SELECT_LAST, 3, 20, &rng, mask);
     assert_memory_equal(mask, ((uint8_t[]){0, 0, 14}), 3);
-    select_mask(SELECT_FIRST_LAST, 3, 20, NULL, &rng, mask);
+    select_mask(SELECT_FIRST_LAST, 3, 20, &rng, mask);
     assert_memory_equal(mask, ((uint8_t[]){3, 0, 8}), 3);
-    select_mask(SELECT_FULL, 20, 20, NULL, &rng, mask);
+    select_mask(SELECT_FULL, 20, 20, &rng, mask);
     assert_memory_equal(mask, ((uint8_t[]){255, 255, 15}), 3);
-    const float magnitude[20] = {[4] = 2, [9] = -3, [19] = 1};
-    select_mask(SELECT_GRADIENT, 2, 20, magnitude, &rng, mask);
-    assert_memory_equal(mask, ((uint8_t[]){16, 2, 0}), 3);
-    select_mask(SELECT_PREVIOUS, 3, 20, magnitude, &rng, mask);
-    assert_memory_equal(mask, ((uint8_t[]){16, 2, 8}), 3);
+    assert_true(select_needs_rank(SELECT_GRADIENT) && select_needs_rank(SELECT_PREVIOUS));
+    assert_false(select_needs_rank(SELECT_RANDOM) || select_needs_rank(SELECT_FULL));
 }
 
 static void random_is_exact_and_even(void **state)
@@ -110,7 +133,7 @@ static void random_is_exact_and_even(void **state)
     const int rounds = 4000;
     for (int r = 0; r < rounds; r++) {
         uint8_t mask[5];
-        select_mask(r % 2 ? SELECT_RANDOM : SELECT_PREVIOUS, 10, 40, NULL, &rng, mask);
+        select_mask(r % 2 ? SELECT_RANDOM : SELECT_PREVIOUS, 10, 40, &rng, mask);
         assert_int_equal(mask_count(mask, 40), 10);
         for (int i = 0; i < 40; i++)
             hits[i] += mask_get(mask, (size_t)i);
@@ -119,17 +142,51 @@ static void random_is_exact_and_even(void **state)
         assert_in_range(hits[i], 850, 1150);
 }
 
+/* Moves are what a subtraction gives, counted the same on any number of threads. */
+static void moves_are_ranked(void **state)
+{
+    (void)state;
+    static float to[COUNT_MAX], from[COUNT_MAX], a[COUNT_MAX], b[COUNT_MAX], want[COUNT_MAX];
+    static struct nn_rank one = {.magnitude = a}, three = {.magnitude = b}, by_hand;
+    struct rng rng;
+    rng_init(&rng, 11, 0);
+    for (int i = 0; i < COUNT_MAX; i++) {
+        from[i] = rng_normal(&rng);
+        to[i] = from[i] + rng_normal(&rng) * powf(10, -(float)rng_below(&rng, 12));
+        want[i] = fabsf(to[i] - from[i]);
+    }
+    to[5] = NAN;
+    to[6] = INFINITY;
+    want[6] = INFINITY;
+    for (size_t count = COUNT_MAX; count > 0; count /= 7) {
+        omp_set_num_threads(1);
+        nn_rank_moves(&one, to, from, count);
+        omp_set_num_threads(3);
+        nn_rank_moves(&three, to, from, count);
+        want[5] = a[5];
+        assert_true(count < 6 || isnan(a[5]));
+        assert_memory_equal(a, want, count * sizeof *a);
+        assert_memory_equal(b, want, count * sizeof *a);
+        by_hand.magnitude = want;
+        make_rank(a, count, &by_hand);
+        assert_memory_equal(one.bins, by_hand.bins, sizeof one.bins);
+        assert_memory_equal(three.bins, by_hand.bins, sizeof one.bins);
+    }
+}
+
+/* -0 stays -0 where a move is undone. */
 static void undo_restores_bits(void **state)
 {
     (void)state;
     const float w0[9] = {1, 2, 3, 4, 5, 6, 7, -0.0f, 9};
-    float w[9] = {10, 20, 30, 40, 50, 60, 70, 0, 90}, d[9];
-    select_difference(w, w0, 9, d);
-    assert_true(d[0] == 9 && d[8] == 81);
-    const uint8_t mask[2] = {0x02, 0x01};
-    select_undo(w, w0, mask, 9);
-    const float want[9] = {1, 20, 3, 4, 5, 6, 7, -0.0f, 90};
+    float w[9] = {10, 200, 30, 40, 50, 60, 70, 0, 90}, magnitude[9];
+    struct nn_rank rank = {.magnitude = magnitude};
+    nn_rank_moves(&rank, w, w0, 9);
+    uint8_t mask[2], scratch[2];
+    select_largest_undo(&rank, 9, 2, w, w0, scratch, mask);
+    const float want[9] = {1, 200, 3, 4, 5, 6, 7, -0.0f, 90};
     assert_memory_equal(w, want, sizeof want);
+    assert_memory_equal(mask, ((uint8_t[]){0x02, 0x01}), 2);
 }
 
 static void names(void **state)
@@ -197,10 +254,15 @@ static void codes_are_ranks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(largest_is_a_sort),  cmocka_unit_test(counts_are_ceilings),
-        cmocka_unit_test(positions),          cmocka_unit_test(random_is_exact_and_even),
-        cmocka_unit_test(undo_restores_bits), cmocka_unit_test(names),
-        cmocka_unit_test(half_by_search),     cmocka_unit_test(codes_are_ranks),
+        cmocka_unit_test(largest_is_a_sort),
+        cmocka_unit_test(counts_are_ceilings),
+        cmocka_unit_test(positions),
+        cmocka_unit_test(random_is_exact_and_even),
+        cmocka_unit_test(moves_are_ranked),
+        cmocka_unit_test(undo_restores_bits),
+        cmocka_unit_test(names),
+        cmocka_unit_test(half_by_search),
+        cmocka_unit_test(codes_are_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,19 +133,103 @@ static void mask_keeps_bits(void **state)
     }
 }
 
+static void expect_bins(const struct nn_rank *r, size_t count)
+{
+    static uint32_t want[NN_RANK_BINS];
+    memset(want, 0, sizeof(want));
+    for (size_t i = 0; i < count; i++)
+        want[nn_rank_key(r->magnitude[i]) >> NN_RANK_SHIFT]++;
+    assert_memory_equal(r->bins, want, sizeof(want));
+}
+
+/* A step that ranks moves what one does that does not, and leaves the rank that takes a pass
+ * afterwards; on any number of threads. */
+static void ranked_steps(void **state)
+{
+    (void)state;
+    static struct nn_rank fused, later;
+    fused.magnitude = guarded(MANY);
+    later.magnitude = guarded(MANY);
+    uint8_t mask[MANY / 8 + 1];
+    for (size_t i = 0; i < sizeof(mask); i++)
+        mask[i] = (uint8_t)(i * 37);
+    struct run a = run_open(NN_ADAM), b = run_open(NN_ADAM);
+    float *start = guarded(MANY);
+    memcpy(start, a.params, MANY * sizeof(float));
+    for (int t = 0; t < 6; t++) {
+        const uint8_t *m = t % 2 ? mask : NULL;
+        bool moves = t > 3;
+        omp_set_num_threads(1 + t % 3);
+        nn_optimizer_step_ranked(a.o, a.params, a.grads, m, moves ? start : NULL, &fused);
+        omp_set_num_threads(1);
+        nn_optimizer_step(b.o, b.params, b.grads, m);
+        assert_memory_equal(a.params, b.params, MANY * sizeof(float));
+        if (moves)
+            nn_rank_moves(&later, b.params, start, MANY);
+        else
+            nn_optimizer_rank_updates(b.o, &later);
+        assert_memory_equal(fused.magnitude, later.magnitude, MANY * sizeof(float));
+        assert_memory_equal(fused.bins, later.bins, sizeof(later.bins));
+        expect_bins(&fused, MANY);
+    }
+    release(fused.magnitude);
+    release(later.magnitude);
+    release(start);
+    run_clear(&a);
+    run_clear(&b);
+}
+
+/* A rank of updates is made once for each state, and not taken for that of another. */
+static void a_rank_is_of_one_state(void **state)
+{
+    (void)state;
+    static struct nn_rank rank, anew;
+    rank.magnitude = guarded(MANY);
+    anew.magnitude = guarded(MANY);
+    struct run a = run_open(NN_ADAM);
+    nn_optimizer_step_ranked(a.o, a.params, a.grads, NULL, NULL, &rank);
+    rank.magnitude[3] = 77;
+    nn_optimizer_rank_updates(a.o, &rank);
+    assert_true(rank.magnitude[3] == 77); /* nothing was done */
+    struct buf saved;
+    buf_init(&saved);
+    nn_optimizer_save(a.o, &saved);
+    nn_optimizer_step(a.o, a.params, a.grads, NULL);
+    for (int i = 0; i < 2; i++) {
+        nn_optimizer_rank_updates(a.o, &rank);
+        anew.stamp = 0;
+        nn_optimizer_rank_updates(a.o, &anew);
+        assert_memory_equal(rank.magnitude, anew.magnitude, MANY * sizeof(float));
+        struct cursor in;
+        cursor_init(&in, saved.data, saved.size_bytes);
+        assert_int_equal(nn_optimizer_load(a.o, &in, NULL), ST_OK);
+    }
+    nn_optimizer_step_ranked(a.o, a.params, a.grads, NULL, a.grads, &rank);
+    nn_optimizer_rank_updates(a.o, &rank); /* by moves is not by updates */
+    nn_optimizer_rank_updates(a.o, &anew);
+    assert_memory_equal(rank.magnitude, anew.magnitude, MANY * sizeof(float));
+    buf_clear(&saved);
+    release(rank.magnitude);
+    release(anew.magnitude);
+    run_clear(&a);
+}
+
 static void magnitude_is_the_step(void **state)
 {
     (void)state;
     struct run a = run_open(NN_ADAM);
-    float *before = guarded(MANY), *magnitude = guarded(MANY);
-    nn_optimizer_update_magnitude(a.o, magnitude);
+    float *before = guarded(MANY);
+    static struct nn_rank rank;
+    float *magnitude = rank.magnitude = guarded(MANY);
+    nn_optimizer_rank_updates(a.o, &rank);
     for (int i = 0; i < MANY; i++)
         assert_true(magnitude[i] == 0);
+    assert_int_equal(rank.bins[0], MANY);
     for (int t = 0; t < 3; t++) {
         memcpy(before, a.params, MANY * sizeof(float));
         nn_optimizer_step(a.o, a.params, a.grads, NULL);
     }
-    nn_optimizer_update_magnitude(a.o, magnitude);
+    nn_optimizer_rank_updates(a.o, &rank);
     for (int i = 0; i < MANY; i++)
         expect_near((double)magnitude[i], fabs((double)a.params[i] - (double)before[i]), 3e-7,
                     "magnitude", i);
@@ -231,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_follow_torch), cmocka_unit_test(full_mask_is_no_mask),
         cmocka_unit_test(mask_keeps_bits),    cmocka_unit_test(magnitude_is_the_step),
+        cmocka_unit_test(ranked_steps),       cmocka_unit_test(a_rank_is_of_one_state),
         cmocka_unit_test(state_round_trip),   cmocka_unit_test(bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
