@@ -9,6 +9,7 @@
 #include "nn/conv_fold.h"
 #include "nn/conv_group.h"
 #include "nn/kernels.h"
+#include "nn/kernels_narrow.h"
 
 enum { IN_X, IN_WEIGHTS, IN_BIAS };
 
@@ -360,6 +361,50 @@ enum status nn_conv_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, stru
     return st;
 }
 
+/* --- kernels_narrow.h: the gradient by an input of one block */
+
+static bool is_narrow(const struct nn_plan *p, const struct nn_ir *ir, const struct nn_window *w)
+{
+    const struct nn_value *x = nn_in(p, ir, IN_X), *y = nn_out(p, ir, 0);
+    bool pointwise = w->kernel[0] == 1 && w->kernel[1] == 1 && w->groups == 1 && !w->transposed;
+    bool whole = w->in_height == w->out_height && w->in_width == w->out_width && w->pad[0] == 0 &&
+                 w->pad[1] == 0;
+    return pointwise && whole && x->layout == NN_LAYOUT_BLOCKED && y->layout == NN_LAYOUT_BLOCKED &&
+           x->type == y->type && w->in_channels <= NN_BLOCK_CHANNELS &&
+           w->out_channels > NN_BLOCK_CHANNELS;
+}
+
+struct narrow_args {
+    struct kernel_blocked gy;
+    int64_t channels;
+    bool add;
+};
+
+/* gy, weights, packed, gx */
+static enum status run_narrow(struct nn_step *s)
+{
+    const struct narrow_args *a = s->args;
+    kernel_narrow_pack(&a->gy, a->channels, s->data[1], s->data[2]);
+    kernel_narrow(&a->gy, s->data[0], s->data[2], s->data[3], a->add);
+    return ST_OK;
+}
+
+static enum status narrow_backward_data(struct nn_plan *p, struct nn_ir *ir, int gy,
+                                        struct error *err)
+{
+    struct narrow_args a = {.gy = nn_blocked_of(nn_out(p, ir, 0)),
+                            .channels = nn_in(p, ir, IN_X)->dim[1]};
+    int gx, packed = nn_plan_buffer(p, kernel_narrow_floats(&a.gy) * sizeof(float));
+    if (packed < 0)
+        return error_set(err, ST_NOMEM, "out of memory while planning a session");
+    enum status st = nn_grad_begin(p, ir->in[IN_X], true, &gx, &a.add, err);
+    if (st)
+        return st;
+    int buffer[] = {gy, nn_in(p, ir, IN_WEIGHTS)->buffer, packed, gx};
+    st = nn_plan_emit(p, run_narrow, &a, sizeof a, buffer, 4, err);
+    return st ? st : nn_grad_done(p, ir->in[IN_X], gx, err);
+}
+
 static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
 {
     struct nn_window w = nn_window_of(p, ir);
@@ -369,6 +414,8 @@ static enum status backward_data(struct nn_plan *p, struct nn_ir *ir, int gy, st
     bool add;
     if (by_group(p, ir, &w, NN_PASS_BACKWARD_DATA))
         return group_backward_data(p, ir, &w, gy, err);
+    if (is_narrow(p, ir, &w))
+        return narrow_backward_data(p, ir, gy, err);
     struct nn_conv_spec spec = spec_of(p, ir, &w, NN_PASS_BACKWARD_DATA);
     enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
     if (!st)

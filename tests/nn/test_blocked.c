@@ -53,7 +53,8 @@ static struct nn_model *network(void)
     y = nn_build_conv(b, y, 24, 1, 1, 1, 1, false);
     x = nn_build_add(b, x, y);
     x = nn_build_conv(b, x, 32, 3, 2, 1, 1, true);
-    y = nn_build_batch_norm(b, nn_build_conv(b, x, 48, 1, 1, 1, 1, false));
+    y = nn_build_conv(b, x, 12, 1, 1, 1, 1, false);
+    y = nn_build_batch_norm(b, nn_build_conv(b, y, 48, 1, 1, 1, 1, false));
     y = nn_build_batch_norm(b, nn_build_conv(b, y, 48, 3, 1, 1, 48, false));
     y = nn_build_batch_norm(b, nn_build_conv(b, nn_build_relu(b, y), 48, 3, 2, 1, 48, false));
     y = nn_build_conv(b, nn_build_relu(b, y), 16, 1, 1, 1, 1, false);
