@@ -27,17 +27,23 @@ bool nn_depthwise_takes_norm(const struct nn_plan *p, const struct nn_ir *conv,
 struct depthwise_args {
     struct kernel_dw dw;
     bool weights, input; /* gradients that are wanted */
+    bool ends;           /* the backward pass of the norm behind it */
+    float after_lo, after_hi;
 };
 
 /* Of both passes; further ones are said at each. */
 enum { OP_X, OP_WEIGHTS, OP_KEPT, OP_ROWS, OP_COUNT };
 
+static int64_t lanes_of(const struct kernel_dw *d)
+{
+    return (d->channels + NN_BLOCK_CHANNELS - 1) / NN_BLOCK_CHANNELS * NN_BLOCK_CHANNELS;
+}
+
 static struct kernel_dw bound(const struct nn_step *s)
 {
     const struct depthwise_args *a = s->args;
     struct kernel_dw d = a->dw;
-    int64_t lanes = (d.channels + NN_BLOCK_CHANNELS - 1) / NN_BLOCK_CHANNELS * NN_BLOCK_CHANNELS;
-    struct nn_norm_kept k = nn_norm_kept_at(s->data[OP_KEPT], d.channels, lanes);
+    struct nn_norm_kept k = nn_norm_kept_at(s->data[OP_KEPT], d.channels, lanes_of(&d));
     d.a = k.a;
     d.b = k.b;
     d.weights = s->data[OP_WEIGHTS];
@@ -53,15 +59,38 @@ static enum status run_forward(struct nn_step *s)
     return ST_OK;
 }
 
-/* ..., gy, mean, parts, sums, gradient of the weights, gradient of what the norm would make; the
- * parts stand for what is not wanted */
-enum { OP_GY = OP_COUNT, OP_MEAN, OP_PARTS, OP_SUMS, OP_GW, OP_GNORM, OP_BACKWARD };
+/* ..., gy, mean, parts, sums, gradient of the weights, gradient of what the norm would make, and of
+ * the norm behind: y, what it keeps, lines. The parts stand for what there is not. */
+enum {
+    OP_GY = OP_COUNT,
+    OP_MEAN,
+    OP_PARTS,
+    OP_SUMS,
+    OP_GW,
+    OP_GNORM,
+    OP_Y,
+    OP_KEPT_AFTER,
+    OP_LINES,
+    OP_BACKWARD
+};
+
+static struct kernel_dw_after after_of(const struct nn_step *s, const struct kernel_dw *d)
+{
+    const struct depthwise_args *a = s->args;
+    int64_t lanes = lanes_of(d);
+    struct nn_norm_kept k = nn_norm_kept_at(s->data[OP_KEPT_AFTER], d->channels, lanes);
+    struct nn_norm_lines l = nn_norm_lines_at(s->data[OP_LINES], lanes);
+    return (struct kernel_dw_after){s->data[OP_Y], k.a, k.b,         l.k,
+                                    l.l,           l.m, a->after_lo, a->after_hi};
+}
 
 static enum status run_backward(struct nn_step *s)
 {
     const struct depthwise_args *a = s->args;
     const struct kernel_dw d = bound(s);
+    const struct kernel_dw_after after = after_of(s, &d);
     const struct kernel_dw_gradients g = {
+        .after = a->ends ? &after : NULL,
         .mean = s->data[OP_MEAN],
         .parts = (double *)(void *)s->data[OP_PARTS],
         .weights = a->weights ? s->data[OP_GW] : NULL,
@@ -142,7 +171,13 @@ static enum status backward_operands(struct nn_plan *p, struct nn_ir *ir,
     buffer[OP_MEAN] = nn_norm_mean(p, norm);
     buffer[OP_PARTS] = nn_plan_buffer(p, kernel_dw_parts(&a->dw) * sizeof(double));
     buffer[OP_SUMS] = norm->sums;
-    buffer[OP_GW] = buffer[OP_GNORM] = buffer[OP_PARTS];
+    for (int k = OP_GW; k < OP_BACKWARD; k++)
+        buffer[k] = buffer[OP_PARTS];
+    if (a->ends) {
+        buffer[OP_Y] = nn_out(p, ir, 0)->buffer;
+        buffer[OP_KEPT_AFTER] = p->irs[ir->after].workspace;
+        buffer[OP_LINES] = p->irs[ir->after].lines;
+    }
     if (norm->sums < 0 || buffer[OP_PARTS] < 0)
         return nomem(err);
     enum status st = common_operands(p, ir, &a->dw, buffer, err);
@@ -159,6 +194,11 @@ static enum status depthwise_backward(struct nn_plan *p, struct nn_ir *ir, struc
     int buffer[OP_BACKWARD], made = norm_of(p, ir)->out[0];
     a.weights = nn_in(p, ir, IN_WEIGHTS)->needs_grad;
     a.input = p->values[made].needs_grad;
+    if (ir->after >= 0 && p->irs[ir->after].lines >= 0) {
+        a.ends = true;
+        a.after_lo = p->irs[ir->after].lo;
+        a.after_hi = p->irs[ir->after].hi;
+    }
     enum status st = backward_operands(p, ir, &a, buffer, err);
     if (!st)
         st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, OP_BACKWARD, err);

@@ -19,6 +19,7 @@ struct norm_args {
     float epsilon, momentum, lo, hi;
     bool is_blocked, bf16, batch, has_gx, add; /* bf16: of rows, forward */
     bool deferred;                             /* nn_ir.deferred */
+    bool leaves;                               /* the end of the backward pass to a convolution */
 };
 
 static struct nn_norm_kept kept_at(const struct norm_args *a, float *workspace)
@@ -106,8 +107,22 @@ static enum status run_forward(struct nn_step *s)
     return ST_OK;
 }
 
-/* ..., y (clamped rows only), gy, gscale, gshift, gx (gy without one), sums (deferred only) */
-enum { OP_Y = OP_COUNT, OP_GY, OP_GSCALE, OP_GSHIFT, OP_GX, OP_SUMS };
+/* ..., y (clamped rows only), gy, gscale, gshift, gx (gy without one), sums (deferred only, else
+ * gy), lines (where the end is left to another) */
+enum { OP_Y = OP_COUNT, OP_GY, OP_GSCALE, OP_GSHIFT, OP_GX, OP_SUMS, OP_LINES };
+
+static void backward_blocked(struct nn_step *s, const struct norm_args *a,
+                             const struct kernel_bn *n)
+{
+    float *gx = a->has_gx && !a->leaves ? s->data[OP_GX] : NULL;
+    kernel_bn_blocked_backward(&a->blocked, n, a->batch, s->data[OP_X], s->data[OP_GY], gx, a->add,
+                               s->data[OP_GSCALE], s->data[OP_GSHIFT]);
+    if (!a->leaves)
+        return;
+    const struct nn_norm_lines l = nn_norm_lines_at(s->data[OP_LINES], a->lanes);
+    kernel_bn_blocked_lines(&a->blocked, n, a->batch, s->data[OP_GSCALE], s->data[OP_GSHIFT], l.k,
+                            l.l, l.m);
+}
 
 static enum status run_backward(struct nn_step *s)
 {
@@ -116,8 +131,7 @@ static enum status run_backward(struct nn_step *s)
     float *gx = a->has_gx ? s->data[OP_GX] : NULL;
     n.sums = a->deferred ? (const double *)(const void *)s->data[OP_SUMS] : NULL;
     if (a->is_blocked)
-        kernel_bn_blocked_backward(&a->blocked, &n, a->batch, s->data[OP_X], s->data[OP_GY], gx,
-                                   a->add, s->data[OP_GSCALE], s->data[OP_GSHIFT]);
+        backward_blocked(s, a, &n);
     else
         kernel_bn_backward(s->data[OP_X], s->data[OP_Y], s->data[OP_GY], a->rows, a->channels,
                            n.scale, n.mean, n.variance, a->epsilon, a->batch, a->lo, a->hi, gx,
@@ -243,27 +257,41 @@ static enum status begin_vector(struct nn_plan *p, const struct nn_ir *ir, int i
     return *ret < 0 ? error_set(err, ST_NOMEM, "out of memory while planning a session") : ST_OK;
 }
 
+/* What the convolution before needs to end this backward pass. */
+static enum status leave(struct nn_plan *p, struct nn_ir *ir, const struct norm_args *a,
+                         struct error *err)
+{
+    ir->lines = nn_plan_buffer(p, nn_norm_lines_bytes(a->lanes));
+    return ir->lines < 0 ? error_set(err, ST_NOMEM, "out of memory while planning a session")
+                         : ST_OK;
+}
+
 static enum status norm_backward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct norm_args a = norm_args_of(p, ir);
-    int buffer[OP_SUMS + 1], gx = -1;
+    int buffer[OP_LINES + 1], gx = -1;
     a.has_gx = nn_in(p, ir, IN_X)->needs_grad;
     enum status st = common_operands(p, ir, &a, buffer, err);
     if (!st)
         st = begin_vector(p, ir, IN_SCALE, &buffer[OP_GSCALE], err);
     if (!st)
         st = begin_vector(p, ir, IN_SHIFT, &buffer[OP_GSHIFT], err);
-    if (!st && a.has_gx)
+    a.leaves = ir->after >= 0 && a.has_gx;
+    if (!st && a.has_gx && !a.leaves)
         st = nn_grad_begin_over(p, ir, &gx, &a.add, err);
+    if (!st && a.leaves)
+        st = leave(p, ir, &a, err);
     if (st)
         return st;
     buffer[OP_GY] = nn_grad_of_output(p, ir, 0);
     buffer[OP_Y] = reads_y(p, ir) ? nn_out(p, ir, 0)->buffer : buffer[OP_X];
-    buffer[OP_GX] = a.has_gx ? gx : buffer[OP_GY];
-    buffer[OP_SUMS] = ir->sums;
-    st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, a.deferred ? OP_SUMS + 1 : OP_SUMS,
-                      err);
-    if (!st && a.has_gx)
+    buffer[OP_GX] = gx >= 0 ? gx : buffer[OP_GY];
+    buffer[OP_SUMS] = a.deferred ? ir->sums : buffer[OP_GY];
+    buffer[OP_LINES] = a.leaves ? ir->lines : buffer[OP_GY];
+    st = nn_plan_emit(p, run_backward, &a, sizeof a, buffer, OP_LINES + 1, err);
+    if (!st && a.leaves)
+        st = nn_grad_share(p, ir->in[IN_X], buffer[OP_GY], false, err);
+    if (!st && gx >= 0)
         st = nn_grad_done(p, ir->in[IN_X], gx, err);
     if (!st && nn_in(p, ir, IN_SCALE)->needs_grad)
         st = nn_grad_done(p, ir->in[IN_SCALE], buffer[OP_GSCALE], err);

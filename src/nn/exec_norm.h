@@ -17,6 +17,21 @@ static inline struct nn_norm_kept nn_norm_kept_at(float *workspace, int64_t chan
     return (struct nn_norm_kept){workspace, workspace + channels, a, a + lanes};
 }
 
+/* What the end of a backward pass is made of (kernel_bn_blocked_lines): [lanes] each. */
+struct nn_norm_lines {
+    float *k, *l, *m;
+};
+
+static inline size_t nn_norm_lines_bytes(int64_t lanes)
+{
+    return 3 * (size_t)lanes * sizeof(float);
+}
+
+static inline struct nn_norm_lines nn_norm_lines_at(float *lines, int64_t lanes)
+{
+    return (struct nn_norm_lines){lines, lines + lanes, lines + 2 * lanes};
+}
+
 /* Whether it normalises with the statistics of the batch. */
 bool nn_norm_is_batch(const struct nn_plan *p, const struct nn_ir *ir);
 

@@ -248,6 +248,11 @@ static void defer_norm(struct nn_plan *p, int i)
     conv->before = i;
     conv->in[0] = norm->in[0];
     p->values[conv->in[0]].uses++;
+    struct nn_ir *next = reader_of(p, (int)(conv - p->irs), conv->out[0], 1);
+    if (!is_op(next, NN_OP_BATCH_NORM))
+        return;
+    conv->after = (int)(next - p->irs);
+    next->after = (int)(conv - p->irs);
 }
 
 void nn_plan_fuse(struct nn_plan *p)

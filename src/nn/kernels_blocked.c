@@ -402,3 +402,14 @@ void kernel_bn_blocked_backward(const struct kernel_blocked *t, const struct ker
         block += g.blocks;
     }
 }
+
+void kernel_bn_blocked_lines(const struct kernel_blocked *t, const struct kernel_bn *n, bool batch,
+                             const float *gscale, const float *gshift, float *k, float *l, float *m)
+{
+    for (int64_t block = 0; block < kernel_blocks(t); block++) {
+        const struct line line = line_of(t, n, batch, block, gscale, gshift);
+        memcpy(k + block * LANES, line.k, sizeof line.k);
+        memcpy(l + block * LANES, line.l, sizeof line.l);
+        memcpy(m + block * LANES, line.m, sizeof line.m);
+    }
+}

@@ -61,6 +61,12 @@ void kernel_bn_blocked_backward(const struct kernel_blocked *t, const struct ker
                                 bool batch, const void *x, const void *gy, void *gx, bool add,
                                 float *gscale, float *gshift);
 
+/* The end of that backward pass left to another: gx = k gy' + l x + m, gy' as gy where y was not
+ * clamped, else 0. gscale and gshift are the gradients that the beginning gave. */
+void kernel_bn_blocked_lines(const struct kernel_blocked *t, const struct kernel_bn *n, bool batch,
+                             const float *gscale, const float *gshift, float *k, float *l,
+                             float *m);
+
 /* y = x * v, where v holds [images (or 1: v_images), lanes] floats; its gradient by x is the same
  * of gy. */
 void kernel_blocked_scale(const struct kernel_blocked *t, const void *x, const float *v,

@@ -24,7 +24,8 @@ struct rings {
 /* One plane: where it is and what is known of its channels. */
 struct plane {
     const struct kernel_dw *d;
-    int64_t in, out; /* first elements */
+    int64_t block, in, out; /* first elements of input and output */
+    const struct kernel_dw_after *after;
     struct rings rings;
     float a[LANES], b[LANES], mean[LANES], w[TAPS][LANES];
 };
@@ -77,6 +78,8 @@ static void plane_open(const struct kernel_dw *d, int64_t index, const float *me
 {
     int64_t block = index % blocks_of(d);
     p->d = d;
+    p->block = block;
+    p->after = NULL;
     p->in = index * d->in_height * d->in_width * LANES;
     p->out = index * d->out_height * d->out_width * LANES;
     p->rings = rings_of(d);
@@ -122,6 +125,24 @@ KERNEL_INLINE void normalise_row(const struct plane *p, const void *x, int row, 
         fetch(x, from + row_elements + i, bf16);
         kernel_store(to, i, kernel_clamp_vec(a * kernel_load(x, from + i, bf16) + b, lo, hi),
                      false);
+    }
+}
+
+KERNEL_INLINE void gradient_row_after(const struct plane *p, const void *gy, int row, bool bf16)
+{
+    const struct kernel_dw_after *n = p->after;
+    float *to = p->rings.gy[row % RING] + LANES;
+    int64_t row_elements = (int64_t)p->d->out_width * LANES, lane = p->block * LANES;
+    int64_t from = p->out + row * row_elements;
+    const kernel_vec a = *(const kernel_vec *)(n->a + lane), b = *(const kernel_vec *)(n->b + lane);
+    const kernel_vec k = *(const kernel_vec *)(n->k + lane), l = *(const kernel_vec *)(n->l + lane);
+    const kernel_vec m = *(const kernel_vec *)(n->m + lane);
+    const kernel_vec lo = kernel_splat(n->lo), hi = kernel_splat(n->hi);
+    for (int64_t i = 0; i < row_elements; i += LANES) {
+        fetch(gy, from + row_elements + i, bf16);
+        fetch(n->y, from + row_elements + i, bf16);
+        kernel_vec y = kernel_load(n->y, from + i, bf16), g = kernel_load(gy, from + i, bf16);
+        kernel_store(to, i, k * kernel_pass(g, a * y + b, lo, hi) + (l * y + m), false);
     }
 }
 
@@ -327,7 +348,10 @@ KERNEL_INLINE void backward_plane(const struct plane *p, const void *x, const vo
     int next = 0, done = 0;
     memset(parts, 0, PART_DOUBLES * sizeof *parts);
     for (int row = 0; row < d->out_height; row++) {
-        gradient_row(p, gy, row, bf16);
+        if (p->after)
+            gradient_row_after(p, gy, row, bf16);
+        else
+            gradient_row(p, gy, row, bf16);
         if (g->weights) {
             normalise_until(p, x, row, &next, bf16);
             if (d->stride == 1)
@@ -373,6 +397,7 @@ void kernel_dw_backward(const struct kernel_dw *d, const void *x, const void *gy
     for (int64_t i = 0; i < planes; i++) {
         struct plane p;
         plane_open(d, i, g->mean, &p);
+        p.after = g->after;
         (d->bf16 ? backward_bf16 : backward_f32)(&p, x, gy, g, g->parts + i * PART_DOUBLES);
     }
     for (int64_t block = 0; block < blocks_of(d); block++) {

@@ -4,7 +4,8 @@
  * Batch norm, its clamp and the depthwise convolution behind them, over blocked values of float32
  * or bfloat16, in one pass: what batch norm makes exists for three rows at a time. The backward
  * pass computes it anew and gives, in one pass as well, the gradients by the weights and by the
- * batch norm's result, and the sums that its own backward pass begins with (kernel_bn.sums).
+ * batch norm's result, and the sums that its own backward pass begins with (kernel_bn.sums). The
+ * batch norm behind the convolution may leave the end of its backward pass to it as well.
  *
  * One pixel of padding on each side, stride 1 or 2, no dilation.
  *
@@ -35,8 +36,17 @@ size_t kernel_dw_sums(const struct kernel_dw *d);
 
 void kernel_dw_forward(const struct kernel_dw *d, const void *x, void *y);
 
+/* gy as the batch norm behind the convolution would make it: k gy' + l y + m, where gy' is 0 unless
+ * lo < a y + b < hi. Vectors are [lanes]. */
+struct kernel_dw_after {
+    const void *y; /* the convolution's result */
+    const float *a, *b, *k, *l, *m;
+    float lo, hi;
+};
+
 struct kernel_dw_gradients {
-    const float *mean; /* [channels], of the batch norm */
+    const struct kernel_dw_after *after; /* NULL: gy is as it is */
+    const float *mean;                   /* [channels], of the batch norm before */
     double *parts;
     float *weights; /* [channels, 3, 3], NULL: not wanted */
     void *gy_norm;  /* by a x + b: 0 where it was clamped. NULL: not wanted, nor sums */

@@ -141,8 +141,14 @@ static struct nn_ir *ir_new(struct nn_plan *p, const struct nn_node *node)
         p->ir_capacity = capacity;
     }
     struct nn_ir *ir = &p->irs[p->ir_count++];
-    *ir = (struct nn_ir){
-        .node = node, .workspace = -1, .before = -1, .sums = -1, .lo = -INFINITY, .hi = INFINITY};
+    *ir = (struct nn_ir){.node = node,
+                         .workspace = -1,
+                         .before = -1,
+                         .after = -1,
+                         .lines = -1,
+                         .sums = -1,
+                         .lo = -INFINITY,
+                         .hi = INFINITY};
     return ir;
 }
 
@@ -476,6 +482,8 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
                          .output_count = n->output_count,
                          .workspace = -1,
                          .before = -1,
+                         .after = -1,
+                         .lines = -1,
                          .sums = -1,
                          .lo = -INFINITY,
                          .hi = INFINITY};

@@ -81,8 +81,11 @@ struct nn_ir {
     /* A batch norm whose result is never made, and the depthwise convolution that makes it as it
      * reads the batch norm's input (exec_depthwise.c). */
     bool deferred;
-    int before;    /* index of that batch norm, -1: none */
-    int sums;      /* of a deferred one's backward pass: a buffer, -1 */
+    int before; /* index of that batch norm, -1: none */
+    int sums;   /* of a deferred one's backward pass: a buffer, -1 */
+    /* The batch norm behind such a convolution leaves it the end of its backward pass: index of the
+     * convolution there, of the batch norm here, -1; and what that computed: a buffer, -1. */
+    int after, lines;
     bool remakes;  /* its output is not kept: recompute.c makes it again when backward reads it */
     bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */

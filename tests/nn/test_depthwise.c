@@ -157,8 +157,9 @@ static void reference_backward(const struct fixture *f, struct reference *r)
             }
 }
 
-/* weights and input: which gradients are asked for. */
-static void check_backward(struct fixture *f, bool weights, bool input)
+/* after: of the batch norm behind, NULL: none; weights and input: which gradients are asked for. */
+static void check_backward(struct fixture *f, const struct kernel_dw_after *after, const float *gy,
+                           bool weights, bool input)
 {
     struct reference want = {.norm = calloc((size_t)f->in, sizeof(double))};
     float gw[CHANNELS * TAPS], *norm = calloc((size_t)f->in, sizeof *norm);
@@ -166,12 +167,13 @@ static void check_backward(struct fixture *f, bool weights, bool input)
     assert_true(want.norm && norm && parts);
     assert_int_equal(kernel_dw_sums(&f->d), BLOCKS * 32);
     reference_backward(f, &want);
-    const struct kernel_dw_gradients g = {.mean = f->mean,
+    const struct kernel_dw_gradients g = {.after = after,
+                                          .mean = f->mean,
                                           .parts = parts,
                                           .weights = weights ? gw : NULL,
                                           .gy_norm = input ? norm : NULL,
                                           .sums = sums};
-    kernel_dw_backward(bound(f), f->x, f->gy, &g);
+    kernel_dw_backward(bound(f), f->x, gy, &g);
     for (int i = 0; weights && i < CHANNELS * TAPS; i++)
         close_to((double)gw[i], want.weights[i], 1e-4);
     for (int64_t i = 0; input && i < f->in; i++)
@@ -185,6 +187,37 @@ static void check_backward(struct fixture *f, bool weights, bool input)
     free(parts);
 }
 
+/* The same where gy comes from the batch norm behind: what that would make of `raw` is f->gy. */
+static void check_after(struct fixture *f)
+{
+    struct rng r;
+    rng_init(&r, 5, 0);
+    float *vectors = noise(&r, (int64_t)5 * LANES), *y = noise(&r, f->out), *raw = f->gy;
+    const struct kernel_dw_after after = {.y = y,
+                                          .a = vectors,
+                                          .b = vectors + LANES,
+                                          .k = vectors + 2 * LANES,
+                                          .l = vectors + 3 * LANES,
+                                          .m = vectors + 4 * LANES,
+                                          .lo = -0.5F,
+                                          .hi = 0.7F};
+    float *made = calloc((size_t)f->out, sizeof *made);
+    assert_non_null(made);
+    int64_t plane = (int64_t)f->d.out_height * f->d.out_width * 16;
+    for (int64_t i = 0; i < f->out; i++) {
+        int lane = (int)(i / plane % BLOCKS * 16 + i % 16);
+        float v = after.a[lane] * y[i] + after.b[lane];
+        float passed = v > after.lo && v < after.hi ? raw[i] : 0;
+        made[i] = after.k[lane] * passed + after.l[lane] * y[i] + after.m[lane];
+    }
+    f->gy = made;
+    check_backward(f, &after, raw, true, true);
+    f->gy = raw;
+    free(made);
+    free(vectors);
+    free(y);
+}
+
 static void by_definition(void **state)
 {
     (void)state;
@@ -195,9 +228,10 @@ static void by_definition(void **state)
                 float lo = clamp ? 0 : -INFINITY, hi = clamp == 2 ? 0.8F : INFINITY;
                 struct fixture f = made(sizes[i][0], sizes[i][1], stride, lo, hi, 1 + clamp % 2);
                 check_forward(&f);
-                check_backward(&f, true, true);
-                check_backward(&f, true, false);
-                check_backward(&f, false, true);
+                check_backward(&f, NULL, f.gy, true, true);
+                check_backward(&f, NULL, f.gy, true, false);
+                check_backward(&f, NULL, f.gy, false, true);
+                check_after(&f);
                 clear(&f);
             }
 }
