@@ -27,7 +27,8 @@ bool nn_depthwise_takes_norm(const struct nn_plan *p, const struct nn_ir *conv,
 struct depthwise_args {
     struct kernel_dw dw;
     bool weights, input; /* gradients that are wanted */
-    bool ends;           /* the backward pass of the norm behind it */
+    bool moments;        /* for the norm behind it */
+    bool ends;           /* the backward pass of that */
     float after_lo, after_hi;
 };
 
@@ -51,11 +52,13 @@ static struct kernel_dw bound(const struct nn_step *s)
     return d;
 }
 
-/* ..., y */
+/* ..., y, moments (y without) */
 static enum status run_forward(struct nn_step *s)
 {
+    const struct depthwise_args *a = s->args;
     const struct kernel_dw d = bound(s);
-    kernel_dw_forward(&d, s->data[OP_X], s->data[OP_COUNT]);
+    double *moments = a->moments ? (double *)(void *)s->data[OP_COUNT + 1] : NULL;
+    kernel_dw_forward(&d, s->data[OP_X], s->data[OP_COUNT], moments);
     return ST_OK;
 }
 
@@ -149,14 +152,21 @@ static void depthwise_saves(struct nn_plan *p, const struct nn_ir *ir)
 static enum status depthwise_forward(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     struct depthwise_args a = args_of(p, ir);
-    int buffer[OP_COUNT + 1];
+    int buffer[OP_COUNT + 2];
     enum status st = common_operands(p, ir, &a.dw, buffer, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, -1, err);
     if (st)
         return st;
-    buffer[OP_COUNT] = nn_out(p, ir, 0)->buffer;
-    return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 1, err);
+    buffer[OP_COUNT] = buffer[OP_COUNT + 1] = nn_out(p, ir, 0)->buffer;
+    a.moments = ir->after >= 0 && nn_norm_is_batch(p, &p->irs[ir->after]);
+    if (a.moments) {
+        ir->moments = nn_plan_buffer(p, kernel_dw_moments(&a.dw) * sizeof(double));
+        buffer[OP_COUNT + 1] = ir->moments;
+    }
+    if (a.moments && ir->moments < 0)
+        return nomem(err);
+    return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 2, err);
 }
 
 /* Where the gradients go, and what there is besides. */

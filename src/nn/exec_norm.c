@@ -19,6 +19,7 @@ struct norm_args {
     float epsilon, momentum, lo, hi;
     bool is_blocked, bf16, batch, has_gx, add; /* bf16: of rows, forward */
     bool deferred;                             /* nn_ir.deferred */
+    bool given;                                /* the moments, by a convolution */
     bool leaves;                               /* the end of the backward pass to a convolution */
 };
 
@@ -55,7 +56,8 @@ static struct kernel_bn blocked_norm(const struct nn_step *s, const struct norm_
 static void forward_blocked(struct nn_step *s, const struct norm_args *a)
 {
     struct kernel_bn n = blocked_norm(s, a);
-    float *y = a->deferred ? NULL : s->data[OP_COUNT];
+    float *y = a->deferred ? NULL : s->data[OP_COUNT + 1];
+    n.moments = a->given ? (const double *)(const void *)s->data[OP_COUNT] : NULL;
     if (a->batch)
         kernel_bn_blocked_batch(&a->blocked, &n, s->data[OP_X], y);
     else
@@ -85,14 +87,14 @@ static void forward_rows(struct nn_step *s, const struct norm_args *a)
         a->batch ? k.variance : s->data[OP_VARIANCE], a->epsilon, a->channels, k.a, k.b);
     const struct line line = {k.a, k.b, a};
     if (a->bf16)
-        kernel_by_pieces(s->data[OP_X], s->data[OP_COUNT], a->rows * a->channels, a->channels,
+        kernel_by_pieces(s->data[OP_X], s->data[OP_COUNT + 1], a->rows * a->channels, a->channels,
                          apply_piece, &line);
     else
-        kernel_bn_apply(s->data[OP_X], k.a, k.b, s->data[OP_COUNT], a->rows, a->channels, a->lo,
+        kernel_bn_apply(s->data[OP_X], k.a, k.b, s->data[OP_COUNT + 1], a->rows, a->channels, a->lo,
                         a->hi);
 }
 
-/* ..., y */
+/* ..., moments (x without), y (not where it is deferred) */
 static enum status run_forward(struct nn_step *s)
 {
     const struct norm_args *a = s->args;
@@ -217,16 +219,18 @@ static enum status norm_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     if (nn_in(p, ir, IN_X)->rank != 4 && nn_in(p, ir, IN_X)->rank != 2)
         return nn_plan_refuse(p, err, "only images and vectors are supported");
     struct norm_args a = norm_args_of(p, ir);
-    int buffer[OP_COUNT + 1];
+    int buffer[OP_COUNT + 2];
     enum status st = common_operands(p, ir, &a, buffer, err);
+    a.given = ir->after >= 0 && p->irs[ir->after].moments >= 0;
+    buffer[OP_COUNT] = a.given ? p->irs[ir->after].moments : buffer[OP_X];
     if (!st && a.deferred)
-        return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT, err);
+        return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 1, err);
     if (!st)
         st = nn_plan_output(p, ir, 0, IN_X, err);
     if (st)
         return st;
-    buffer[OP_COUNT] = nn_out(p, ir, 0)->buffer;
-    return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 1, err);
+    buffer[OP_COUNT + 1] = nn_out(p, ir, 0)->buffer;
+    return nn_plan_emit(p, run_forward, &a, sizeof a, buffer, OP_COUNT + 2, err);
 }
 
 /* With the coefficients that the forward pass left: x, kept, y. */

@@ -250,12 +250,32 @@ static void statistics(const struct kernel_blocked *t, const struct group *g,
     }
 }
 
+/* Mean and variance from the planes' own, which are equally large (Chan et al. 1979). */
+static void merge_moments(const struct kernel_blocked *t, const struct kernel_bn *n,
+                          int64_t channel)
+{
+    const double *m = n->moments + channel / LANES * KERNEL_MOMENTS + channel % LANES;
+    int64_t step = kernel_blocks(t) * KERNEL_MOMENTS;
+    double pixels = (double)t->pixels, mean = 0, spread = 0;
+    for (int64_t i = 0; i < t->images; i++)
+        mean += (m[i * step] + m[i * step + LANES] / pixels) / (double)t->images;
+    for (int64_t i = 0; i < t->images; i++) {
+        double sum = m[i * step + LANES], apart = m[i * step] + sum / pixels - mean;
+        spread += (m[i * step + 2 * LANES] - sum * sum / pixels) / pixels + apart * apart;
+    }
+    n->mean[channel] = (float)mean;
+    n->variance[channel] = (float)(spread > 0 ? spread / (double)t->images : 0);
+}
+
 void kernel_bn_blocked_batch(const struct kernel_blocked *t, const struct kernel_bn *n,
                              const void *x, void *y)
 {
+    for (int64_t c = 0; n->moments && c < t->channels; c++)
+        merge_moments(t, n, c);
     for (int64_t block = 0; block < kernel_blocks(t);) {
         struct group g = next_group(t, block);
-        statistics(t, &g, n, x);
+        if (!n->moments)
+            statistics(t, &g, n, x);
         coefficients(t, n, g.block, g.blocks);
         if (y)
             apply(t, &g, n, x, y);

@@ -28,6 +28,9 @@ static inline int64_t kernel_blocked_lanes(const struct kernel_blocked *t)
     return kernel_blocks(t) * 16;
 }
 
+/* Of a plane, as doubles: a pivot for each lane, and the sums of x - pivot and of its square. */
+#define KERNEL_MOMENTS (3 * 16)
+
 /* Sums that a batch norm takes apart from each other: doubles of scratch. */
 size_t kernel_bn_blocked_scratch(const struct kernel_blocked *t);
 
@@ -39,6 +42,8 @@ struct kernel_bn {
     float epsilon, lo, hi;
     float *a, *b;    /* [lanes] */
     double *scratch; /* kernel_bn_blocked_scratch */
+    /* Batch, forward: NULL, or the moments of x that were taken already, plane by plane. */
+    const double *moments;
     /* Backward: NULL, or [blocks, 2, 16] sums of gy and of gy (x - mean) that were taken already,
      * and gy is 0 where y was clamped. */
     const double *sums;

@@ -60,6 +60,11 @@ size_t kernel_dw_sums(const struct kernel_dw *d)
     return (size_t)blocks_of(d) * 2 * LANES;
 }
 
+size_t kernel_dw_moments(const struct kernel_dw *d)
+{
+    return (size_t)(d->images * blocks_of(d)) * KERNEL_MOMENTS;
+}
+
 static struct rings rings_of(const struct kernel_dw *d)
 {
     struct rings r;
@@ -102,6 +107,11 @@ static const float *row_at(const struct plane *p, float *const ring[RING], int r
 KERNEL_INLINE kernel_vec at(const float *row, int64_t pixel)
 {
     return *(const kernel_vec *)(row + pixel * LANES);
+}
+
+KERNEL_INLINE void add_wide(double *to, kernel_vec v)
+{
+    *(wide *)to += __builtin_convertvector(v, wide);
 }
 
 /* --- rows in --- */
@@ -168,86 +178,129 @@ KERNEL_INLINE void normalise_until(const struct plane *p, const void *x, int row
 
 /* --- forward --- */
 
-KERNEL_INLINE void convolve_row(const struct plane *p, int row, void *y, int stride, bool bf16)
+/* The taps of a block. */
+struct taps {
+    kernel_vec w0, w1, w2, w3, w4, w5, w6, w7, w8;
+};
+
+KERNEL_INLINE struct taps taps_of(const struct plane *p)
 {
-    const struct kernel_dw *d = p->d;
-    const float *r0 = row_at(p, p->rings.x, row * stride - 1, d->in_height);
-    const float *r1 = row_at(p, p->rings.x, row * stride, d->in_height);
-    const float *r2 = row_at(p, p->rings.x, row * stride + 1, d->in_height);
     const kernel_vec *w = (const kernel_vec *)p->w;
-    const kernel_vec w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6],
-                     w7 = w[7], w8 = w[8];
-    int64_t to = p->out + (int64_t)row * d->out_width * LANES;
-    for (int64_t i = 0; i < d->out_width; i++) {
-        int64_t k = i * stride;
-        kernel_vec v = at(r0, k) * w0 + at(r0, k + 1) * w1 + at(r0, k + 2) * w2;
-        kernel_vec u = at(r1, k) * w3 + at(r1, k + 1) * w4 + at(r1, k + 2) * w5;
-        v += at(r2, k) * w6 + at(r2, k + 1) * w7 + at(r2, k + 2) * w8;
-        kernel_store(y, to + i * LANES, v + u, bf16);
+    return (struct taps){w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]};
+}
+
+/* The three rows that an output row reads. */
+struct window {
+    const float *r0, *r1, *r2;
+};
+
+KERNEL_INLINE struct window window_of(const struct plane *p, int row)
+{
+    int first = row * p->d->stride - 1, height = p->d->in_height;
+    return (struct window){row_at(p, p->rings.x, first, height),
+                           row_at(p, p->rings.x, first + 1, height),
+                           row_at(p, p->rings.x, first + 2, height)};
+}
+
+KERNEL_INLINE kernel_vec convolve_pixel(const struct window *r, const struct taps *t, int64_t k)
+{
+    kernel_vec v = at(r->r0, k) * t->w0 + at(r->r0, k + 1) * t->w1 + at(r->r0, k + 2) * t->w2;
+    kernel_vec u = at(r->r1, k) * t->w3 + at(r->r1, k + 1) * t->w4 + at(r->r1, k + 2) * t->w5;
+    v += at(r->r2, k) * t->w6 + at(r->r2, k + 1) * t->w7 + at(r->r2, k + 2) * t->w8;
+    return v + u;
+}
+
+/* moments: NULL, or the pivot and the sums so far of y - pivot and its square. */
+KERNEL_INLINE void convolve_row(const struct plane *p, int row, void *y, double *moments,
+                                int stride, bool bf16)
+{
+    const struct window r = window_of(p, row);
+    const struct taps t = taps_of(p);
+    kernel_vec pivot = {0}, sum = {0}, square = {0};
+    if (moments)
+        pivot = __builtin_convertvector(*(const wide *)moments, kernel_vec);
+    int64_t to = p->out + (int64_t)row * p->d->out_width * LANES;
+    for (int64_t i = 0; i < p->d->out_width; i++) {
+        kernel_vec v = convolve_pixel(&r, &t, i * stride), d = v - pivot;
+        kernel_store(y, to + i * LANES, v, bf16);
+        sum += d;
+        square += d * d;
+    }
+    if (moments) {
+        add_wide(moments + LANES, sum);
+        add_wide(moments + (ptrdiff_t)2 * LANES, square);
     }
 }
 
-KERNEL_INLINE void forward_plane(const struct plane *p, const void *x, void *y, bool bf16)
+/* The first pixel of the plane: sums relative to it lose little to cancellation. */
+KERNEL_INLINE void moments_begin(const struct plane *p, double *moments)
+{
+    const struct window r = window_of(p, 0);
+    const struct taps t = taps_of(p);
+    *(wide *)moments = __builtin_convertvector(convolve_pixel(&r, &t, 0), wide);
+    memset(moments + LANES, 0, (size_t)2 * LANES * sizeof *moments);
+}
+
+KERNEL_INLINE void forward_plane(const struct plane *p, const void *x, void *y, double *moments,
+                                 bool bf16)
 {
     int next = 0;
     for (int row = 0; row < p->d->out_height; row++) {
         normalise_until(p, x, row, &next, bf16);
+        if (moments && row == 0)
+            moments_begin(p, moments);
         if (p->d->stride == 1)
-            convolve_row(p, row, y, 1, bf16);
+            convolve_row(p, row, y, moments, 1, bf16);
         else
-            convolve_row(p, row, y, 2, bf16);
+            convolve_row(p, row, y, moments, 2, bf16);
     }
 }
 
-KERNEL_CLONES static void forward_f32(const struct plane *p, const void *x, void *y)
+KERNEL_CLONES static void forward_f32(const struct plane *p, const void *x, void *y,
+                                      double *moments)
 {
-    forward_plane(p, x, y, false);
+    forward_plane(p, x, y, moments, false);
 }
 
-KERNEL_CLONES static void forward_bf16(const struct plane *p, const void *x, void *y)
+KERNEL_CLONES static void forward_bf16(const struct plane *p, const void *x, void *y,
+                                       double *moments)
 {
-    forward_plane(p, x, y, true);
+    forward_plane(p, x, y, moments, true);
 }
 
-void kernel_dw_forward(const struct kernel_dw *d, const void *x, void *y)
+void kernel_dw_forward(const struct kernel_dw *d, const void *x, void *y, double *moments)
 {
     int64_t planes = d->images * blocks_of(d);
 #pragma omp parallel for schedule(static) num_threads(d->threads)
     for (int64_t i = 0; i < planes; i++) {
         struct plane p;
         plane_open(d, i, NULL, &p);
-        (d->bf16 ? forward_bf16 : forward_f32)(&p, x, y);
+        double *of_plane = moments ? moments + i * KERNEL_MOMENTS : NULL;
+        (d->bf16 ? forward_bf16 : forward_f32)(&p, x, y, of_plane);
     }
 }
 
 /* --- gradient by the weights --- */
 
-KERNEL_INLINE void add_wide(double *to, kernel_vec v)
-{
-    *(wide *)to += __builtin_convertvector(v, wide);
-}
-
 KERNEL_INLINE void weights_row(const struct plane *p, int row, double *sums, int stride)
 {
     const struct kernel_dw *d = p->d;
-    const float *r0 = row_at(p, p->rings.x, row * stride - 1, d->in_height);
-    const float *r1 = row_at(p, p->rings.x, row * stride, d->in_height);
-    const float *r2 = row_at(p, p->rings.x, row * stride + 1, d->in_height);
+    const struct window r = window_of(p, row);
     const float *gy = p->rings.gy[row % RING] + LANES;
     kernel_vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, s4 = {0}, s5 = {0}, s6 = {0}, s7 = {0},
                s8 = {0};
     for (int64_t i = 0; i < d->out_width; i++) {
         kernel_vec g = at(gy, i);
         int64_t k = i * stride;
-        s0 += g * at(r0, k);
-        s1 += g * at(r0, k + 1);
-        s2 += g * at(r0, k + 2);
-        s3 += g * at(r1, k);
-        s4 += g * at(r1, k + 1);
-        s5 += g * at(r1, k + 2);
-        s6 += g * at(r2, k);
-        s7 += g * at(r2, k + 1);
-        s8 += g * at(r2, k + 2);
+        s0 += g * at(r.r0, k);
+        s1 += g * at(r.r0, k + 1);
+        s2 += g * at(r.r0, k + 2);
+        s3 += g * at(r.r1, k);
+        s4 += g * at(r.r1, k + 1);
+        s5 += g * at(r.r1, k + 2);
+        s6 += g * at(r.r2, k);
+        s7 += g * at(r.r2, k + 1);
+        s8 += g * at(r.r2, k + 2);
     }
     const kernel_vec s[TAPS] = {s0, s1, s2, s3, s4, s5, s6, s7, s8};
     for (int i = 0; i < TAPS; i++)
@@ -282,13 +335,11 @@ KERNEL_INLINE void input_row_1(const struct plane *p, int row, struct row *r, bo
     const float *g0 = row_at(p, p->rings.gy, row + 1, d->out_height);
     const float *g1 = row_at(p, p->rings.gy, row, d->out_height);
     const float *g2 = row_at(p, p->rings.gy, row - 1, d->out_height);
-    const kernel_vec *w = (const kernel_vec *)p->w;
-    const kernel_vec w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6],
-                     w7 = w[7], w8 = w[8];
+    const struct taps t = taps_of(p);
     for (int64_t i = 0; i < d->in_width; i++) {
-        kernel_vec v = at(g0, i + 2) * w0 + at(g0, i + 1) * w1 + at(g0, i) * w2;
-        kernel_vec u = at(g1, i + 2) * w3 + at(g1, i + 1) * w4 + at(g1, i) * w5;
-        v += at(g2, i + 2) * w6 + at(g2, i + 1) * w7 + at(g2, i) * w8;
+        kernel_vec v = at(g0, i + 2) * t.w0 + at(g0, i + 1) * t.w1 + at(g0, i) * t.w2;
+        kernel_vec u = at(g1, i + 2) * t.w3 + at(g1, i + 1) * t.w4 + at(g1, i) * t.w5;
+        v += at(g2, i + 2) * t.w6 + at(g2, i + 1) * t.w7 + at(g2, i) * t.w8;
         finish_pixel(r, i, v + u, bf16);
     }
 }

@@ -11,7 +11,8 @@
  *
  * Threads: planes are shared out; the number of threads changes no bit.
  * Memory:  allocates nothing; `rows` has kernel_dw_rows floats, 64-byte aligned, and `parts`
- *          kernel_dw_parts doubles, `sums` kernel_dw_sums of them.
+ *          kernel_dw_parts doubles, `sums` and `moments` kernel_dw_sums and
+ *          kernel_dw_moments of them.
  */
 #ifndef ATTUNE_NN_KERNELS_BLOCKED_DEPTHWISE_H
 #define ATTUNE_NN_KERNELS_BLOCKED_DEPTHWISE_H
@@ -33,8 +34,10 @@ struct kernel_dw {
 size_t kernel_dw_rows(const struct kernel_dw *d);
 size_t kernel_dw_parts(const struct kernel_dw *d);
 size_t kernel_dw_sums(const struct kernel_dw *d);
+size_t kernel_dw_moments(const struct kernel_dw *d);
 
-void kernel_dw_forward(const struct kernel_dw *d, const void *x, void *y);
+/* moments: NULL, or [images, blocks, KERNEL_MOMENTS] of y, for the batch norm behind. */
+void kernel_dw_forward(const struct kernel_dw *d, const void *x, void *y, double *moments);
 
 /* gy as the batch norm behind the convolution would make it: k gy' + l y + m, where gy' is 0 unless
  * lo < a y + b < hi. Vectors are [lanes]. */

@@ -83,9 +83,10 @@ struct nn_ir {
     bool deferred;
     int before; /* index of that batch norm, -1: none */
     int sums;   /* of a deferred one's backward pass: a buffer, -1 */
-    /* The batch norm behind such a convolution leaves it the end of its backward pass: index of the
-     * convolution there, of the batch norm here, -1; and what that computed: a buffer, -1. */
-    int after, lines;
+    /* Such a convolution takes the sums of the batch norm behind it, and that leaves it the end of
+     * its backward pass. Index of the batch norm here, of the convolution there, -1; what each
+     * computes for the other: buffers, -1. */
+    int after, moments, lines;
     bool remakes;  /* its output is not kept: recompute.c makes it again when backward reads it */
     bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */

@@ -113,11 +113,33 @@ static double reference_output(const struct fixture *f, int image, int c, int ro
     return sum;
 }
 
+/* Those of each plane, against sums over what came out. */
+static void check_moments(const struct fixture *f, const float *y, const double *moments)
+{
+    int64_t pixels = (int64_t)f->d.out_height * f->d.out_width;
+    for (int plane = 0; plane < IMAGES * BLOCKS; plane++)
+        for (int k = 0; k < 16; k++) {
+            const double *m = moments + (ptrdiff_t)plane * KERNEL_MOMENTS + k;
+            double sum = 0, square = 0;
+            for (int64_t i = 0; i < pixels; i++) {
+                double d = (double)y[(plane * pixels + i) * 16 + k] - m[0];
+                sum += d;
+                square += d * d;
+            }
+            close_to(m[0], (double)y[plane * pixels * 16 + k], 1e-5);
+            close_to(m[16], sum, 1e-4);
+            close_to(m[32], square, 1e-4);
+        }
+}
+
 static void check_forward(struct fixture *f)
 {
     float *y = calloc((size_t)f->out, sizeof *y);
     assert_non_null(y);
-    kernel_dw_forward(bound(f), f->x, y);
+    double moments[IMAGES * BLOCKS * KERNEL_MOMENTS];
+    kernel_dw_forward(bound(f), f->x, y, moments);
+    check_moments(f, y, moments);
+    kernel_dw_forward(bound(f), f->x, y, NULL);
     for (int n = 0; n < IMAGES; n++)
         for (int c = 0; c < CHANNELS; c++)
             for (int i = 0; i < f->d.out_height; i++)
