@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cores.h"
 #include "bench/case.h"
-#include "bench/cores.h"
 #include "bench/peak.h"
 #include "cmd/bench.h"
 
@@ -118,7 +118,7 @@ static int run_case(int argc, char **argv)
         return code;
     if (c.trainable_tensors && c.mode != BENCH_TRAIN)
         return cmd_usage("bench case", "--trainable needs --mode train");
-    enum status st = bench_cores_pin(c.threads, &err);
+    enum status st = cores_pin_some(c.threads, &err);
     if (!st)
         st = bench_case_run(&c, &r, &err);
     if (st == ST_UNSUPPORTED) {
@@ -136,7 +136,7 @@ static int run_peak(int argc, char **argv)
     int code = parse(&c, "bench peak", 0, argc, argv);
     if (code >= 0)
         return code;
-    enum status st = bench_cores_pin(c.threads, &err);
+    enum status st = cores_pin_some(c.threads, &err);
     if (!st)
         st = bench_peak_measure(c.threads, c.seconds, &p, &err);
     if (st)

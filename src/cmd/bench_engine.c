@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cores.h"
 #include "base/file.h"
-#include "bench/cores.h"
 #include "cmd/bench.h"
 #include "cmd/bench_rounds.h"
 #include "cmd/model.h"
@@ -75,7 +75,8 @@ static bool take_case(struct arguments *a, const char *name)
 
 static bool take_threads(struct arguments *a, const char *text)
 {
-    return cmd_whole(NAME, "threads", text, 1, bench_cores_count(), &a->threads[a->thread_count++]);
+    return cmd_whole(NAME, "threads", text, 1, cores_usable_count(),
+                     &a->threads[a->thread_count++]);
 }
 
 static bool take_precision(struct arguments *a, const char *name)
@@ -119,7 +120,7 @@ static void choose_defaults(struct arguments *a)
         a->network_count = all;
     if (a->thread_count == 0) {
         a->threads[a->thread_count++] = 1;
-        if (bench_cores_count() > 1)
+        if (cores_usable_count() > 1)
             a->threads[a->thread_count++] = 2;
     }
     if (a->precision_count == 0) {

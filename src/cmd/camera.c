@@ -70,6 +70,9 @@ static const struct row {
     {"seconds", "N", NUMBER, &chosen.agent.seconds, 0.1, 1e9,
      "stop after this long (default: when the source ends)"},
     {"threads", "N", NUMBER, &threads_value, 1, 256, "of an inference (default: 1)"},
+    {"cores", "LIST", TEXT, &chosen.agent.cores, 0, 0,
+     "processors that are the inference's alone, as 0-3,8; auto: as many\n"
+     "as it has threads, when these are several (default: auto)"},
     {"seed", "N", NUMBER, &seed_value, 0, 2147483647, "of the retries' jitter (default: 1)"},
     {"log-level", "LEVEL", TEXT, &log_level_name, 0, 0,
      "error, warn, info or debug (default: info)"},

@@ -28,7 +28,34 @@
 
 void agent_options_init(struct agent_options *o)
 {
-    *o = (struct agent_options){.threads = 1, .seed = 1};
+    *o = (struct agent_options){.threads = 1, .cores = CORES_AUTO, .seed = 1};
+}
+
+/* Decides where inference runs. */
+static enum status plan_cores(struct agent *a, struct error *err)
+{
+    struct cores_machine machine;
+    char text[2 * CORES_TEXT_BYTES];
+    a->inference = (struct cores_role){
+        .name = "inference", .wish = a->options.cores, .threads = a->options.threads};
+    enum status st = cores_machine_read(&machine, err);
+    if (st == ST_OK)
+        st = cores_plan(&machine, &a->inference, 1, &a->cores, err);
+    if (st != ST_OK)
+        return st;
+    cores_plan_write(&a->cores, &a->inference, 1, text, sizeof text);
+    if (a->cores.fewer)
+        log_write(LOG_WARN, "fewer threads", "wanted=%d processors=\"%s\"", a->options.threads,
+                  text);
+    else if (a->cores.pinned)
+        log_write(LOG_INFO, "processors", "plan=\"%s\"", text);
+    return ST_OK;
+}
+
+/* Moves the calling thread, and those that it starts from now on. */
+static enum status move_to(const struct agent *a, const struct cores *c, struct error *err)
+{
+    return a->cores.pinned ? cores_pin(c, err) : ST_OK;
 }
 
 static size_t frame_size_bytes(const struct agent *a)
@@ -42,7 +69,7 @@ static enum status open_student(struct agent *a, struct error *err)
     if (st == ST_OK)
         st = segment_spec_read(a->model, &a->spec, err);
     if (st == ST_OK)
-        st = slot_open(a->model, a->options.threads, &a->slot, err);
+        st = slot_open(a->model, a->inference.threads, &a->slot, err);
     return st;
 }
 
@@ -115,11 +142,17 @@ static enum status open_queues(struct agent *a, struct error *err)
 
 static enum status open_parts(struct agent *a, struct error *err)
 {
-    enum status st = open_student(a, err);
+    enum status st = plan_cores(a, err);
+    if (st == ST_OK)
+        st = move_to(a, &a->inference.own, err);
+    if (st == ST_OK)
+        st = open_student(a, err);
     if (st == ST_OK && a->options.server_url)
         st = open_clients(a, err);
     if (st == ST_OK && a->options.server_url)
         st = open_state(a, err);
+    if (st == ST_OK) /* the decoder's threads, and those that agent_run starts */
+        st = move_to(a, &a->cores.rest, err);
     if (st == ST_OK)
         st = open_feed(a, err);
     if (st == ST_OK)
@@ -413,6 +446,8 @@ enum status agent_run(struct agent *a, struct agent_summary *ret, struct error *
             st = error_set(err, ST_NOMEM, "cannot start a thread");
             break;
         }
+    if (st == ST_OK)
+        st = move_to(a, &a->inference.own, err);
     if (st == ST_OK)
         st = run_frames(a, err);
     end_threads(a);

@@ -15,7 +15,9 @@
  * student: discarded, the camera starts at version 0 and the server sends a snapshot), spool/.
  *
  * Owns:    its threads, between agent_run's start and return.
- * Threads: agent_run blocks its caller; agent_stop from any thread or a signal handler.
+ * Threads: agent_run blocks its caller; agent_stop from any thread or a signal handler. Where
+ *          inference has processors of its own, the thread that opens and runs the agent stays on
+ *          them, the others get the rest.
  * Time:    reads base/clock.h: this is a node.
  * Memory:  nothing is allocated for a frame after the first.
  */
@@ -63,6 +65,7 @@ struct agent_options {
     double fps;               /* 0: the source's own */
     double seconds;           /* 0: until the source ends or agent_stop */
     int threads;              /* of an inference, default 1 */
+    const char *cores;        /* its processors (base/cores.h), a list or "auto"; the default */
     bool score;
     uint64_t seed; /* of the back-off's jitter */
     /* From one thread; may block (then results are dropped and counted). NULL: none. */

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/cores.h"
 #include "edge/agent.h"
 #include "edge/feed.h"
 #include "edge/handoff.h"
@@ -45,6 +46,8 @@ struct agent_report; /* agent_report.c */
 struct agent {
     struct agent_options options;
     char params_path[PATH_MAX], spool_path[PATH_MAX];
+    struct cores_role inference; /* threads and processors as planned */
+    struct cores_plan cores;
     atomic_bool stopping; /* asked to stop */
     atomic_bool ending;   /* the frames are over: threads finish */
     pthread_mutex_t mutex;

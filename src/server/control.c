@@ -91,13 +91,17 @@ static enum status ask(struct control *c, json_t *request, uint64_t wait_us, jso
                               err);
 }
 
-static json_t *init_request(const struct settings *set)
+static json_t *init_request(const struct server *s)
 {
-    return json_pack("{s:s,s:s,s:s,s:f,s:i,s:i,s:f,s:f,s:f,s:i,s:i}", "op", "init", "student",
+    const struct settings *set = &s->set;
+    char cores[CORES_TEXT_BYTES] = "";
+    if (s->cores.pinned)
+        cores_write(&s->roles[SERVER_TRAIN].own, cores);
+    return json_pack("{s:s,s:s,s:s,s:f,s:i,s:i,s:f,s:f,s:f,s:i,s:s,s:i}", "op", "init", "student",
                      set->student, "preset", set->preset, "gamma", set->gamma, "steps", set->steps,
                      "batch", set->batch, "learning_rate", set->learning_rate, "horizon_s",
                      set->horizon_s, "sampling_fps_max", set->sampling_fps_max, "threads",
-                     set->train_threads, "seed", set->seed);
+                     set->train_threads, "cores", cores, "seed", set->seed);
 }
 
 static enum status ensure_worker(struct control *c, struct error *err)
@@ -113,7 +117,7 @@ static enum status ensure_worker(struct control *c, struct error *err)
         return ST_NETWORK;
     atomic_store(&c->worker_pid, (int)c->worker.pid);
     json_t *reply;
-    st = ask(c, init_request(&c->server->set), ASK_US, &reply, err);
+    st = ask(c, init_request(c->server), ASK_US, &reply, err);
     if (st != ST_OK)
         return st == ST_AGAIN ? st : ST_NETWORK;
     json_decref(reply);

@@ -443,11 +443,20 @@ static void restore_preview(struct labelling *l, const char *camera)
     task_clear(&t);
 }
 
+/* Before the first team of this thread is made. */
+static void keep_to_cores(const struct server *s)
+{
+    struct error err;
+    if (s->cores.pinned && cores_pin(&s->roles[SERVER_LABEL].own, &err) != ST_OK)
+        log_write(LOG_WARN, "labelling is not on its processors", "why=\"%s\"", err.message);
+}
+
 static void *run(void *context)
 {
     struct labelling *l = context;
     struct bell *bell = &l->server->bell;
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+    keep_to_cores(l->server);
     for_each_camera(l, restore_preview);
     while (!bell_stopped(bell)) {
         uint64_t seen = bell_count(bell);

@@ -9,11 +9,15 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "base/cores.h"
 #include "nn/model.h"
 #include "server/bell.h"
 #include "server/server.h"
 #include "store/store.h"
 #include "task/segment.h"
+
+/* What has processors of its own; HTTP and everything else gets the rest. */
+enum server_role { SERVER_LABEL, SERVER_TRAIN, SERVER_ROLES };
 
 struct labelling;
 struct control;
@@ -36,6 +40,8 @@ struct server {
     struct bell bell;
     struct counters counters;
     uint64_t started_us; /* monotonic */
+    struct cores_role roles[SERVER_ROLES];
+    struct cores_plan cores; /* settings have the threads that it left */
     struct labelling *labelling;
     struct control *control;
     struct http *http, *https;

@@ -71,9 +71,39 @@ static enum status open_https(struct server *s, struct error *err)
     return st;
 }
 
+/* Who works where; this thread, and those that it starts, go to the rest. */
+static enum status plan_cores(struct server *s, struct error *err)
+{
+    struct cores_machine machine;
+    char text[3 * CORES_TEXT_BYTES];
+    struct settings *set = &s->set;
+    s->roles[SERVER_LABEL] = (struct cores_role){
+        .name = "label_cores", .wish = set->label_cores, .threads = set->label_threads};
+    s->roles[SERVER_TRAIN] = (struct cores_role){
+        .name = "train_cores", .wish = set->train_cores, .threads = set->train_threads};
+    enum status st = cores_machine_read(&machine, err);
+    if (st == ST_OK)
+        st = cores_plan(&machine, s->roles, SERVER_ROLES, &s->cores, err);
+    if (st == ST_OK && s->cores.pinned)
+        st = cores_pin(&s->cores.rest, err);
+    if (st != ST_OK)
+        return st;
+    cores_plan_write(&s->cores, s->roles, SERVER_ROLES, text, sizeof text);
+    if (s->cores.fewer)
+        log_write(LOG_WARN, "fewer threads", "label_threads=%d train_threads=%d processors=\"%s\"",
+                  set->label_threads, set->train_threads, text);
+    else if (s->cores.pinned)
+        log_write(LOG_INFO, "processors", "plan=\"%s\"", text);
+    set->label_threads = s->roles[SERVER_LABEL].threads;
+    set->train_threads = s->roles[SERVER_TRAIN].threads;
+    return ST_OK;
+}
+
 static enum status open_parts(struct server *s, struct error *err)
 {
-    enum status st = open_models(s, err);
+    enum status st = plan_cores(s, err);
+    if (st == ST_OK)
+        st = open_models(s, err);
     if (st == ST_OK)
         st = open_store(s, err);
     if (st == ST_OK)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cores.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "label/label_file.h"
@@ -82,12 +83,24 @@ static enum status read_options(const json_t *q, struct learner_options *o, stru
     return ST_OK;
 }
 
+/* Before this process has a team: its threads start where the first one is. */
+static enum status keep_to_cores(const char *list, struct error *err)
+{
+    struct cores cores;
+    if (!list[0])
+        return ST_OK;
+    enum status st = cores_parse(list, &cores, err);
+    return st == ST_OK ? cores_pin(&cores, err) : st;
+}
+
 static enum status do_init(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
     (void)reply;
     if (w->model)
         return error_set(err, ST_INVALID, "init comes once");
     enum status st = read_options(q, &w->options, err);
+    if (st == ST_OK)
+        st = keep_to_cores(text_of(q, "cores"), err);
     if (st == ST_OK)
         st = nn_model_open(text_of(q, "student"), NULL, &w->model, err);
     w->seed = (uint64_t)number_of(q, "seed");

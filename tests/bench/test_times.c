@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
+#include "base/cores.h"
 #include "bench/case.h"
-#include "bench/cores.h"
 #include "bench/times.h"
 
 static struct bench_times times; /* large for a stack */
@@ -59,11 +59,11 @@ static void one_processor(void **state)
     (void)state;
     cpu_set_t set;
     struct error err;
-    assert_int_equal(bench_cores_pin(bench_cores_count() + 1, &err), ST_LIMIT);
-    assert_int_equal(bench_cores_pin(1, &err), ST_OK);
+    assert_int_equal(cores_pin_some(cores_usable_count() + 1, &err), ST_LIMIT);
+    assert_int_equal(cores_pin_some(1, &err), ST_OK);
     assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
     assert_int_equal(CPU_COUNT(&set), 1);
-    assert_int_equal(bench_cores_count(), 1);
+    assert_int_equal(cores_usable_count(), 1);
 }
 
 int main(void)

@@ -48,6 +48,13 @@ expect 0 "kept as nodes" model inspect "$models/town-student.onnx"
 expect 3 "no-such.mp4" eval --source "$work/no-such.mp4" --student "$models/town-student.onnx" \
     --teacher "$models/town-teacher.onnx"
 
+expect 3 "train_cores: '1-' is no list" server --train-cores 1- --state "$work/server" \
+    --student "$models/town-student.onnx" --teacher "$models/town-teacher.onnx"
+expect 3 "inference: processor 1023 is not one" camera --cores 1023 --source town: \
+    --student "$models/town-student.onnx"
+expect 3 "inference has 2 threads" camera --cores 0 --threads 2 --source town: \
+    --student "$models/town-student.onnx"
+
 "$attune" model inspect "$models/town-teacher.onnx" --json >"$work/teacher.json" || bad=1
 "$attune" model inspect "$models/town-student.onnx" --json >"$work/student.json" || bad=1
 python3 - "$work" "$models" <<'PY' || bad=1

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -217,6 +218,49 @@ static void check_chunks(uint64_t newest_version)
     }
 }
 
+/* Inference on the last processor, everything else elsewhere. */
+static cpu_set_t owned;
+static atomic_int strayed;
+
+static void on_result_elsewhere(void *context, const struct agent_result *r)
+{
+    int cpu = sched_getcpu();
+    if (cpu < 0 || CPU_ISSET((size_t)cpu, &owned))
+        atomic_fetch_add(&strayed, 1);
+    on_result(context, r);
+}
+
+static void inference_has_its_own_processor(void **state)
+{
+    (void)state;
+    cpu_set_t all, now;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    if (CPU_COUNT(&all) < 2)
+        skip();
+    char list[16];
+    CPU_ZERO(&owned);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all)) {
+            CPU_ZERO(&owned);
+            CPU_SET(cpu, &owned);
+            snprintf(list, sizeof list, "%zu", cpu);
+        }
+    struct seen seen = {0};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    o.server_url = NULL;
+    o.seconds = 0.5;
+    o.cores = list;
+    o.on_result = on_result_elsewhere;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_true(seen.results > 2);
+    assert_int_equal(atomic_load(&strayed), 0);
+    assert_int_equal(sched_getaffinity(0, sizeof now, &now), 0);
+    assert_true(CPU_EQUAL(&now, &owned));
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
 static void runs_alone(void **state)
 {
     (void)state;
@@ -420,6 +464,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         TEST(runs_alone),
+        TEST(inference_has_its_own_processor),
         TEST(a_folder_of_images_ends),
         TEST(opening_says_what_is_wrong),
         TEST(adapts_while_the_network_fails),
