@@ -355,7 +355,8 @@ static dnnl_status_t conv_desc_try(struct nn_dnnl *d, const struct nn_conv_spec 
 {
     op_desc desc;
     dnnl_alg_kind_t algorithm = spec->winograd ? dnnl_convolution_auto : dnnl_convolution_direct;
-    if (hint && spec->winograd && is_winograd(hint) &&
+    bool insists = spec->winograd == NN_WINOGRAD_ALWAYS || (hint && is_winograd(hint));
+    if (spec->winograd && insists &&
         conv_describe_any(spec, spec->pass, dnnl_convolution_winograd, &desc) == dnnl_success &&
         dnnl_primitive_desc_create(ret, &desc, attr, d->engine, hint) == dnnl_success)
         return dnnl_success;
@@ -405,6 +406,15 @@ bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec)
     if (desc)
         dnnl_primitive_desc_destroy(desc);
     return fast;
+}
+
+bool nn_dnnl_conv_is_winograd(struct nn_dnnl *d, const struct nn_conv_spec *spec)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    bool winograd = conv_desc_create(d, spec, &desc) == dnnl_success && is_winograd(desc);
+    if (desc)
+        dnnl_primitive_desc_destroy(desc);
+    return winograd;
 }
 
 bool nn_dnnl_conv_takes_post(struct nn_dnnl *d, const struct nn_conv_spec *spec)

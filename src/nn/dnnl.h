@@ -82,11 +82,14 @@ struct nn_post {
 
 #define NN_POSTS_MAX 4
 
+/* Winograd's algorithm: where oneDNN expects it to be faster, or wherever it has it. */
+enum nn_winograd { NN_WINOGRAD_NEVER, NN_WINOGRAD_MAYBE, NN_WINOGRAD_ALWAYS };
+
 struct nn_conv_spec {
     struct nn_window window;
     enum nn_pass pass;
     struct nn_format src, dst; /* of the activations, and of the gradients by them */
-    bool winograd;             /* oneDNN may choose Winograd's algorithm */
+    enum nn_winograd winograd;
     int post_count;
     struct nn_post post[NN_POSTS_MAX];
     /* The packed weights live in NN_SLOT_PACKED during a run only, and every run packs: for
@@ -100,6 +103,9 @@ enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec
 /* Whether oneDNN has more than a reference or GEMM implementation; for channels-last bfloat16, one
  * that is faster than float32's. */
 bool nn_dnnl_conv_is_fast(struct nn_dnnl *d, const struct nn_conv_spec *spec);
+
+/* Whether it has Winograd's algorithm for a spec that asks for it. */
+bool nn_dnnl_conv_is_winograd(struct nn_dnnl *d, const struct nn_conv_spec *spec);
 
 /* Whether the last of the spec's posts changes nothing about the implementation. */
 bool nn_dnnl_conv_takes_post(struct nn_dnnl *d, const struct nn_conv_spec *spec);

@@ -53,6 +53,17 @@ struct nn_window nn_window_of(const struct nn_plan *p, const struct nn_ir *ir)
     return w;
 }
 
+/* An inference session works on blocks where it means to. */
+static enum nn_winograd winograd_of(const struct nn_plan *p, const struct nn_ir *ir,
+                                    const struct nn_window *w)
+{
+    if (!p->options.winograd || p->options.precision != NN_PRECISION_F32 ||
+        nn_out(p, ir, 0)->layout != NN_LAYOUT_BLOCKED || w->groups != 1 || w->kernel[0] != 3 ||
+        w->kernel[1] != 3)
+        return NN_WINOGRAD_NEVER;
+    return p->options.mode == NN_TRAIN ? NN_WINOGRAD_MAYBE : NN_WINOGRAD_ALWAYS;
+}
+
 static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *ir,
                                    const struct nn_window *w, enum nn_pass pass)
 {
@@ -62,9 +73,7 @@ static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *
         .transient = p->options.mode == NN_TRAIN,
         .src = nn_value_format(nn_in(p, ir, IN_X)),
         .dst = nn_value_format(nn_out(p, ir, 0)),
-        .winograd = p->options.winograd && p->options.precision == NN_PRECISION_F32 &&
-                    nn_out(p, ir, 0)->layout == NN_LAYOUT_BLOCKED && w->groups == 1 &&
-                    w->kernel[0] == 3 && w->kernel[1] == 3,
+        .winograd = winograd_of(p, ir, w),
         .post_count = ir->post_count,
     };
     memcpy(spec.post, ir->post, sizeof spec.post);

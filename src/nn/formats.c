@@ -10,6 +10,9 @@
 
 /* Of the work of all convolutions, this much must gain. */
 #define BLOCKED_WORK_MIN 0.75
+/* Of a convolution of an inference session. */
+#define WINOGRAD_TILES_MIN 48
+#define WINOGRAD_CHANNELS_MIN 32
 
 static bool is_depthwise(const struct nn_window *w)
 {
@@ -202,12 +205,35 @@ static void half_formats(const struct nn_plan *p, const struct nn_window *w,
         *ret_src = *ret_dst = half;
 }
 
+/* Whether inference is faster by Winograd's algorithm in blocks than directly in channels-last: its
+ * weights are four times as large, which pays when enough tiles of 4 x 4 share them. */
+static bool winograd_wins(const struct nn_plan *p, const struct nn_window *w)
+{
+    int64_t tiles = w->batch * ((w->out_height + 3) / 4) * ((w->out_width + 3) / 4);
+    bool channels =
+        w->in_channels % NN_BLOCK_CHANNELS == 0 && w->in_channels >= WINOGRAD_CHANNELS_MIN &&
+        w->out_channels % NN_BLOCK_CHANNELS == 0 && w->out_channels >= WINOGRAD_CHANNELS_MIN;
+    if (w->groups != 1 || w->kernel[0] != 3 || w->kernel[1] != 3 || w->stride[0] != 1 ||
+        w->stride[1] != 1 || w->dilation[0] != 1 || w->dilation[1] != 1 || !channels ||
+        tiles < WINOGRAD_TILES_MIN)
+        return false;
+    const struct nn_format blocks = {NN_LAYOUT_BLOCKED, NN_TYPE_F32};
+    struct nn_conv_spec spec = {.window = *w,
+                                .pass = NN_PASS_FORWARD,
+                                .src = blocks,
+                                .dst = blocks,
+                                .winograd = NN_WINOGRAD_ALWAYS};
+    return nn_dnnl_conv_is_winograd(p->dnnl, &spec);
+}
+
 void nn_conv_formats(const struct nn_plan *p, const struct nn_node *n, bool from_input,
                      struct nn_format *ret_src, struct nn_format *ret_dst)
 {
     const struct nn_format fallback = {NN_LAYOUT_CHANNELS_LAST, NN_TYPE_F32};
     *ret_src = *ret_dst = fallback;
     struct nn_window w = nn_window_of_node(p, n);
+    if (p->winograd && n->op == NN_OP_CONV && winograd_wins(p, &w))
+        *ret_src = *ret_dst = (struct nn_format){NN_LAYOUT_BLOCKED, NN_TYPE_F32};
     if (p->halves)
         half_formats(p, &w, ret_src, ret_dst);
     if (!p->blocked || n->op != NN_OP_CONV)

@@ -280,7 +280,7 @@ static struct nn_format node_format(const struct nn_plan *p, const struct nn_nod
 {
     struct nn_format f = {node_layout(p, n), NN_TYPE_F32};
     bool blocked = false, bf16 = false;
-    for (int i = 0; p->blocked && i < n->input_count; i++) {
+    for (int i = 0; (p->blocked || p->winograd) && i < n->input_count; i++) {
         int id = n->input[i] < 0 ? -1 : p->tensor_value[n->input[i]][0];
         bool is_blocked = id >= 0 && p->values[id].layout == NN_LAYOUT_BLOCKED;
         blocked = blocked || is_blocked;
@@ -535,6 +535,8 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
     if (!p->tensor_value || !p->output_value)
         return nomem(err);
     p->blocked = nn_plan_wants_blocks(p);
+    p->winograd = p->options.mode == NN_INFER && p->options.winograd && !p->options.channels_last &&
+                  p->options.precision == NN_PRECISION_F32;
     p->halves = p->options.mode == NN_INFER && p->options.precision == NN_PRECISION_BF16;
     for (int i = 0; i < g->tensor_count; i++)
         for (int k = 0; k <= NN_FORMAT_COUNT; k++)

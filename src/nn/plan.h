@@ -123,6 +123,7 @@ struct nn_plan {
     struct nn_dnnl *dnnl;  /* borrowed */
     float *params, *grads; /* borrowed; grads NULL without training */
     bool blocked;          /* convolutions work on blocks of channels */
+    bool winograd;         /* those do that are faster by Winograd's algorithm: inference */
     int remake;            /* what is not kept for the backward pass: enum nn_remake */
     bool halves;           /* convolutions work on channels-last bfloat16: inference */
     int *output_value;     /* [graph output] */

@@ -43,8 +43,8 @@ struct nn_session_options {
     int threads;                 /* OpenMP threads of a run, default 1, 1..256 */
     enum nn_bn_mode bn_mode;     /* default NN_BN_FROZEN */
     enum nn_precision precision; /* default NN_PRECISION_F32 */
-    /* Winograd's algorithm for 3 x 3 convolutions of a float32 training session, where oneDNN
-     * takes it to be faster; default true. Results differ by rounding, about 1e-6. */
+    /* Winograd's algorithm for 3 x 3 convolutions of a float32 session, where it is expected to be
+     * faster; default true. Results differ by rounding, about 1e-6. */
     bool winograd;
     bool fuse;          /* inference: batch-norm, activations and residual sums become part of the
                          * convolution before them; training: batch-norm becomes part of the

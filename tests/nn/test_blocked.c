@@ -228,6 +228,62 @@ static void norm_in_depthwise(void **state)
     nn_model_close(&m);
 }
 
+static struct nn_model *residual_network(int size)
+{
+    struct nn_build *b;
+    struct error err;
+    assert_int_equal(nn_build_open(size, size, 5, &b, &err), ST_OK);
+    nn_value x = nn_build_conv(b, nn_build_input(b), 32, 3, 1, 1, 1, false);
+    x = nn_build_relu(b, nn_build_batch_norm(b, x));
+    for (int i = 0; i < 2; i++) {
+        nn_value y = nn_build_conv(b, x, 32, 3, 1, 1, 1, false);
+        y = nn_build_relu(b, nn_build_batch_norm(b, y));
+        y = nn_build_batch_norm(b, nn_build_conv(b, y, 32, 3, 1, 1, 1, true));
+        x = nn_build_relu(b, nn_build_add(b, x, y));
+    }
+    return finished(b, nn_build_conv(b, x, 16, 1, 1, 1, 1, true));
+}
+
+static int blocked_values(struct nn_session *s)
+{
+    const struct nn_plan *p = nn_session_plan(s);
+    int count = 0;
+    for (int i = 0; i < p->value_count; i++)
+        count += p->values[i].layout == NN_LAYOUT_BLOCKED;
+    return count;
+}
+
+/* Inference by Winograd's algorithm, where images are large enough for it, and directly. */
+static void winograd_inference(void **state)
+{
+    (void)state;
+    for (int size = 16; size <= 32; size += 16) {
+        struct nn_model *m = residual_network(size);
+        struct nn_session_options o;
+        struct nn_session *s[2];
+        struct error err;
+        nn_session_options_init(&o);
+        for (int i = 0; i < 2; i++) {
+            o.winograd = i == 1;
+            assert_int_equal(nn_session_open(m, &o, &s[i], &err), ST_OK);
+            fill(nn_session_input(s[i], 0), 1);
+            for (size_t k = 0; k < nn_model_param_count(m); k += 7)
+                nn_session_params(s[i])[k] *= 1.1F;
+            nn_session_params_changed(s[i]);
+            assert_int_equal(nn_session_forward(s[i], &err), ST_OK);
+        }
+        double d = difference(nn_session_output(s[1], 0).data, nn_session_output(s[0], 0).data,
+                              (size_t)(16 * size * size));
+        assert_true(d < 1e-5);
+        assert_int_equal(blocked_values(s[0]), 0);
+        if (size == 16)
+            assert_int_equal(blocked_values(s[1]), 0);
+        nn_session_close(&s[0]);
+        nn_session_close(&s[1]);
+        nn_model_close(&m);
+    }
+}
+
 static struct nn_model *deep_network(void)
 {
     struct nn_build *b;
@@ -335,9 +391,10 @@ static void frozen_statistics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_of_float32), cmocka_unit_test(blocks_of_bfloat16),
-        cmocka_unit_test(frozen_tensors),    cmocka_unit_test(frozen_statistics),
-        cmocka_unit_test(limited_memory),    cmocka_unit_test(norm_in_depthwise),
+        cmocka_unit_test(blocks_of_float32),  cmocka_unit_test(blocks_of_bfloat16),
+        cmocka_unit_test(frozen_tensors),     cmocka_unit_test(frozen_statistics),
+        cmocka_unit_test(limited_memory),     cmocka_unit_test(norm_in_depthwise),
+        cmocka_unit_test(winograd_inference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
