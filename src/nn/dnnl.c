@@ -110,7 +110,7 @@ static void window_dims_fill(const struct nn_window *w, struct window_dims *ret)
 
 static dnnl_data_type_t type_of(enum nn_type t)
 {
-    return t == NN_TYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+    return t == NN_TYPE_U8 ? dnnl_u8 : t == NN_TYPE_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
 static dnnl_format_tag_t image_tag(enum nn_layout layout)
@@ -143,8 +143,9 @@ static dnnl_status_t dst_md(const struct nn_window *w, struct nn_format f, dnnl_
 }
 
 /* Weights as oneDNN names their dimensions, [G,] O, I, H, W: any layout, and ONNX's plain one. */
-static dnnl_status_t weights_mds(const struct nn_window *w, enum nn_type type,
-                                 dnnl_memory_desc_t *any, dnnl_memory_desc_t *plain)
+static dnnl_status_t weights_mds(const struct nn_window *w, dnnl_data_type_t type,
+                                 dnnl_data_type_t plain_type, dnnl_memory_desc_t *any,
+                                 dnnl_memory_desc_t *plain)
 {
     int64_t o = w->out_channels / w->groups, i = w->in_channels / w->groups;
     int64_t area = w->kernel[0] * w->kernel[1];
@@ -152,10 +153,10 @@ static dnnl_status_t weights_mds(const struct nn_window *w, enum nn_type type,
     dnnl_dims_t strides = {o * i * area, w->transposed ? area : i * area,
                            w->transposed ? o * area : area, w->kernel[1], 1};
     int skip = w->groups == 1 ? 1 : 0;
-    dnnl_status_t code = dnnl_memory_desc_init_by_tag(any, 5 - skip, dims + skip, type_of(type),
-                                                      dnnl_format_tag_any);
+    dnnl_status_t code =
+        dnnl_memory_desc_init_by_tag(any, 5 - skip, dims + skip, type, dnnl_format_tag_any);
     return code ? code
-                : dnnl_memory_desc_init_by_strides(plain, 5 - skip, dims + skip, dnnl_f32,
+                : dnnl_memory_desc_init_by_strides(plain, 5 - skip, dims + skip, plain_type,
                                                    strides + skip);
 }
 
@@ -254,6 +255,24 @@ static dnnl_status_t weights_add(struct nn_dnnl_op *op, enum nn_slot slot, int a
     return code;
 }
 
+/* A number for each output channel. */
+static dnnl_status_t channels_md(const struct nn_window *w, dnnl_memory_desc_t *ret)
+{
+    dnnl_dims_t dims = {1, w->out_channels, 1, 1};
+    return dnnl_memory_desc_init_by_tag(ret, 4, dims, dnnl_f32, dnnl_nchw);
+}
+
+/* The scales are the second operand of the first post-op: an attribute would be part of the
+ * primitive, and they follow the weights. */
+static dnnl_status_t scales_add(struct nn_dnnl_op *op, const struct nn_conv_spec *spec)
+{
+    dnnl_memory_desc_t md;
+    dnnl_status_t code = channels_md(&spec->window, &md);
+    return code ? code
+                : slot_add(op, NN_SLOT_SCALES, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
+                           &md);
+}
+
 static dnnl_status_t conv_slots(struct nn_dnnl_op *op, bool bias, const dnnl_memory_desc_t *plain)
 {
     dnnl_status_t code = dnnl_success;
@@ -287,27 +306,46 @@ static dnnl_status_t conv_slots(struct nn_dnnl_op *op, bool bias, const dnnl_mem
     return code;
 }
 
-/* Weights of the forward pass are of the source's type; the gradient by them is float32. */
-static enum nn_type weights_type(const struct nn_conv_spec *spec, enum nn_pass pass)
+static bool is_of_bytes(const struct nn_conv_spec *spec)
 {
-    return pass == NN_PASS_BACKWARD_WEIGHTS ? NN_TYPE_F32 : spec->src.type;
+    return spec->src.type == NN_TYPE_U8;
+}
+
+/* Weights of the forward pass are of the source's type, signed beside bytes; the gradient by them
+ * is float32. */
+static dnnl_data_type_t weights_type(const struct nn_conv_spec *spec, enum nn_pass pass)
+{
+    if (is_of_bytes(spec))
+        return dnnl_s8;
+    return pass == NN_PASS_BACKWARD_WEIGHTS ? dnnl_f32 : type_of(spec->src.type);
+}
+
+/* As they cross the door. */
+static dnnl_data_type_t plain_type(const struct nn_conv_spec *spec)
+{
+    return is_of_bytes(spec) ? dnnl_s8 : dnnl_f32;
 }
 
 static dnnl_status_t conv_describe_any(const struct nn_conv_spec *spec, enum nn_pass pass,
                                        dnnl_alg_kind_t algorithm, op_desc *ret)
 {
     dnnl_memory_desc_t any, plain;
-    dnnl_status_t code = weights_mds(&spec->window, weights_type(spec, pass), &any, &plain);
+    dnnl_status_t code =
+        weights_mds(&spec->window, weights_type(spec, pass), plain_type(spec), &any, &plain);
     return code ? code : conv_describe(spec, pass, algorithm, &any, ret);
 }
 
-static dnnl_status_t post_append(dnnl_post_ops_t posts, const struct nn_post *post)
+/* The values are `factor` times the real ones. */
+static dnnl_status_t post_append(dnnl_post_ops_t posts, const struct nn_conv_spec *spec,
+                                 const struct nn_post *post, float factor)
 {
+    const struct nn_quant *sum = &spec->sum_quant;
     switch (post->kind) {
     case NN_POST_CLAMP:
         if (post->lo == 0 && post->hi == INFINITY)
             return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, 0, 0);
-        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_clip, post->lo, post->hi);
+        return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_clip, post->lo * factor,
+                                            post->hi * factor);
     case NN_POST_LEAKY:
         return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, post->lo, 0);
     case NN_POST_SIGMOID:
@@ -317,8 +355,66 @@ static dnnl_status_t post_append(dnnl_post_ops_t posts, const struct nn_post *po
     case NN_POST_SWISH:
         return dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_swish, 1, 0);
     default:
+        if (is_of_bytes(spec) && spec->dst.type == NN_TYPE_U8)
+            return dnnl_post_ops_append_sum_v3(posts, sum->scale * factor, sum->zero, dnnl_u8);
         return dnnl_post_ops_append_sum(posts, 1);
     }
+}
+
+/* Whether c v becomes c times what v becomes, for c > 0, with bounds and addends scaled. */
+static bool is_homogeneous(const struct nn_post *post)
+{
+    return post->kind == NN_POST_CLAMP || post->kind == NN_POST_LEAKY || post->kind == NN_POST_ADD;
+}
+
+float nn_conv_spec_factor(const struct nn_conv_spec *spec)
+{
+    bool steps = is_of_bytes(spec) && spec->dst.type == NN_TYPE_U8;
+    for (int i = 0; i < spec->post_count; i++)
+        steps = steps && is_homogeneous(&spec->post[i]);
+    return steps ? 1 / spec->dst_quant.scale : 1;
+}
+
+/* A clamp that storing a byte does as well. */
+static bool is_saturation(const struct nn_conv_spec *spec, int i)
+{
+    const struct nn_post *post = &spec->post[i];
+    const struct nn_quant *q = &spec->dst_quant;
+    return is_of_bytes(spec) && spec->dst.type == NN_TYPE_U8 && i == spec->post_count - 1 &&
+           post->kind == NN_POST_CLAMP && post->lo <= -(float)q->zero * q->scale &&
+           post->hi >= (float)(255 - q->zero) * q->scale;
+}
+
+static dnnl_status_t posts_append(dnnl_post_ops_t posts, const struct nn_conv_spec *spec)
+{
+    dnnl_memory_desc_t scales;
+    dnnl_status_t code = dnnl_success;
+    float factor = nn_conv_spec_factor(spec);
+    bool bytes = is_of_bytes(spec);
+    if (bytes)
+        code = channels_md(&spec->window, &scales);
+    if (bytes && !code)
+        code = dnnl_post_ops_append_binary(posts, dnnl_binary_mul, &scales);
+    for (int i = 0; i < spec->post_count && !code; i++)
+        if (!is_saturation(spec, i))
+            code = post_append(posts, spec, &spec->post[i], factor);
+    if (!code && bytes && spec->dst.type == NN_TYPE_U8 && factor == 1)
+        code = dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_linear,
+                                            1 / spec->dst_quant.scale, 0);
+    return code;
+}
+
+static dnnl_status_t zeros_set(dnnl_primitive_attr_t attr, const struct nn_conv_spec *spec)
+{
+    const int32_t src = spec->src_quant.zero, dst = spec->dst_quant.zero;
+    if (!is_of_bytes(spec)) /* bytes are made by convolutions of bytes */
+        return spec->dst.type == NN_TYPE_U8 ? dnnl_unimplemented : dnnl_success;
+    dnnl_status_t code = dnnl_success;
+    if (src)
+        code = dnnl_primitive_attr_set_zero_points(attr, DNNL_ARG_SRC, 1, 0, &src);
+    if (!code && dst && spec->dst.type == NN_TYPE_U8)
+        code = dnnl_primitive_attr_set_zero_points(attr, DNNL_ARG_DST, 1, 0, &dst);
+    return code;
 }
 
 /* The owner's attributes and the posts; the caller destroys them. */
@@ -329,10 +425,12 @@ static dnnl_status_t conv_attr_create(const struct nn_dnnl *d, const struct nn_c
     dnnl_status_t code = dnnl_primitive_attr_clone(ret, d->attr);
     if (!code)
         code = dnnl_post_ops_create(&posts);
-    for (int i = 0; i < spec->post_count && !code; i++)
-        code = post_append(posts, &spec->post[i]);
+    if (!code)
+        code = posts_append(posts, spec);
     if (!code)
         code = dnnl_primitive_attr_set_post_ops(*ret, posts);
+    if (!code)
+        code = zeros_set(*ret, spec);
     if (posts)
         dnnl_post_ops_destroy(posts);
     return code;
@@ -438,6 +536,12 @@ bool nn_dnnl_has_bf16(void)
     return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
+bool nn_dnnl_has_int8(void)
+{
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    return (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
+}
+
 static enum status op_new(struct nn_dnnl *d, enum nn_pass pass, struct nn_dnnl_op **ret,
                           struct error *err)
 {
@@ -459,13 +563,15 @@ enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec
         return st;
     op->transient = spec->transient;
     dnnl_memory_desc_t any, plain;
-    dnnl_status_t code = weights_mds(&spec->window, NN_TYPE_F32, &any, &plain);
+    dnnl_status_t code = weights_mds(&spec->window, dnnl_f32, plain_type(spec), &any, &plain);
     if (!code)
         code = conv_desc_create(d, spec, &op->desc);
     if (!code)
         code = dnnl_primitive_create(&op->primitive, op->desc);
     if (!code)
         code = conv_slots(op, spec->window.bias, &plain);
+    if (!code && is_of_bytes(spec))
+        code = scales_add(op, spec);
     if (!code)
         code = scratch_add(op);
     if (code) {

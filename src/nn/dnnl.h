@@ -28,8 +28,9 @@ void nn_dnnl_close(struct nn_dnnl **d);
 
 enum nn_pass { NN_PASS_FORWARD = 1, NN_PASS_BACKWARD_DATA, NN_PASS_BACKWARD_WEIGHTS };
 
-/* Whether the processor multiplies bfloat16 itself. */
+/* Whether the processor multiplies bfloat16 itself; bytes, adding up in 32 bits (VNNI). */
 bool nn_dnnl_has_bf16(void);
+bool nn_dnnl_has_int8(void);
 
 /* A sliding window over images: [h, w] pairs, pad is [top, left, bottom, right]. */
 struct nn_window {
@@ -59,6 +60,7 @@ enum nn_slot {
     NN_SLOT_DIFF_BIAS,
     NN_SLOT_SCRATCH, /* nn_dnnl_op_scratch_bytes, during a run */
     NN_SLOT_PACKED,  /* of a transient op: nn_dnnl_op_packed_bytes of scratch */
+    NN_SLOT_SCALES,  /* of a convolution of bytes: [out_channels] */
     NN_SLOT_COUNT,
     NN_SLOT_NONE = NN_SLOT_COUNT /* an operand that the op does not see */
 };
@@ -95,7 +97,16 @@ struct nn_conv_spec {
     /* The packed weights live in NN_SLOT_PACKED during a run only, and every run packs: for
      * training, where the weights are new each time. */
     bool transient;
+    /* A convolution of bytes (src.type U8, forward only, with bias) reads signed bytes as weights,
+     * in ONNX's plain layout, and stores, as bytes or float32,
+     * posts(scales[c] * (bias[c] + sum of (q - src_quant.zero) * weights)).
+     * What NN_POST_ADD adds is of the destination's type, its bytes as sum_quant says. */
+    struct nn_quant src_quant, dst_quant, sum_quant;
 };
+
+/* What `scales` of a convolution of bytes have to be multiplied by, besides the scales of source
+ * and weights: its posts may work in steps of the destination instead of real numbers. */
+float nn_conv_spec_factor(const struct nn_conv_spec *spec);
 
 enum status nn_dnnl_conv_open(struct nn_dnnl *d, const struct nn_conv_spec *spec,
                               struct nn_dnnl_op **ret, struct error *err);
@@ -111,7 +122,7 @@ bool nn_dnnl_conv_is_winograd(struct nn_dnnl *d, const struct nn_conv_spec *spec
 bool nn_dnnl_conv_takes_post(struct nn_dnnl *d, const struct nn_conv_spec *spec);
 
 /* A copy from one format to another; slots SRC and DST. rank up to 12; formats but PLAIN have
- * rank 4 (or CHANNELS_LAST more). */
+ * rank 4 (or CHANNELS_LAST more). Not for U8. */
 enum status nn_dnnl_reorder_open(struct nn_dnnl *d, int rank, const int64_t *dim,
                                  struct nn_format from, struct nn_format to,
                                  struct nn_dnnl_op **ret, struct error *err);

@@ -8,6 +8,7 @@
 
 #include "nn/conv_fold.h"
 #include "nn/conv_group.h"
+#include "nn/exec_bytes.h"
 #include "nn/kernels.h"
 #include "nn/kernels_narrow.h"
 
@@ -77,6 +78,13 @@ static struct nn_conv_spec spec_of(const struct nn_plan *p, const struct nn_ir *
         .post_count = ir->post_count,
     };
     memcpy(spec.post, ir->post, sizeof spec.post);
+    if (spec.src.type != NN_TYPE_U8)
+        return spec;
+    const struct nn_value *addend = nn_optional(p, ir, NN_CONV_ADDEND);
+    spec.window.bias = true;
+    spec.src_quant = nn_in(p, ir, IN_X)->quant;
+    spec.dst_quant = nn_out(p, ir, 0)->quant;
+    spec.sum_quant = addend ? addend->quant : spec.dst_quant;
     return spec;
 }
 
@@ -294,7 +302,7 @@ static enum status group_backward_weights(struct nn_plan *p, struct nn_ir *ir,
 /* --- oneDNN's steps --- */
 
 /* What a sum is added to is in the memory of the result. */
-static enum status place_result(struct nn_plan *p, struct nn_ir *ir, struct error *err)
+enum status nn_conv_place_result(struct nn_plan *p, struct nn_ir *ir, struct error *err)
 {
     bool adds = nn_optional(p, ir, NN_CONV_ADDEND) != NULL;
     enum status st = nn_plan_output(p, ir, 0, adds ? NN_CONV_ADDEND : -1, err);
@@ -326,7 +334,7 @@ static enum status dnnl_forward(struct nn_plan *p, struct nn_ir *ir,
     if (!st)
         st = weights_of(p, ir, !packs, &with, err);
     if (!st)
-        st = place_result(p, ir, err);
+        st = nn_conv_place_result(p, ir, err);
     if (!st && ir->norm) {
         s->args = calloc(1, sizeof(struct fold_args));
         st = s->args ? ST_OK : error_set(err, ST_NOMEM, "out of memory while planning a session");
@@ -347,7 +355,8 @@ static enum status conv_forward(struct nn_plan *p, struct nn_ir *ir, struct erro
     struct nn_conv_spec spec;
     if (!nn_conv_spec_of(p, ir, &spec))
         return group_forward(p, ir, &spec.window, err);
-    enum status st = dnnl_forward(p, ir, &spec, err);
+    enum status st = spec.src.type == NN_TYPE_U8 ? nn_conv_forward_bytes(p, ir, &spec, err)
+                                                 : dnnl_forward(p, ir, &spec, err);
     return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
 }
 

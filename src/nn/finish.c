@@ -11,6 +11,7 @@
 
 #include "nn/draft.h"
 #include "nn/inspect.h"
+#include "nn/ranges.h"
 
 struct finish {
     struct nn_draft *d;
@@ -336,6 +337,9 @@ enum status nn_draft_finish(struct nn_draft *d, struct nn_model *m, struct error
         st = copy_constants(&f, err);
     if (!st)
         summarise(m);
+    const char *ranges = nn_model_metadata(m, NN_RANGES_KEY);
+    if (!st && ranges)
+        st = nn_ranges_read(&m->graph, ranges, f.tensors, err);
     free(f.kinds);
     free(f.twins);
     free(f.places);

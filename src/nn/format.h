@@ -18,20 +18,27 @@
 
 enum nn_layout { NN_LAYOUT_PLAIN = 1, NN_LAYOUT_CHANNELS_LAST, NN_LAYOUT_BLOCKED };
 
-/* BF16: the upper half of a float32, rounded to nearest, ties to even. */
-enum nn_type { NN_TYPE_F32 = 1, NN_TYPE_BF16 };
+/* BF16: the upper half of a float32, rounded to nearest, ties to even.
+ * U8: a byte q that stands for (q - zero) * scale, channels-last only. */
+enum nn_type { NN_TYPE_F32 = 1, NN_TYPE_BF16, NN_TYPE_U8 };
 
 struct nn_format {
     enum nn_layout layout;
     enum nn_type type;
 };
 
+/* What the bytes of a U8 tensor stand for; zero is 0..255, so that 0 is exact. */
+struct nn_quant {
+    float scale;
+    int zero;
+};
+
 /* Formats count from 1; 0 is free for "the first one made". */
-#define NN_FORMAT_COUNT 6
+#define NN_FORMAT_COUNT 9
 
 static inline int nn_format_index(struct nn_format f)
 {
-    return (int)f.layout + (f.type == NN_TYPE_BF16 ? 3 : 0);
+    return (int)f.layout + 3 * ((int)f.type - 1);
 }
 
 static inline bool nn_format_equal(struct nn_format a, struct nn_format b)
@@ -49,7 +56,7 @@ static inline int nn_memory_dimension(enum nn_layout layout, int rank, int i)
 
 static inline size_t nn_type_bytes(enum nn_type t)
 {
-    return t == NN_TYPE_BF16 ? 2 : 4;
+    return t == NN_TYPE_U8 ? 1 : t == NN_TYPE_BF16 ? 2 : 4;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Which format a node works in: blocks of channels or channels-last, float32 or bfloat16.
+/* Which format a node works in: blocks of channels or channels-last, float32, bfloat16 or bytes.
  *
  * A training session whose convolutions are ordinary or depthwise ones works on blocks, where
  * oneDNN's kernels are at their best; one with small groups stays channels-last, for conv_group.h.
@@ -6,6 +6,7 @@
 #include "nn/formats.h"
 
 #include "nn/conv_group.h"
+#include "nn/kernels_bytes.h"
 #include "nn/kernels_halves.h"
 
 /* Of the work of all convolutions, this much must gain. */
@@ -146,7 +147,7 @@ static bool binary_halves(const struct nn_plan *p, const struct nn_node *n)
            (same_dims(b, y) || nn_is_channel_vector(b, y));
 }
 
-bool nn_node_halves(const struct nn_plan *p, const struct nn_node *n)
+static bool node_halves(const struct nn_plan *p, const struct nn_node *n)
 {
     const struct nn_tensor *x = nn_tensor_in(p, n, 0);
     if (!x || x->rank != 4)
@@ -177,6 +178,61 @@ bool nn_node_halves(const struct nn_plan *p, const struct nn_node *n)
     default:
         return false;
     }
+}
+
+static bool has_range(const struct nn_plan *p, int tensor)
+{
+    return nn_range_is_known(nn_plan_range(p, tensor));
+}
+
+static bool is_made_of_ranges(const struct nn_plan *p, const struct nn_node *n)
+{
+    bool all = has_range(p, n->output[0]);
+    for (int i = 0; i < n->input_count; i++)
+        all = all && has_range(p, n->input[i]);
+    return all;
+}
+
+/* Activations are here to become part of a convolution (fuse.c); what does not, exec_bytes.c puts
+ * back to float32. */
+static bool node_bytes(const struct nn_plan *p, const struct nn_node *n)
+{
+    const struct nn_tensor *x = nn_tensor_in(p, n, 0), *b = nn_tensor_in(p, n, 1);
+    if (!x || x->rank != 4 || !has_range(p, n->input[0]) || !has_range(p, n->output[0]))
+        return false;
+    switch (n->op) {
+    case NN_OP_ADD:
+    case NN_OP_MUL:
+        return b->rank == 4 && same_dims(x, b) && is_made_of_ranges(p, n);
+    case NN_OP_BATCH_NORM:
+    case NN_OP_RELU:
+    case NN_OP_CLIP:
+    case NN_OP_LEAKY_RELU:
+    case NN_OP_SIGMOID:
+    case NN_OP_HARD_SIGMOID:
+    case NN_OP_MAX_POOL:
+    case NN_OP_GLOBAL_AVERAGE_POOL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool nn_node_narrow(const struct nn_plan *p, const struct nn_node *n)
+{
+    return p->narrow == NN_TYPE_U8 ? node_bytes(p, n) : node_halves(p, n);
+}
+
+bool nn_node_keeps_quant(const struct nn_node *n)
+{
+    return n->op == NN_OP_MAX_POOL;
+}
+
+enum nn_type nn_plan_narrow_type(const struct nn_plan *p)
+{
+    if (p->options.mode != NN_INFER || p->options.precision == NN_PRECISION_F32)
+        return NN_TYPE_F32;
+    return p->options.precision == NN_PRECISION_INT8 ? NN_TYPE_U8 : NN_TYPE_BF16;
 }
 
 /* oneDNN has fast kernels for every pass that the session may need. */
@@ -226,6 +282,39 @@ static bool winograd_wins(const struct nn_plan *p, const struct nn_window *w)
     return nn_dnnl_conv_is_winograd(p->dnnl, &spec);
 }
 
+/* Taps whose sum of products of bytes fits 32 bits whatever they are. */
+#define TAPS_MAX (INT32_MAX / (255 * 127))
+
+static struct nn_quant quant_of(const struct nn_plan *p, int tensor)
+{
+    struct nn_range r = nn_plan_range(p, tensor);
+    return kernel_quant_of(r.lo, r.hi);
+}
+
+/* Where a convolution can work on bytes. Not on one pixel (the gate of a squeeze-and-excitation),
+ * where there is no time to win. */
+static void byte_formats(const struct nn_plan *p, const struct nn_node *n,
+                         const struct nn_window *w, struct nn_format *ret_src,
+                         struct nn_format *ret_dst)
+{
+    const struct nn_format bytes = {NN_LAYOUT_CHANNELS_LAST, NN_TYPE_U8};
+    int64_t taps = w->in_channels / w->groups * w->kernel[0] * w->kernel[1];
+    if (w->transposed || !has_range(p, n->input[0]) || taps > TAPS_MAX ||
+        w->in_height * w->in_width == 1 || nn_group_is_better(w, NN_PASS_FORWARD))
+        return;
+    struct nn_conv_spec spec = {
+        .window = *w, .pass = NN_PASS_FORWARD, .src = bytes, .dst = *ret_dst};
+    spec.src_quant = quant_of(p, n->input[0]);
+    if (has_range(p, n->output[0])) {
+        spec.dst = bytes;
+        spec.dst_quant = quant_of(p, n->output[0]);
+    }
+    if (!nn_dnnl_conv_is_fast(p->dnnl, &spec))
+        return;
+    *ret_src = spec.src;
+    *ret_dst = spec.dst;
+}
+
 void nn_conv_formats(const struct nn_plan *p, const struct nn_node *n, bool from_input,
                      struct nn_format *ret_src, struct nn_format *ret_dst)
 {
@@ -234,8 +323,10 @@ void nn_conv_formats(const struct nn_plan *p, const struct nn_node *n, bool from
     struct nn_window w = nn_window_of_node(p, n);
     if (p->winograd && n->op == NN_OP_CONV && winograd_wins(p, &w))
         *ret_src = *ret_dst = (struct nn_format){NN_LAYOUT_BLOCKED, NN_TYPE_F32};
-    if (p->halves)
+    if (p->narrow == NN_TYPE_BF16)
         half_formats(p, &w, ret_src, ret_dst);
+    if (p->narrow == NN_TYPE_U8)
+        byte_formats(p, n, &w, ret_src, ret_dst);
     if (!p->blocked || n->op != NN_OP_CONV)
         return;
     if (w.groups > 1 && !prefers_blocks(&w))

@@ -202,7 +202,7 @@ static bool fuse_add(struct nn_plan *p, int i, struct nn_ir *add)
     return true;
 }
 
-/* A conversion to float32 behind the convolution. */
+/* A conversion to another type behind the convolution. */
 static bool fuse_conversion(struct nn_plan *p, struct nn_ir *conv, struct nn_ir *reader)
 {
     struct nn_conv_spec spec;
@@ -258,10 +258,11 @@ static void defer_norm(struct nn_plan *p, int i)
 void nn_plan_fuse(struct nn_plan *p)
 {
     bool convs = p->options.mode == NN_INFER && p->options.fuse;
+    bool clamps = p->options.mode == NN_TRAIN || p->options.fuse;
     for (int i = 0; i < p->ir_count; i++) {
         if (convs && is_conv(&p->irs[i]))
             fuse_conv(p, i);
-        else if (takes_clamp(&p->irs[i]))
+        else if (clamps && takes_clamp(&p->irs[i]))
             fuse_clamp(p, i);
         if (p->options.mode == NN_TRAIN && p->options.fuse && is_op(&p->irs[i], NN_OP_BATCH_NORM))
             defer_norm(p, i);

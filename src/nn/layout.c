@@ -6,8 +6,10 @@
  * row-major only. Conversions that would not move anything (a 1 x 1 image) are aliases. Also here:
  * the checks that a graph made for one image holds for a batch. */
 #include "nn/conv_group.h"
+#include "nn/exec_bytes.h"
 #include "nn/formats.h"
 #include "nn/fuse.h"
+#include "nn/kernels_bytes.h"
 #include "nn/plan.h"
 
 #include <math.h>
@@ -44,7 +46,7 @@ static void value_strides(struct nn_value *v)
     v->count = stride;
 }
 
-static int value_new(struct nn_plan *p, int tensor, struct nn_format format)
+int nn_plan_value(struct nn_plan *p, int tensor, struct nn_format format)
 {
     if (p->value_count == p->value_capacity) {
         int capacity = p->value_capacity ? p->value_capacity * 2 : 256;
@@ -71,6 +73,8 @@ static int value_new(struct nn_plan *p, int tensor, struct nn_format format)
     if (of_tensor[0] < 0)
         of_tensor[0] = id;
     of_tensor[nn_format_index(format)] = id;
+    if (v.type == NN_TYPE_U8)
+        v.quant = kernel_quant_of(nn_plan_range(p, tensor).lo, nn_plan_range(p, tensor).hi);
     p->values[id] = v;
     return id;
 }
@@ -118,7 +122,7 @@ static int value_first(struct nn_plan *p, int tensor)
     if (p->tensor_value[tensor][0] >= 0)
         return p->tensor_value[tensor][0];
     const struct nn_tensor *t = &p->graph->tensors[tensor];
-    int id = value_new(p, tensor, outside_format(p, tensor));
+    int id = nn_plan_value(p, tensor, outside_format(p, tensor));
     if (id < 0)
         return id;
     struct nn_value *v = &p->values[id];
@@ -163,13 +167,24 @@ static bool same_memory(const struct nn_value *a, const struct nn_value *b)
     return true;
 }
 
+/* Bytes are converted from and to float32 in their own layout only. */
+static bool takes_two_steps(const struct nn_value *from, struct nn_format to)
+{
+    return from->layout != to.layout && (from->type == NN_TYPE_U8) != (to.type == NN_TYPE_U8);
+}
+
 /* The tensor in this format, converted when it is not there yet; negative: out of memory. */
 static int value_as(struct nn_plan *p, int tensor, struct nn_format format)
 {
     int first = value_first(p, tensor), at = nn_format_index(format);
     if (first < 0 || p->tensor_value[tensor][at] >= 0)
         return first < 0 ? first : p->tensor_value[tensor][at];
-    int id = value_new(p, tensor, format);
+    if (takes_two_steps(&p->values[first], format)) {
+        first = value_as(p, tensor, (struct nn_format){NN_LAYOUT_CHANNELS_LAST, NN_TYPE_F32});
+        if (first < 0)
+            return first;
+    }
+    int id = nn_plan_value(p, tensor, format);
     struct nn_ir *ir = id < 0 ? NULL : ir_new(p, NULL);
     if (!ir)
         return -1;
@@ -265,17 +280,17 @@ static enum nn_layout node_layout(const struct nn_plan *p, const struct nn_node 
     }
 }
 
-static bool reads_halves(const struct nn_plan *p, const struct nn_node *n)
+static bool reads_narrow(const struct nn_plan *p, const struct nn_node *n)
 {
     for (int i = 0; i < n->input_count; i++) {
         int id = n->input[i] < 0 ? -1 : p->tensor_value[n->input[i]][0];
-        if (id >= 0 && p->values[id].type == NN_TYPE_BF16)
+        if (id >= 0 && p->values[id].type == p->narrow)
             return true;
     }
     return false;
 }
 
-/* Blocks and bfloat16 where an input has them and the node can go on with them. */
+/* Blocks, bfloat16 and bytes where an input has them and the node can go on with them. */
 static struct nn_format node_format(const struct nn_plan *p, const struct nn_node *n)
 {
     struct nn_format f = {node_layout(p, n), NN_TYPE_F32};
@@ -286,9 +301,9 @@ static struct nn_format node_format(const struct nn_plan *p, const struct nn_nod
         blocked = blocked || is_blocked;
         bf16 = bf16 || (is_blocked && p->values[id].type == NN_TYPE_BF16);
     }
-    if (p->halves && f.layout == NN_LAYOUT_CHANNELS_LAST && reads_halves(p, n) &&
-        nn_node_halves(p, n))
-        f.type = NN_TYPE_BF16;
+    if (p->narrow != NN_TYPE_F32 && f.layout == NN_LAYOUT_CHANNELS_LAST && reads_narrow(p, n) &&
+        nn_node_narrow(p, n))
+        f.type = p->narrow;
     if (!blocked || !nn_node_blocks(p, n))
         return f;
     f.layout = NN_LAYOUT_BLOCKED;
@@ -511,11 +526,14 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
         needs_grad = needs_grad || p->values[id].needs_grad;
     }
     for (int i = 0; i < n->output_count; i++) {
-        made.out[i] = n->output[i] < 0 ? -1 : value_new(p, n->output[i], out);
+        made.out[i] = n->output[i] < 0 ? -1 : nn_plan_value(p, n->output[i], out);
         if (n->output[i] >= 0 && made.out[i] < 0)
             return nomem(err);
-        if (made.out[i] >= 0)
-            p->values[made.out[i]].needs_grad = needs_grad;
+        if (made.out[i] < 0)
+            continue;
+        p->values[made.out[i]].needs_grad = needs_grad;
+        if (nn_node_keeps_quant(n))
+            p->values[made.out[i]].quant = p->values[made.in[0]].quant;
     }
     struct nn_ir *ir = ir_new(p, n);
     if (!ir)
@@ -537,7 +555,7 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
     p->blocked = nn_plan_wants_blocks(p);
     p->winograd = p->options.mode == NN_INFER && p->options.winograd && !p->options.channels_last &&
                   p->options.precision == NN_PRECISION_F32;
-    p->halves = p->options.mode == NN_INFER && p->options.precision == NN_PRECISION_BF16;
+    p->narrow = nn_plan_narrow_type(p);
     for (int i = 0; i < g->tensor_count; i++)
         for (int k = 0; k <= NN_FORMAT_COUNT; k++)
             p->tensor_value[i][k] = -1;
@@ -557,5 +575,9 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
     }
     mark_dead(p);
     nn_plan_fuse(p);
-    return ST_OK;
+    if (p->narrow != NN_TYPE_U8)
+        return ST_OK;
+    enum status st = nn_plan_widen(p, err);
+    mark_dead(p);
+    return st;
 }

@@ -69,6 +69,14 @@ int nn_model_batch_blocker(const struct nn_model *m)
     return -1;
 }
 
+bool nn_model_is_calibrated(const struct nn_model *m)
+{
+    for (int i = 0; i < m->graph.tensor_count; i++)
+        if (nn_range_is_known(m->graph.tensors[i].range))
+            return true;
+    return false;
+}
+
 double nn_model_flops(const struct nn_model *m)
 {
     return m->flops;

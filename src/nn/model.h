@@ -163,6 +163,17 @@ enum nn_tensor_kind {
 
 enum nn_dtype { NN_F32 = 1, NN_I64 };
 
+/* What a tensor's values were seen to lie in when the network was calibrated (nn/calibrate.h), for
+ * sessions that compute with bytes. lo <= 0 <= hi, and lo < hi where it is known. */
+struct nn_range {
+    float lo, hi;
+};
+
+static inline bool nn_range_is_known(struct nn_range r)
+{
+    return r.lo < r.hi;
+}
+
 struct nn_tensor {
     const char *name;
     enum nn_tensor_kind kind;
@@ -173,6 +184,7 @@ struct nn_tensor {
     const void *data;         /* NN_TENSOR_CONSTANT: its values, else NULL */
     int param;                /* NN_TENSOR_PARAM: index into params, else -1 */
     int producer;             /* node index, -1 for none */
+    struct nn_range range;    /* of activations and inputs, where the file says it */
 };
 
 struct nn_node {
@@ -242,10 +254,14 @@ const char *nn_model_identity_hex(const struct nn_model *m); /* 64 characters */
 
 /* metadata_props value, NULL when the key is absent. Keys of ours: "attune.task",
  * "attune.classes" (comma-separated names in class order), "attune.mean", "attune.std" (three
- * numbers each, of RGB in 0..1), "attune.seed", "attune.trained_on". */
+ * numbers each, of RGB in 0..1), "attune.seed", "attune.trained_on", "attune.ranges" (the tensors'
+ * `range`; read by nn_model_read). */
 const char *nn_model_metadata(const struct nn_model *m, const char *key);
 
 enum nn_bn_form nn_model_bn_form(const struct nn_model *m);
+
+/* Whether the file carries calibrated ranges. */
+bool nn_model_is_calibrated(const struct nn_model *m);
 
 /* The first node that fixes the batch to the one of the file (an output that is not batched), -1
  * when there is none: sessions with a larger batch are possible only then. */
@@ -264,6 +280,11 @@ enum status nn_model_train_flops(const struct nn_model *m, const bool *frozen, d
  * can run it, nn_model_read reads it back. */
 enum status nn_model_write(const struct nn_model *m, const float *params, struct buf *out,
                            struct error *err);
+
+/* The same with calibrated ranges, ranges[tensor], in place of those of the model. */
+enum status nn_model_write_calibrated(const struct nn_model *m, const float *params,
+                                      const struct nn_range *ranges, struct buf *out,
+                                      struct error *err);
 
 /* The same with what trains stored as float16 (half the size, eleven significant bits; ST_INVALID
  * for a value beyond 65504), each tensor behind a Cast to float32, which other runtimes do once

@@ -9,6 +9,7 @@
 
 #include "nn/inspect.h"
 #include "nn/onnx_make.h"
+#include "nn/ranges.h"
 
 struct writer {
     struct nn_maker mk;
@@ -341,8 +342,26 @@ static enum status choose_prefix(struct writer *w, struct error *err)
     return ST_OK;
 }
 
-static enum status write_model(const struct nn_model *m, const float *params, bool half,
-                               struct buf *out_bytes, struct error *err)
+/* Metadata as it was read, but for the ranges, which are written anew. */
+static enum status write_metadata(struct writer *w, const struct nn_model *m,
+                                  const struct nn_range *ranges, struct error *err)
+{
+    struct buf text;
+    buf_init(&text);
+    for (int i = 0; i < m->metadata_count; i++)
+        if (strcmp(m->metadata[i].key, NN_RANGES_KEY) != 0)
+            nn_make_metadata(&w->mk, m->metadata[i].key, m->metadata[i].value);
+    nn_ranges_write(w->g, ranges, &text);
+    if (!text.failed && text.size_bytes > 0)
+        nn_make_metadata(&w->mk, NN_RANGES_KEY, (const char *)text.data);
+    bool failed = text.failed;
+    buf_clear(&text);
+    return failed ? error_set(err, ST_NOMEM, "no memory for calibrated ranges") : ST_OK;
+}
+
+static enum status write_model(const struct nn_model *m, const float *params,
+                               const struct nn_range *ranges, bool half, struct buf *out_bytes,
+                               struct error *err)
 {
     struct writer w = {.g = &m->graph, .half = half};
     enum status st = choose_prefix(&w, err);
@@ -354,9 +373,9 @@ static enum status write_model(const struct nn_model *m, const float *params, bo
     for (int i = 0; i < m->graph.node_count; i++)
         write_node(&w, &m->graph.nodes[i]);
     write_ends(&w);
-    for (int i = 0; i < m->metadata_count; i++)
-        nn_make_metadata(&w.mk, m->metadata[i].key, m->metadata[i].value);
-    st = nn_make_pack(&w.mk, out_bytes, err);
+    st = write_metadata(&w, m, ranges, err);
+    if (!st)
+        st = nn_make_pack(&w.mk, out_bytes, err);
     nn_maker_clear(&w.mk);
     return st;
 }
@@ -364,7 +383,14 @@ static enum status write_model(const struct nn_model *m, const float *params, bo
 enum status nn_model_write(const struct nn_model *m, const float *params, struct buf *out_bytes,
                            struct error *err)
 {
-    return write_model(m, params ? params : m->values, false, out_bytes, err);
+    return write_model(m, params ? params : m->values, NULL, false, out_bytes, err);
+}
+
+enum status nn_model_write_calibrated(const struct nn_model *m, const float *params,
+                                      const struct nn_range *ranges, struct buf *out_bytes,
+                                      struct error *err)
+{
+    return write_model(m, params ? params : m->values, ranges, false, out_bytes, err);
 }
 
 enum status nn_model_write_half(const struct nn_model *m, const float *params,
@@ -377,5 +403,5 @@ enum status nn_model_write_half(const struct nn_model *m, const float *params,
             return error_set(err, ST_INVALID,
                              "a weight is %g, which float16 cannot hold; store float32",
                              (double)params[i]);
-    return write_model(m, params, true, out_bytes, err);
+    return write_model(m, params, NULL, true, out_bytes, err);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "nn/exec_bytes.h"
 #include "nn/inspect.h"
 #include "nn/kernels.h"
 #include "nn/pixels.h"
@@ -340,6 +341,9 @@ const struct nn_exec *nn_exec_of(const struct nn_plan *p, const struct nn_ir *ir
         [NN_OP_RESIZE] = &nn_exec_resize,
         [NN_OP_GATHER] = &nn_exec_gather,
     };
+    const struct nn_exec *of_bytes = nn_exec_bytes_of(p, ir);
+    if (of_bytes)
+        return of_bytes;
     if (!ir->node)
         return &nn_exec_convert;
     if (ir->before >= 0)
@@ -422,6 +426,7 @@ static enum status emit_forward(struct nn_plan *p, struct error *err)
             st = nn_exec_of(p, ir)->forward(p, ir, err);
         if (st)
             return st;
+        ir->end_step = p->step_count;
         for (int k = 0; k < ir->input_count; k++)
             if (ir->in[k] >= 0)
                 p->buffers[p->values[ir->in[k]].buffer].readers--;

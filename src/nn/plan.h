@@ -54,14 +54,15 @@ struct nn_value {
     /* Strides and count are in elements; a blocked value counts its padding, and has no stride of
      * channels (0). */
     int64_t dim[NN_RANK_MAX], stride[NN_RANK_MAX], count;
-    int buffer;      /* -1: not emitted yet */
-    int uses;        /* nn_ir inputs that are this value */
-    int param;       /* index into the graph's params, -1 */
-    bool constant;   /* folded data */
-    bool saved;      /* the backward pass reads it */
-    bool needs_grad; /* a trainable parameter is upstream */
-    int grad;        /* buffer of the gradient, -1: none yet */
-    bool grad_owned; /* nobody else reads `grad`: it may be added to in place */
+    struct nn_quant quant; /* of bytes */
+    int buffer;            /* -1: not emitted yet */
+    int uses;              /* nn_ir inputs that are this value */
+    int param;             /* index into the graph's params, -1 */
+    bool constant;         /* folded data */
+    bool saved;            /* the backward pass reads it */
+    bool needs_grad;       /* a trainable parameter is upstream */
+    int grad;              /* buffer of the gradient, -1: none yet */
+    bool grad_owned;       /* nobody else reads `grad`: it may be added to in place */
 };
 
 /* An operation over values. node NULL: a layout conversion of in[0]. */
@@ -90,6 +91,7 @@ struct nn_ir {
     bool remakes;  /* its output is not kept: recompute.c makes it again when backward reads it */
     bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */
+    int end_step;  /* the forward steps before this one made its outputs */
 };
 
 /* Inputs of a convolution that fuse.c took over. */
@@ -125,8 +127,9 @@ struct nn_plan {
     bool blocked;          /* convolutions work on blocks of channels */
     bool winograd;         /* those do that are faster by Winograd's algorithm: inference */
     int remake;            /* what is not kept for the backward pass: enum nn_remake */
-    bool halves;           /* convolutions work on channels-last bfloat16: inference */
-    int *output_value;     /* [graph output] */
+    /* What convolutions of inference work on, channels-last: BF16, U8, or F32 as everywhere. */
+    enum nn_type narrow;
+    int *output_value; /* [graph output] */
     /* [tensor]: value by nn_format_index, [0] the one made first; -1: none */
     int (*tensor_value)[NN_FORMAT_COUNT + 1];
     struct nn_value *values;
@@ -280,6 +283,15 @@ enum status nn_grad_share(struct nn_plan *p, int value, int buffer, bool give, s
 /* "NODE (Op): why"; returns ST_UNSUPPORTED. */
 enum status nn_plan_refuse(const struct nn_plan *p, struct error *err, const char *why);
 
+/* A value of the tensor, not made by any nn_ir yet; negative: out of memory. */
+int nn_plan_value(struct nn_plan *p, int tensor, struct nn_format format);
+
+/* What the values of a tensor lie in, as the options or the file say. */
+static inline struct nn_range nn_plan_range(const struct nn_plan *p, int tensor)
+{
+    return p->options.ranges ? p->options.ranges[tensor] : p->graph->tensors[tensor].range;
+}
+
 /* Whether a MatMul works on NHWC images by a sparse matrix (exec_matmul.c). */
 bool nn_matmul_is_sparse(const struct nn_graph *g, const struct nn_node *n);
 
@@ -289,6 +301,9 @@ bool nn_depthwise_takes_norm(const struct nn_plan *p, const struct nn_ir *conv,
 
 /* What oneDNN is asked for a convolution's forward pass; false: conv_group.h runs it. */
 bool nn_conv_spec_of(const struct nn_plan *p, const struct nn_ir *ir, struct nn_conv_spec *ret);
+
+/* The memory of a convolution's result: that of the tensor that it is added to, if there is one. */
+enum status nn_conv_place_result(struct nn_plan *p, struct nn_ir *ir, struct error *err);
 
 /* The window of a convolution or pooling node for the session's batch; that of an nn_ir also knows
  * what layout.c decided. */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "nn/fixed.h"
+#include "nn/observe.h"
 #include "nn/plan.h"
 
 #define BATCH_MAX 1024
@@ -43,11 +44,13 @@ static enum status options_check(const struct nn_session_options *o, struct erro
         return error_set(err, ST_INVALID, "session: mode must be inference or training");
     if (o->bn_mode != NN_BN_FROZEN && o->bn_mode != NN_BN_BATCH)
         return error_set(err, ST_INVALID, "session: batch-norm mode must be frozen or batch");
-    if (o->precision != NN_PRECISION_F32 && o->precision != NN_PRECISION_BF16)
-        return error_set(err, ST_INVALID, "session: precision must be float32 or bfloat16");
+    if (o->precision < NN_PRECISION_F32 || o->precision > NN_PRECISION_INT8)
+        return error_set(err, ST_INVALID, "session: precision must be float32, bfloat16 or int8");
+    if (o->precision == NN_PRECISION_INT8 && o->mode != NN_INFER)
+        return error_set(err, ST_INVALID, "session: int8 is for inference");
     if (!nn_precision_is_native(o->precision))
-        return error_set(err, ST_UNSUPPORTED,
-                         "this processor has no bfloat16 arithmetic: use float32");
+        return error_set(err, ST_UNSUPPORTED, "this processor has no %s arithmetic: use float32",
+                         o->precision == NN_PRECISION_INT8 ? "int8 (VNNI)" : "bfloat16");
     if (o->fixed && o->mode == NN_TRAIN)
         return error_set(err, ST_INVALID, "session: what trains cannot have fixed weights");
     if (o->batch < 1 || o->batch > BATCH_MAX)
@@ -61,7 +64,15 @@ static enum status options_check(const struct nn_session_options *o, struct erro
 
 bool nn_precision_is_native(enum nn_precision precision)
 {
+    if (precision == NN_PRECISION_INT8)
+        return nn_dnnl_has_int8();
     return precision == NN_PRECISION_F32 || nn_dnnl_has_bf16();
+}
+
+enum nn_precision nn_precision_of_model(const struct nn_model *m)
+{
+    bool bytes = nn_model_is_calibrated(m) && nn_precision_is_native(NN_PRECISION_INT8);
+    return bytes ? NN_PRECISION_INT8 : NN_PRECISION_F32;
 }
 
 /* Whether `data` is a parameter tensor that changed. */
@@ -191,6 +202,9 @@ enum status nn_session_open(const struct nn_model *m, const struct nn_session_op
     if (options)
         o = *options;
     enum status st = options_check(&o, err);
+    if (!st && o.precision == NN_PRECISION_INT8 && !o.ranges && !nn_model_is_calibrated(m))
+        st = error_set(err, ST_UNSUPPORTED,
+                       "the model is not calibrated for int8: attune model quantize does that");
     if (st)
         return st;
     struct nn_session *s = calloc(1, sizeof *s);
@@ -294,6 +308,33 @@ static enum status run(struct nn_session *s, int from, int to, struct error *err
 enum status nn_session_forward(struct nn_session *s, struct error *err)
 {
     return run(s, 0, s->plan.forward_count, err);
+}
+
+static enum status show(const struct nn_plan *p, int value, const struct nn_observer *o,
+                        struct error *err)
+{
+    const struct nn_value *v = &p->values[value];
+    return o->see(o->context, v->tensor, p->buffers[v->buffer].data, (size_t)v->count, err);
+}
+
+enum status nn_session_observe(struct nn_session *s, const struct nn_observer *o, struct error *err)
+{
+    struct nn_plan *p = &s->plan;
+    enum status st = ST_OK;
+    int done = 0;
+    for (int i = 0; i < p->graph->input_count && !st; i++)
+        st = show(p, p->tensor_value[p->graph->inputs[i]][0], o, err);
+    for (int i = 0; i < p->ir_count && !st; i++) {
+        const struct nn_ir *ir = &p->irs[i];
+        if (ir->dead)
+            continue;
+        st = run(s, done, ir->end_step, err);
+        done = ir->end_step;
+        for (int k = 0; ir->node && k < ir->output_count && !st; k++)
+            if (ir->out[k] >= 0 && p->values[ir->out[k]].buffer >= 0)
+                st = show(p, ir->out[k], o, err);
+    }
+    return st;
 }
 
 enum status nn_session_backward(struct nn_session *s, struct error *err)

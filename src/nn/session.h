@@ -32,10 +32,23 @@ enum nn_bn_mode { NN_BN_FROZEN = 1, NN_BN_BATCH };
 /* What activations are kept in and multiplied as. BF16 needs a processor with AVX512-BF16 or AMX;
  * weights, their gradients, statistics and sums stay float32. Operators that have no bfloat16
  * form go on in float32, and so do convolutions of small groups (in training: all of the session).
- * Inputs and outputs of the graph are float32. */
-enum nn_precision { NN_PRECISION_F32 = 1, NN_PRECISION_BF16 };
+ * Inputs and outputs of the graph are float32.
+ *
+ * INT8, for inference, needs a processor with VNNI and a calibrated network (nn/calibrate.h).
+ * Convolutions multiply unsigned bytes by signed ones and add up in 32 bits: activations have a
+ * scale and a zero point a tensor, from its range; weights a scale for each output channel, made
+ * from the float32 vector whenever that changed. Sums, max pooling and global averages between
+ * convolutions work on bytes as well; all else is float32, tensors without a known range included.
+ * (The scheme is that of Jacob et al., "Quantization and Training of Neural Networks for Efficient
+ * Integer-Arithmetic-Only Inference", CVPR 2018, with weights by channel as in Krishnamoorthi,
+ * arXiv:1806.08342, section 3.) */
+enum nn_precision { NN_PRECISION_F32 = 1, NN_PRECISION_BF16, NN_PRECISION_INT8 };
 
 bool nn_precision_is_native(enum nn_precision precision);
+
+/* What inference of this model is meant to run in: INT8 where it carries calibrated ranges and the
+ * processor has the arithmetic, else F32. */
+enum nn_precision nn_precision_of_model(const struct nn_model *m);
 
 struct nn_session_options {
     enum nn_mode mode;           /* default NN_INFER */
@@ -64,6 +77,9 @@ struct nn_session_options {
      * stops where nothing upstream trains; a batch-norm whose scale and shift do not train
      * normalises with the running statistics. NULL: all train. Read at open only. */
     const bool *frozen;
+    /* INT8: [graph tensors] in place of the ranges that the model carries; NULL: those. Read at
+     * open only. */
+    const struct nn_range *ranges;
 };
 
 /* Fills *o with the defaults above. */

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
+#include "nn/calibrate.h"
 #include "nn/plan.h"
 #include "nn/session.h"
 
@@ -129,15 +130,38 @@ static void time_steps(struct nn_session *s, int threads)
     free(best);
 }
 
+static void fill_view(struct nn_view v, struct rng *r)
+{
+    for (int64_t i = 0; i < count_of(&v); i++)
+        v.data[i] = (float)rng_normal(r);
+}
+
 static void fill_noise(struct nn_session *s, const struct nn_model *m)
 {
     struct rng r;
     rng_init(&r, 1, 0);
-    for (int k = 0; k < nn_model_graph(m)->input_count; k++) {
-        struct nn_view v = nn_session_input(s, k);
-        for (int64_t i = 0; i < count_of(&v); i++)
-            v.data[i] = (float)rng_normal(&r);
-    }
+    for (int k = 0; k < nn_model_graph(m)->input_count; k++)
+        fill_view(nn_session_input(s, k), &r);
+}
+
+/* For a model that is not calibrated; never freed. */
+static struct nn_range *ranges_of_noise(const struct nn_model *m)
+{
+    const struct nn_graph *g = nn_model_graph(m);
+    const struct nn_clip clip = {.kind = NN_CLIP_MIN_MAX};
+    struct nn_range *ranges = calloc((size_t)g->tensor_count, sizeof *ranges);
+    struct nn_calibration *c = NULL;
+    struct error err;
+    struct rng r;
+    rng_init(&r, 1, 0);
+    if (!ranges || nn_calibration_open(m, NULL, 1, &c, &err))
+        die(&err);
+    for (int k = 0; k < g->input_count; k++)
+        fill_view(nn_calibration_input(c, k), &r);
+    if (nn_calibration_run(c, &err) || nn_calibration_ranges(c, &clip, ranges, &err))
+        die(&err);
+    nn_calibration_close(&c);
+    return ranges;
 }
 
 /* What replacing the parameters costs beside a frame. */
@@ -258,8 +282,11 @@ int main(int argc, char **argv)
     struct nn_session_options o;
     struct error err;
     nn_session_options_init(&o);
-    if (getenv("NN_PRECISION") && strcmp(getenv("NN_PRECISION"), "bf16") == 0)
+    const char *precision = getenv("NN_PRECISION");
+    if (precision && strcmp(precision, "bf16") == 0)
         o.precision = NN_PRECISION_BF16;
+    if (precision && strcmp(precision, "int8") == 0)
+        o.precision = NN_PRECISION_INT8;
     o.keep_activations = getenv("NN_KEEP") != NULL;
     if (getenv("NN_LIMIT_MB"))
         o.memory_limit_bytes = (size_t)atol(getenv("NN_LIMIT_MB")) << 20;
@@ -273,6 +300,8 @@ int main(int argc, char **argv)
     }
     if (nn_model_open(argv[2], NULL, &m, &err))
         die(&err);
+    if (o.precision == NN_PRECISION_INT8 && !nn_model_is_calibrated(m))
+        o.ranges = ranges_of_noise(m);
     if (strcmp(argv[1], "time") == 0) {
         o.mode = strcmp(argv[3], "train") == 0 ? NN_TRAIN : NN_INFER;
         o.batch = argc > 4 ? atoi(argv[4]) : 1;

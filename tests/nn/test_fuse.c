@@ -1,9 +1,10 @@
 /* What inference sessions fuse: the same results as node by node, in as few steps as expected; and
- * the same graphs in bfloat16. */
+ * the same graphs in bfloat16 and in bytes. */
 #include <math.h>
 
 #include "base/rng.h"
 #include "model_check.h"
+#include "nn/calibrate.h"
 #include "nn/plan.h"
 #include "nn/session.h"
 
@@ -288,22 +289,76 @@ static void every_pattern(void **state)
     }
 }
 
+static int count_type(struct nn_session *s, enum nn_type type)
+{
+    const struct nn_plan *p = nn_session_plan(s);
+    int count = 0;
+    for (int i = 0; i < p->value_count; i++)
+        count += p->values[i].type == type;
+    return count;
+}
+
+/* The pattern in another precision against float32. */
+static void narrow(const struct pattern *t, const struct nn_model *m,
+                   const struct nn_session_options *o, enum nn_type type, double tolerance)
+{
+    struct nn_session_options full = options_of(NN_INFER, true);
+    struct nn_session *a = opened(m, o), *b = opened(m, &full);
+    same_outputs(t, m, a, b, tolerance);
+    bool convolves = strstr(t->graph, "conv") || strstr(t->graph, "point");
+    assert_true(convolves == (count_type(a, type) > 0));
+    nn_session_close(&a);
+    nn_session_close(&b);
+}
+
 static void halves_of(const struct pattern *t)
 {
     struct nn_model *m = model_of(t);
-    struct nn_session_options full = options_of(NN_INFER, true), half = full;
+    struct nn_session_options half = options_of(NN_INFER, true);
     half.precision = NN_PRECISION_BF16;
-    struct nn_session *a = opened(m, &half), *b = opened(m, &full);
-    same_outputs(t, m, a, b, 0.03);
-    const struct nn_plan *p = nn_session_plan(a);
-    int halves = 0;
-    for (int i = 0; i < p->value_count; i++)
-        halves += p->values[i].type == NN_TYPE_BF16;
-    bool convolves = strstr(t->graph, "conv") || strstr(t->graph, "point");
-    assert_true(convolves == (halves > 0));
-    nn_session_close(&a);
-    nn_session_close(&b);
+    narrow(t, m, &half, NN_TYPE_BF16, 0.03);
     nn_model_close(&m);
+}
+
+/* Calibrated on both images of the batch that `opened` makes. */
+static struct nn_range *ranges_of(const struct nn_model *m)
+{
+    const struct nn_clip clip = {.kind = NN_CLIP_MIN_MAX};
+    struct nn_calibration *c;
+    struct error err;
+    struct nn_range *ranges = calloc((size_t)nn_model_graph(m)->tensor_count, sizeof *ranges);
+    assert_int_equal(nn_calibration_open(m, NULL, 1, &c, &err), ST_OK);
+    enum { IMAGE = CHANNELS * SIZE * SIZE };
+    for (int image = 0; image < BATCH; image++) {
+        for (int i = 0; i < IMAGE; i++)
+            nn_calibration_input(c, 0).data[i] = noise[(image * IMAGE + i) % NOISE];
+        assert_int_equal(nn_calibration_run(c, &err), ST_OK);
+    }
+    assert_int_equal(nn_calibration_ranges(c, &clip, ranges, &err), ST_OK);
+    nn_calibration_close(&c);
+    return ranges;
+}
+
+static void bytes_of(const struct pattern *t)
+{
+    struct nn_model *m = model_of(t);
+    struct nn_range *ranges = ranges_of(m);
+    struct nn_session_options bytes = options_of(NN_INFER, true);
+    bytes.precision = NN_PRECISION_INT8;
+    bytes.ranges = ranges;
+    narrow(t, m, &bytes, NN_TYPE_U8, 0.05);
+    free(ranges);
+    nn_model_close(&m);
+}
+
+static void each_narrow(void (*check)(const struct pattern *t))
+{
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (!strstr(patterns[i].graph, "group") && !strstr(patterns[i].graph, "depthwise c x") &&
+            !strstr(patterns[i].graph, "up "))
+            check(&patterns[i]);
+    for (size_t i = 0; i < sizeof more_operators / sizeof *more_operators; i++)
+        check(&more_operators[i]);
 }
 
 static void bfloat16(void **state)
@@ -311,12 +366,15 @@ static void bfloat16(void **state)
     (void)state;
     if (!nn_precision_is_native(NN_PRECISION_BF16))
         skip();
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (!strstr(patterns[i].graph, "group") && !strstr(patterns[i].graph, "depthwise c x") &&
-            !strstr(patterns[i].graph, "up "))
-            halves_of(&patterns[i]);
-    for (size_t i = 0; i < sizeof more_operators / sizeof *more_operators; i++)
-        halves_of(&more_operators[i]);
+    each_narrow(halves_of);
+}
+
+static void int8(void **state)
+{
+    (void)state;
+    if (!nn_precision_is_native(NN_PRECISION_INT8))
+        skip();
+    each_narrow(bytes_of);
 }
 
 /* Training sessions keep convolutions apart from what is behind them. */
@@ -346,6 +404,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pattern),
         cmocka_unit_test(bfloat16),
+        cmocka_unit_test(int8),
         cmocka_unit_test(training_is_not_fused),
     };
     return cmocka_run_group_tests(tests, fill_noise, NULL);

@@ -8,7 +8,7 @@
 #include "nn/build.h"
 #include "nn/session.h"
 
-enum { SIZE = 32 };
+enum { SIZE = 32, TENSORS_MAX = 64 };
 
 static int allocations;
 
@@ -101,8 +101,13 @@ static void works_in_place(enum nn_precision precision)
     struct nn_session_options o;
     struct nn_session *s;
     struct error err;
+    struct nn_range ranges[TENSORS_MAX];
+    for (int i = 0; i < TENSORS_MAX; i++)
+        ranges[i] = (struct nn_range){-4, 4};
+    assert_true(nn_model_graph(m)->tensor_count <= TENSORS_MAX);
     nn_session_options_init(&o);
     o.precision = precision;
+    o.ranges = ranges;
     assert_int_equal(nn_session_open(m, &o, &s, &err), ST_OK);
     fill_input(s);
     for (int i = 0; i < 3; i++) {
@@ -135,6 +140,14 @@ static void bfloat16_allocates_nothing(void **state)
     if (!nn_precision_is_native(NN_PRECISION_BF16))
         skip();
     works_in_place(NN_PRECISION_BF16);
+}
+
+static void int8_allocates_nothing(void **state)
+{
+    (void)state;
+    if (!nn_precision_is_native(NN_PRECISION_INT8))
+        skip();
+    works_in_place(NN_PRECISION_INT8);
 }
 
 static struct nn_session *opened(const struct nn_model *m, bool fixed)
@@ -247,6 +260,7 @@ int main(void)
         cmocka_unit_test(counts),
         cmocka_unit_test(float32_allocates_nothing),
         cmocka_unit_test(bfloat16_allocates_nothing),
+        cmocka_unit_test(int8_allocates_nothing),
         cmocka_unit_test(fixed_weights),
         cmocka_unit_test(packs_what_changed),
     };
