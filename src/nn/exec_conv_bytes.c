@@ -19,7 +19,7 @@ struct args {
     float scale;   /* of the source */
     float factor;  /* nn_conv_spec_factor */
     bool bias, norm;
-    int64_t row, folded_at; /* weights of one channel; where the folded ones begin, in bytes */
+    int64_t row, folded_at; /* weights of one channel; floats before the folded ones */
     int first;              /* operand */
 };
 
@@ -55,7 +55,7 @@ static void prepare(struct nn_step *s)
     if (a->norm) {
         float *const *norm = data + AT_NORM;
         struct nn_norm n = {norm[0], norm[1], norm[2], norm[3], a->epsilon};
-        float *folded = (float *)((char *)data[AT_SIGNED] + a->folded_at);
+        float *folded = data[AT_SIGNED] + a->folded_at;
         nn_conv_fold(&a->window, &n, weights, bias, folded, folded_bias);
         weights = folded;
         bias = folded_bias;
@@ -75,7 +75,7 @@ static struct args args_of(const struct nn_plan *p, const struct nn_ir *ir,
                          .bias = nn_optional(p, ir, IN_BIAS) != NULL,
                          .norm = ir->norm != NULL,
                          .row = count / spec->window.out_channels,
-                         .folded_at = (count + 63) / 64 * 64};
+                         .folded_at = (count + 63) / 64 * 64 / (int64_t)sizeof(float)};
 }
 
 struct buffers {
@@ -88,7 +88,7 @@ static enum status buffers_make(struct nn_plan *p, const struct args *a, bool ke
 {
     size_t channels = (size_t)a->window.out_channels;
     size_t folded = a->norm ? (size_t)(a->row * a->window.out_channels) * sizeof(float) : 0;
-    ret->weights = nn_plan_buffer(p, (size_t)a->folded_at + folded);
+    ret->weights = nn_plan_buffer(p, (size_t)a->folded_at * sizeof(float) + folded);
     ret->scales = nn_plan_buffer(p, 3 * channels * sizeof(float));
     ret->bias = nn_plan_buffer(p, channels * sizeof(float));
     if (ret->weights < 0 || ret->scales < 0 || ret->bias < 0)

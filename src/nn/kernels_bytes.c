@@ -125,7 +125,8 @@ KERNEL_CLONES static float largest(const float *x, int64_t n)
     kernel_vec most = {0};
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        kernel_vec v = (kernel_vec)(*(const kernel_bits *)(x + i) & 0x7fffffff);
+        kernel_vec v = *(const kernel_vec *)(x + i);
+        v = kernel_select(v, -v, v);
         most = kernel_select(most - v, v, most);
     }
     float all = 0;
