@@ -16,7 +16,7 @@
 static const char *const mode_names[] = {
     [BENCH_TRAIN] = "train", [BENCH_INFER] = "infer", [BENCH_DELTA] = "delta"};
 static const char *const precision_names[] = {
-    [NN_PRECISION_F32] = "f32", [NN_PRECISION_BF16] = "bf16"};
+    [NN_PRECISION_F32] = "f32", [NN_PRECISION_BF16] = "bf16", [NN_PRECISION_INT8] = "int8"};
 
 const char *bench_mode_name(enum bench_mode mode)
 {

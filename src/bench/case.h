@@ -9,7 +9,8 @@
  * weights are packed anew. Decoding and checking, which a camera does in the background, is timed
  *         apart.
  *
- * Inputs are noise, labels are drawn from all classes that a label can name.
+ * Inputs are noise, on which int8 is calibrated unless the file is; labels are drawn from all
+ * classes that a label can name.
  *
  * Threads: the calling thread and its OpenMP team. One measurement a process, or else the peak of
  *          memory is that of all.
@@ -24,7 +25,7 @@
 
 enum bench_mode { BENCH_TRAIN = 1, BENCH_INFER, BENCH_DELTA };
 
-/* "train", "infer", "delta"; "f32", "bf16". NULL and 0 for none. */
+/* "train", "infer", "delta"; "f32", "bf16", "int8". NULL and 0 for none. */
 const char *bench_mode_name(enum bench_mode mode);
 enum bench_mode bench_mode_parse(const char *name);
 const char *bench_precision_name(enum nn_precision precision);

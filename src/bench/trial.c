@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "nn/calibrate.h"
 #include "nn/loss.h"
 
 #define DATA_SEED 7
@@ -19,13 +20,39 @@ static int64_t span_of(const struct nn_view *v)
     return span;
 }
 
-static void fill_input(struct trial *t)
+static void fill(const struct nn_view *v)
 {
     struct rng r;
     rng_init(&r, DATA_SEED, 0);
+    for (int64_t i = 0, n = span_of(v); i < n; i++)
+        v->data[i] = rng_normal(&r);
+}
+
+static void fill_input(struct trial *t)
+{
     struct nn_view v = nn_session_input(t->session, 0);
-    for (int64_t i = 0, n = span_of(&v); i < n; i++)
-        v.data[i] = rng_normal(&r);
+    fill(&v);
+}
+
+/* int8 needs ranges: of the noise, where the file has none. */
+static enum status calibrate(struct trial *t, struct error *err)
+{
+    struct nn_calibration *c = NULL;
+    if (t->c->precision != NN_PRECISION_INT8 || nn_model_is_calibrated(t->model))
+        return ST_OK;
+    t->ranges = calloc((size_t)nn_model_graph(t->model)->tensor_count, sizeof *t->ranges);
+    if (!t->ranges)
+        return error_set(err, ST_NOMEM, "no memory for the ranges of tensors");
+    enum status st = nn_calibration_open(t->model, NULL, t->c->threads, &c, err);
+    if (!st) {
+        struct nn_view v = nn_calibration_input(c, 0);
+        fill(&v);
+        st = nn_calibration_run(c, err);
+    }
+    if (!st)
+        st = nn_calibration_ranges(c, NN_CLIP_MIN_MAX, t->ranges, err);
+    nn_calibration_close(&c);
+    return st;
 }
 
 static enum status make_labels(struct trial *t, struct error *err)
@@ -98,9 +125,12 @@ static enum status open_session(struct trial *t, struct error *err)
     enum status st = first_trainable(t, &first, err);
     if (!st)
         st = freeze(t, first, err);
+    if (!st)
+        st = calibrate(t, err);
     if (st)
         return st;
     o.frozen = t->frozen;
+    o.ranges = t->ranges;
     return nn_session_open(t->model, &o, &t->session, err);
 }
 
@@ -131,6 +161,8 @@ void trial_close(struct trial *t)
     nn_model_close(&t->model);
     free(t->frozen);
     free(t->labels);
+    free(t->ranges);
+    t->ranges = NULL;
     t->frozen = NULL;
     t->labels = NULL;
 }

@@ -17,6 +17,7 @@ struct trial {
     struct nn_optimizer *optimizer; /* training only, as is labels */
     uint8_t *labels;                /* of the batch, one for a row or a pixel of the logits */
     bool *frozen;                   /* [parameter tensors] */
+    struct nn_range *ranges;        /* [tensors]; NULL: those of the file */
     size_t first_trainable;         /* in the parameter vector; to its trainable end all train */
     double loss;                    /* of the last step */
 };

@@ -23,7 +23,7 @@ static const char help[] =
     "                           a live session, and decoding it); default infer\n"
     "    --batch N              default 1\n"
     "    --threads N            on as many processors, default 1\n"
-    "    --precision P          f32 (default) or bf16\n"
+    "    --precision P          f32 (default), bf16, or int8 for infer and delta\n"
     "    --memory-limit MIB     train: of the session; above it more activations are made anew\n"
     "    --trainable N          train: only the last N trainable tensors, default all\n"
     "    --seconds X            repeated for so long, default 2\n"
@@ -56,7 +56,7 @@ static int parse(struct bench_case *c, const char *name, int want, int argc, cha
     if (!c->mode)
         return cmd_usage(name, "--mode is train, infer or delta, not '%s'", mode);
     if (!c->precision)
-        return cmd_usage(name, "the engine computes in f32 or bf16, not in '%s'", precision);
+        return cmd_usage(name, "the engine computes in f32, bf16 or int8, not in '%s'", precision);
     return -1;
 }
 

@@ -27,7 +27,8 @@ static const char help[] =
     "(an\n"
     "                    update of 5 % of the weights, against a frame); default all\n"
     "  --threads LIST    default 1,2\n"
-    "  --precision LIST  of f32, bf16; default what the processor has\n"
+    "  --precision LIST  of f32, bf16, int8 (inference only); default the first two, where the\n"
+    "                    processor has them\n"
     "  --rounds N        default 5\n"
     "  --seconds X       of each case in each round, default 2\n"
     "  --batch N         of training, default the network's own\n"
@@ -83,7 +84,7 @@ static bool take_precision(struct arguments *a, const char *name)
 {
     enum nn_precision p = bench_precision_parse(name);
     if (!p)
-        cmd_usage(NAME, "the engine computes in f32 or bf16, not in '%s'", name);
+        cmd_usage(NAME, "the engine computes in f32, bf16 or int8, not in '%s'", name);
     else
         a->precisions[a->precision_count++] = p;
     return p != 0;

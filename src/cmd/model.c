@@ -15,6 +15,7 @@ static const char help_text[] =
     "  check FILE     can this machine run and train it, how fast; names what is in the way\n"
     "  train          a network on labelled pictures or on the synthetic town\n"
     "  export         a checkpoint, or what a server has learned, as ONNX\n"
+    "  quantize FILE  ready for int8 inference, with a table of speed and agreement\n"
     "  diff A B       which weights moved between two versions, and by how much\n"
     "  delta FILE     what a model update says of itself: versions, weights, bytes\n"
     "\n"
@@ -23,9 +24,10 @@ static const char help_text[] =
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} verbs[] = {{"inspect", cmd_model_inspect}, {"check", cmd_model_check},
-             {"train", cmd_model_train},     {"export", cmd_model_export},
-             {"diff", cmd_model_diff},       {"delta", cmd_model_delta}};
+} verbs[] = {{"inspect", cmd_model_inspect},  {"check", cmd_model_check},
+             {"train", cmd_model_train},      {"export", cmd_model_export},
+             {"diff", cmd_model_diff},        {"delta", cmd_model_delta},
+             {"quantize", cmd_model_quantize}};
 
 struct nn_model_options cmd_model_options(const int size[2])
 {

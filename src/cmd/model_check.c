@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "bench/case.h"
 #include "cmd/model.h"
 #include "nn/optimizer.h"
 #include "nn/survey.h"
@@ -33,12 +34,14 @@ struct arguments {
     bool json;
 };
 
-/* What is measured where the processor has the precision; inference has one form. */
+/* What is measured where processor and file have the precision. */
 static const struct work {
     enum nn_mode mode;
     enum nn_precision precision;
-} works[] = {
-    {NN_INFER, NN_PRECISION_F32}, {NN_TRAIN, NN_PRECISION_F32}, {NN_TRAIN, NN_PRECISION_BF16}};
+} works[] = {{NN_INFER, NN_PRECISION_F32},
+             {NN_INFER, NN_PRECISION_INT8},
+             {NN_TRAIN, NN_PRECISION_F32},
+             {NN_TRAIN, NN_PRECISION_BF16}};
 #define WORKS (sizeof works / sizeof *works)
 
 struct measurement {
@@ -148,15 +151,21 @@ static enum status survey_file(const struct buf *bytes, const struct nn_model_op
                                                  : error_set(err, refused, "%s", why.message);
 }
 
+static bool is_possible(const struct nn_model *m, const struct work *w)
+{
+    return nn_precision_is_native(w->precision) &&
+           (w->precision != NN_PRECISION_INT8 || nn_model_is_calibrated(m));
+}
+
 static enum status try_model(const struct nn_model *m, const struct arguments *a, struct verdict *v,
                              struct error *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < WORKS; i++)
-        count += nn_precision_is_native(works[i].precision);
+        count += is_possible(m, &works[i]);
     enum status st = ST_OK;
     for (size_t i = 0; i < WORKS && st == ST_OK; i++) {
-        if (!nn_precision_is_native(works[i].precision))
+        if (!is_possible(m, &works[i]))
             continue;
         st =
             measure(m, a, &works[i], a->seconds / (double)count, &v->results[v->result_count], err);
@@ -199,7 +208,7 @@ static const char *mode_name(const struct measurement *r)
 
 static const char *precision_name(const struct measurement *r)
 {
-    return r->work.precision == NN_PRECISION_BF16 ? "bf16" : "f32";
+    return bench_precision_name(r->work.precision);
 }
 
 static void print_problems(const struct verdict *v)

@@ -119,6 +119,8 @@ static void print_inspection(json_t *o)
     if (json_is_string(json_object_get(o, "batch_fixed_by")))
         printf("batch        1 only, fixed by node %s\n",
                json_string_value(json_object_get(o, "batch_fixed_by")));
+    if (json_is_true(json_object_get(o, "calibrated")))
+        printf("int8         calibrated: cameras with VNNI run it in int8\n");
     print_memory(json_object_get(o, "memory"));
     print_classes(json_object_get(o, "classes"));
     printf("operators   ");

@@ -70,6 +70,9 @@ static enum status open_student(struct agent *a, struct error *err)
         st = segment_spec_read(a->model, &a->spec, err);
     if (st == ST_OK)
         st = slot_open(a->model, a->inference.threads, &a->slot, err);
+    if (st == ST_OK && nn_model_is_calibrated(a->model))
+        log_write(LOG_INFO, "calibrated student", "precision=%s",
+                  nn_precision_of_model(a->model) == NN_PRECISION_INT8 ? "int8" : "f32");
     return st;
 }
 

@@ -36,6 +36,7 @@ static enum status open_parts(struct slot *s, struct error *err)
     struct nn_session_options o;
     nn_session_options_init(&o);
     o.threads = s->threads;
+    o.precision = nn_precision_of_model(s->model);
     enum status st = nn_session_open(s->model, &o, &s->session, err);
     if (st == ST_OK)
         st = delta_model_init(s->model, &s->delta_model, err);
@@ -88,13 +89,28 @@ static void exchange(struct slot *s)
         nn_session_params_changed_in(s->session, begin, end);
 }
 
+static bool all_finite(const float *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return false;
+    return true;
+}
+
 static bool finite_view(const struct nn_view *v)
 {
-    int64_t span = 1;
+    size_t span = 1;
     for (int i = 0; i < v->rank; i++)
-        span += (v->dim[i] - 1) * v->stride[i];
-    for (int64_t i = 0; i < span; i++)
-        if (!isfinite(v->data[i]))
+        span += (size_t)((v->dim[i] - 1) * v->stride[i]);
+    return all_finite(v->data, span);
+}
+
+/* Of the update's tensors. The answer of a session in int8 is finite whatever its weights are. */
+static bool finite_update(const struct slot *s)
+{
+    const float *params = nn_session_params(s->session);
+    for (size_t begin = 0, end; delta_update_part(s->update, &begin, &end); begin = end)
+        if (!all_finite(params + begin, end - begin))
             return false;
     return true;
 }
@@ -109,7 +125,7 @@ static enum status forward_updated(struct slot *s, struct error *err)
     if (st != ST_OK)
         return st;
     const struct nn_view logits = nn_session_output(s->session, 0);
-    if (finite_view(&logits)) {
+    if (finite_view(&logits) && finite_update(s)) {
         atomic_store(&s->version, version);
         atomic_store(&s->offer, OFFER_TAKEN);
         return ST_OK;

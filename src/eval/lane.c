@@ -107,6 +107,7 @@ static enum status open_camera(struct lane *l, struct error *err)
     struct nn_session_options o;
     nn_session_options_init(&o);
     o.threads = l->shared.options->threads;
+    o.precision = nn_precision_of_model(l->shared.student); /* as a camera runs it */
     enum status st = nn_session_open(l->shared.student, &o, &l->student, err);
     if (st == ST_OK)
         st = frame_resize(&l->scaled, l->spec.width, l->spec.height, err);

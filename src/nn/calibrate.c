@@ -171,27 +171,6 @@ static float middle(const struct histogram *h, int i)
     return ((float)(i - BINS / 2) + 0.5F) * h->width;
 }
 
-static double total(const struct histogram *h)
-{
-    double sum = 0;
-    for (int i = 0; i < BINS; i++)
-        sum += h->count[i];
-    return sum;
-}
-
-/* The bins that are left when `share` of the values is dropped at each end. */
-static struct nn_range without_tails(const struct histogram *h, double share)
-{
-    double drop = share * total(h), below = 0, above = 0;
-    int first = 0, last = BINS - 1;
-    while (first < last && below + h->count[first] <= drop)
-        below += h->count[first++];
-    while (last > first && above + h->count[last] <= drop)
-        above += h->count[last--];
-    return (struct nn_range){fmaxf(h->lo, middle(h, first) - h->width / 2),
-                             fminf(h->hi, middle(h, last) + h->width / 2)};
-}
-
 /* Squared differences over all values, which are taken to be in the middle of their bins; within
  * the range they are those of rounding, and none for the zeros that activations make. */
 static double error_of(const struct histogram *h, struct nn_range r)
@@ -220,21 +199,14 @@ static struct nn_range least_error(const struct histogram *h)
     return best;
 }
 
-static struct nn_range range_of(const struct histogram *h, const struct nn_clip *clip)
+static struct nn_range range_of(const struct histogram *h, enum nn_clip clip)
 {
-    struct nn_range r = {h->lo, h->hi};
-    if (r.lo == r.hi) /* zeros only: any range holds them */
+    if (h->lo == h->hi) /* zeros only: any range holds them */
         return (struct nn_range){0, 1};
-    if (clip->kind == NN_CLIP_PERCENTILE)
-        r = without_tails(h, clip->share);
-    else if (clip->kind == NN_CLIP_ERROR)
-        r = least_error(h);
-    r.lo = fminf(r.lo, 0);
-    r.hi = fmaxf(r.hi, 0);
-    return r.lo < r.hi ? r : (struct nn_range){h->lo, h->hi};
+    return clip == NN_CLIP_ERROR ? least_error(h) : (struct nn_range){h->lo, h->hi};
 }
 
-enum status nn_calibration_ranges(const struct nn_calibration *c, const struct nn_clip *clip,
+enum status nn_calibration_ranges(const struct nn_calibration *c, enum nn_clip clip,
                                   struct nn_range *ret, struct error *err)
 {
     if (c->runs == 0)

@@ -113,13 +113,13 @@ enum status nn_inspect_json(const struct nn_model *m, json_t **ret, struct error
     int blocker = nn_model_batch_blocker(m);
     const char *fixed = blocker < 0 ? NULL : g->nodes[blocker].name;
     json_t *all =
-        json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:f, s:s, s:o, s:o, s:o}", "identity",
+        json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:f, s:s, s:o, s:b, s:o, s:o}", "identity",
                   nn_model_identity_hex(m), "inputs", tensors(g, g->inputs, g->input_count),
                   "outputs", tensors(g, g->outputs, g->output_count), "operators", operators(g),
                   "nodes", g->node_count, "parameters", parameters(m), "flops", nn_model_flops(m),
                   "batch_norm", nn_bn_form_name(nn_model_bn_form(m)), "batch_fixed_by",
-                  fixed ? text(fixed, strlen(fixed)) : json_null(), "metadata", metadata(m),
-                  "classes", classes(m));
+                  fixed ? text(fixed, strlen(fixed)) : json_null(), "calibrated",
+                  nn_model_is_calibrated(m), "metadata", metadata(m), "classes", classes(m));
     if (!all)
         return error_set(err, ST_NOMEM, "no memory to describe the model");
     *ret = all;

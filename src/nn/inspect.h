@@ -3,7 +3,8 @@
  * {"identity": hex, "inputs": [{"name", "shape", "batched"}], "outputs": [the same],
  *  "operators": {ONNX name: nodes}, "nodes": n, "parameters": {"total", "trainable", "statistics",
  *  "tensors"}, "flops": of one image, "batch_norm": "none" | "kept" | "folded",
- *  "batch_fixed_by": node name or null, "metadata": {key: value}, "classes": [names] or null}
+ *  "batch_fixed_by": node name or null, "calibrated": for int8, "metadata": {key: value},
+ * "classes": [names] or null}
  *
  * Owns:    *ret is the caller's (json_decref).
  * Errors:  ST_NOMEM; the error is filled.

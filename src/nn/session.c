@@ -47,7 +47,7 @@ static enum status options_check(const struct nn_session_options *o, struct erro
     if (o->precision < NN_PRECISION_F32 || o->precision > NN_PRECISION_INT8)
         return error_set(err, ST_INVALID, "session: precision must be float32, bfloat16 or int8");
     if (o->precision == NN_PRECISION_INT8 && o->mode != NN_INFER)
-        return error_set(err, ST_INVALID, "session: int8 is for inference");
+        return error_set(err, ST_UNSUPPORTED, "int8 is for inference: train in another precision");
     if (!nn_precision_is_native(o->precision))
         return error_set(err, ST_UNSUPPORTED, "this processor has no %s arithmetic: use float32",
                          o->precision == NN_PRECISION_INT8 ? "int8 (VNNI)" : "bfloat16");

@@ -35,7 +35,7 @@ expect 3 "no-such.delta" model delta "$work/no-such.delta"
 expect 0 "usage: attune bench engine" bench engine --help
 expect 2 "no reference network 'alexnet'" bench engine --networks tiny,alexnet
 expect 2 "--cases takes" bench engine --cases learn
-expect 2 "computes in f32 or bf16, not in 'bf8'" bench engine --precision bf8
+expect 2 "computes in f32, bf16 or int8, not in 'bf8'" bench engine --precision bf8
 expect 2 "--threads takes" bench engine --threads 1,1000
 expect 2 "--mode is train" bench case --mode guess "$work/x.onnx"
 expect 2 "a file is needed" bench case

@@ -29,7 +29,7 @@ json() { python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); sys.exi
 # ---- every verb teaches
 expect 0 "attune model VERB"  --help
 expect 2 "no verb 'paint'" paint
-for verb in inspect check train export diff delta; do
+for verb in inspect check train export diff delta quantize; do
     expect 0 "example: attune model $verb" $verb --help
     expect 2 "there is no option '--wrong'" $verb --wrong
 done
@@ -183,4 +183,45 @@ mkdir "$work/none"
 expect 3 "holds no jpg" train --model "$student" --data "$work/none" --out "$work/x.onnx"
 expect 3 "no-such-folder" train --model "$student" --data "$work/no-such-folder" --out "$work/x.onnx"
 expect 3 "labels" train --model "$student" --data "$work/pictures" --labels "$work/none" --out "$work/x.onnx"
+
+# ---- quantize
+out=$work/int8.onnx
+expect 2 "--out is needed" quantize "$student" --town
+expect 2 "one of --frames and --town" quantize "$student" --out "$out"
+expect 2 "one of --frames and --town" quantize "$student" --town --frames "$work/pictures" --out "$out"
+expect 2 "--clip is error or none" quantize "$student" --town --clip most --out "$out"
+expect 2 "--conditions is clear or all" quantize "$student" --town --conditions wet --out "$out"
+expect 3 "torn.onnx" quantize "$work/torn.onnx" --town --out "$out"
+expect 3 "no-such-folder" quantize "$student" --frames "$work/no-such-folder" --out "$out"
+expect 3 "none" quantize "$student" --frames "$work/none" --out "$out"
+expect 3 "nowhere" quantize "$student" --town --count 1 --compare 1 --out "$work/nowhere/x.onnx"
+mkdir "$work/single"
+cp "$(ls "$work"/pictures/*.png | grep -v _label | head -1)" "$work/single"
+expect 3 "single picture" quantize "$student" --frames "$work/single" --out "$out"
+[ ! -e "$out" ] || complain "a failed quantize left a file"
+"$attune" model quantize "$student" --town --count 3 --compare 4 --out "$out" --json >"$work/q.json" || complain "quantize failed"
+json "$work/q.json" 'o["calibrated_on"] == 3 and o["compared_on"] == 4 and o["results"][0]["agreement"] == 1'
+json "$work/q.json" 'all(r["agreement"] > 0.97 and abs(r["miou"] - o["results"][0]["miou"]) < 0.02 and r["ms"] > 0 for r in o["results"])'
+json "$work/q.json" '[r["precision"] for r in o["results"]][0] == "f32" and set(r["precision"] for r in o["results"]) <= {"f32", "bf16", "int8"}'
+# The weights are as they were; the ranges stay through export and fold.
+expect 0 "no parameter differs" diff "$student" "$out"
+expect 0 "calibrated: cameras" inspect "$out"
+expect 0 "folded        16" export "$out" --fold --out "$work/folded8.onnx"
+expect 0 "calibrated: cameras" inspect "$work/folded8.onnx"
+"$attune" model check "$out" --size 96x64 --seconds 0 --json >"$work/c8.json" || complain "check failed"
+has_int8=$(python3 -c 'import json,sys; print(any(r["precision"] == "int8" for r in json.load(open(sys.argv[1]))["results"]))' "$work/q.json")
+json "$work/c8.json" 'sum(r["precision"] == "int8" for r in o["results"]) == '"$has_int8"
+# Pictures of a folder; nobody knows their classes.
+expect 0 "compared on 5 others" quantize "$work/own.onnx" --frames "$work/pictures" --clip none --out "$work/own8.onnx"
+"$attune" model quantize "$work/own8.onnx" --frames "$work/pictures" --count 2 --compare 2 --out "$work/own8.onnx" --json >"$work/q.json" || complain "quantizing again failed"
+json "$work/q.json" 'o["calibrated_on"] == 2 and all(r["miou"] is None for r in o["results"])'
+# A damaged record.
+python3 - "$out" "$work/damaged.onnx" <<'PY'
+import sys
+data = open(sys.argv[1], "rb").read()
+at = data.index(b"attune.ranges") + 20
+line = data.index(b"\n0 ", at) + 1
+open(sys.argv[2], "wb").write(data[:line] + b"x" + data[line + 1:])
+PY
+expect 3 "attune.ranges" inspect "$work/damaged.onnx"
 exit $bad

@@ -148,7 +148,6 @@ static void fill_noise(struct nn_session *s, const struct nn_model *m)
 static struct nn_range *ranges_of_noise(const struct nn_model *m)
 {
     const struct nn_graph *g = nn_model_graph(m);
-    const struct nn_clip clip = {.kind = NN_CLIP_MIN_MAX};
     struct nn_range *ranges = calloc((size_t)g->tensor_count, sizeof *ranges);
     struct nn_calibration *c = NULL;
     struct error err;
@@ -158,7 +157,7 @@ static struct nn_range *ranges_of_noise(const struct nn_model *m)
         die(&err);
     for (int k = 0; k < g->input_count; k++)
         fill_view(nn_calibration_input(c, k), &r);
-    if (nn_calibration_run(c, &err) || nn_calibration_ranges(c, &clip, ranges, &err))
+    if (nn_calibration_run(c, &err) || nn_calibration_ranges(c, NN_CLIP_MIN_MAX, ranges, &err))
         die(&err);
     nn_calibration_close(&c);
     return ranges;

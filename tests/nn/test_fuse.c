@@ -323,7 +323,6 @@ static void halves_of(const struct pattern *t)
 /* Calibrated on both images of the batch that `opened` makes. */
 static struct nn_range *ranges_of(const struct nn_model *m)
 {
-    const struct nn_clip clip = {.kind = NN_CLIP_MIN_MAX};
     struct nn_calibration *c;
     struct error err;
     struct nn_range *ranges = calloc((size_t)nn_model_graph(m)->tensor_count, sizeof *ranges);
@@ -334,7 +333,7 @@ static struct nn_range *ranges_of(const struct nn_model *m)
             nn_calibration_input(c, 0).data[i] = noise[(image * IMAGE + i) % NOISE];
         assert_int_equal(nn_calibration_run(c, &err), ST_OK);
     }
-    assert_int_equal(nn_calibration_ranges(c, &clip, ranges, &err), ST_OK);
+    assert_int_equal(nn_calibration_ranges(c, NN_CLIP_MIN_MAX, ranges, &err), ST_OK);
     nn_calibration_close(&c);
     return ranges;
 }
