@@ -56,6 +56,7 @@ enum status nn_calibration_open(const struct nn_model *m, const float *params, i
     nn_session_options_init(&o);
     o.threads = threads;
     o.fuse = false;
+    o.winograd = false; /* and with it blocks, which have padding */
     struct nn_calibration *c = calloc(1, sizeof *c);
     if (!c)
         return error_set(err, ST_NOMEM, "no memory to calibrate a network");
