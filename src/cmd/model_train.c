@@ -45,8 +45,8 @@ static const char help[] =
     "a\n"
     "                      half cosine\n"
     "  --color-jitter X    0 to 1: pictures of cameras with other exposure and colours, default 0\n"
-    "  --precision P       f32 (default), or bf16 where the processor has it: activations, not "
-    "weights\n"
+    "  --precision P       f32, or bf16 (activations, not weights), the default where the\n"
+    "                      processor has it\n"
     "  --seed N            initial weights and everything drawn, default 1\n"
     "  --threads N         default 1; another number gives other rounding\n"
     "  --out FILE          the ONNX file to write; also at every save\n"
@@ -154,7 +154,8 @@ static bool take_precision(struct train_arguments *a, const char *text)
         cmd_usage(TRAIN_NAME, "--precision is f32 or bf16, not '%s'", text);
         return false;
     }
-    a->train.precision = text && strcmp(text, "bf16") == 0 ? NN_PRECISION_BF16 : NN_PRECISION_F32;
+    if (text)
+        a->train.precision = strcmp(text, "bf16") == 0 ? NN_PRECISION_BF16 : NN_PRECISION_F32;
     return true;
 }
 

@@ -75,6 +75,11 @@ enum nn_precision nn_precision_of_model(const struct nn_model *m)
     return bytes ? NN_PRECISION_INT8 : NN_PRECISION_F32;
 }
 
+enum nn_precision nn_precision_of_training(void)
+{
+    return nn_precision_is_native(NN_PRECISION_BF16) ? NN_PRECISION_BF16 : NN_PRECISION_F32;
+}
+
 /* Whether `data` is a parameter tensor that changed. */
 static bool is_changed(const struct nn_session *s, const float *data)
 {

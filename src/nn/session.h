@@ -50,6 +50,9 @@ bool nn_precision_is_native(enum nn_precision precision);
  * processor has the arithmetic, else F32. */
 enum nn_precision nn_precision_of_model(const struct nn_model *m);
 
+/* What training is meant to run in here: BF16 where the processor has the arithmetic, else F32. */
+enum nn_precision nn_precision_of_training(void);
+
 struct nn_session_options {
     enum nn_mode mode;           /* default NN_INFER */
     int batch;                   /* default 1, 1..1024 */

@@ -47,7 +47,8 @@ struct learner_options {
     int batch;        /* 1..1024 */
     struct nn_optimizer_options optimizer;
     enum nn_bn_mode bn_mode;     /* BATCH also sends the statistics */
-    enum nn_precision precision; /* of training; the camera's student infers in float32 */
+    enum nn_precision precision; /* of training, default nn_precision_of_training; the camera's
+                                  * student infers in its own */
     int phases_max;              /* accepted phases after which nothing is trained; 0: no end */
     int step_log2;               /* wire values are multiples of 2^-step_log2 (delta/half.h) */
 

@@ -34,7 +34,7 @@ static void preset_base(struct learner_options *o)
                                   .steps = 20,
                                   .batch = 8,
                                   .bn_mode = NN_BN_FROZEN,
-                                  .precision = NN_PRECISION_F32,
+                                  .precision = nn_precision_of_training(),
                                   .step_log2 = DELTA_STEP_FLOAT16,
                                   .horizon_us = 240 * 1000000ull,
                                   .frames_max = 256,

@@ -34,7 +34,7 @@ static const struct entry entries[] = {
     {"learning_rate", "", FLOAT, 0, 10, LEARNING(optimizer.learning_rate)},
     {"weight_decay", "", FLOAT, 0, 1, LEARNING(optimizer.weight_decay)},
     {"bn_mode", "frozen, batch", BN_MODE, 0, 0, LEARNING(bn_mode)},
-    {"precision", "f32, bf16: of the training session", PRECISION, 0, 0, LEARNING(precision)},
+    {"precision", "f32, bf16 (default where the processor has it)", PRECISION, 0, 0, LEARNING(precision)},
     {"horizon_s", "how long labelled frames are kept", SECONDS, 1, 86400, LEARNING(horizon_us)},
     {"half_life_s", "recency of minibatches, 0: uniform", SECONDS, 0, 86400,
      LEARNING(half_life_us)},

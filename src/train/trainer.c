@@ -47,7 +47,7 @@ void trainer_options_init(struct trainer_options *o)
                                   .weight_decay = 1e-4f,
                                   .threads = 1,
                                   .bn_mode = NN_BN_BATCH,
-                                  .precision = NN_PRECISION_F32};
+                                  .precision = nn_precision_of_training()};
 }
 
 static enum status check(const struct trainer_options *o, struct error *err)

@@ -29,7 +29,7 @@ struct trainer_options {
     int threads;             /* default 1 */
     float color_jitter;      /* default 0; 1: exposure, gamma, contrast and tint vary widely */
     enum nn_bn_mode bn_mode; /* default NN_BN_BATCH */
-    enum nn_precision precision; /* default NN_PRECISION_F32 */
+    enum nn_precision precision; /* default nn_precision_of_training */
 };
 
 void trainer_options_init(struct trainer_options *o);
