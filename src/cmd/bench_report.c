@@ -142,7 +142,11 @@ static void print_case(const struct bench_rows *r, const struct bench_row *row)
     if (row->mode == BENCH_DELTA)
         printf(" %8s %7s", "", "");
     else
-        printf(" %8.1f %5.0f %%", speed_gflops(row), 100 * fraction_of_peak(r, row));
+        printf(" %8.1f", speed_gflops(row));
+    if (row->mode != BENCH_DELTA && peak_gflops(r, row) > 0)
+        printf(" %5.0f %%", 100 * fraction_of_peak(r, row));
+    else if (row->mode != BENCH_DELTA)
+        printf(" %7s", "-");
     printf(" %8.0f %8.0f", number(row, "session_mib", OVER_MOST),
            number(row, "peak_rss_mib", OVER_MOST));
     print_note(r, row);

@@ -45,7 +45,8 @@ static const struct row {
      "a file, rtsp://..., /dev/video0, a folder of images, or the\n"
      "synthetic town: town:scenario=demo,camera=0,fps=12"},
     {"student", "FILE", TEXT, &chosen.agent.student_path, 0, 0,
-     "the ONNX network to run on every frame"},
+     "the ONNX network to run on every frame; in int8 when attune\nmodel quantize wrote it and the "
+     "processor has VNNI"},
     {"server", "URL", TEXT, &chosen.agent.server_url, 0, 0,
      "https://HOST:PORT of the attune server; plain http:// only to\n"
      "this machine. Without it the student stays as it is"},

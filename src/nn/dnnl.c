@@ -539,7 +539,8 @@ bool nn_dnnl_has_bf16(void)
 bool nn_dnnl_has_int8(void)
 {
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    return (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
+    return (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni ||
+           (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni;
 }
 
 static enum status op_new(struct nn_dnnl *d, enum nn_pass pass, struct nn_dnnl_op **ret,
