@@ -125,7 +125,7 @@ static enum status time_update(const struct update *u, struct trial *t, struct m
 
 /* Times by what they are of. */
 struct columns {
-    struct bench_times frame, decode, update;
+    struct bench_times before, decode, exchange, after;
 };
 
 static enum status repeat(const struct update *u, struct trial *t, struct columns *c,
@@ -133,14 +133,15 @@ static enum status repeat(const struct update *u, struct trial *t, struct column
 {
     uint64_t start_us = clock_mono_us();
     enum status st = rewind_session(u, t, err);
-    while (!st && bench_times_more(&c->update, t->c->seconds, start_us, clock_mono_us())) {
+    while (!st && bench_times_more(&c->after, t->c->seconds, start_us, clock_mono_us())) {
         struct moments m = {0};
         st = time_update(u, t, &m, err);
         if (!st)
             st = rewind_session(u, t, err);
-        bench_times_add(&c->frame, m.before_ms);
+        bench_times_add(&c->before, m.before_ms);
         bench_times_add(&c->decode, m.decode_ms);
-        bench_times_add(&c->update, m.exchange_ms + m.after_ms - m.before_ms);
+        bench_times_add(&c->exchange, m.exchange_ms);
+        bench_times_add(&c->after, m.after_ms);
     }
     return st;
 }
@@ -155,11 +156,12 @@ enum status trial_deltas(struct trial *t, struct bench_result *r, struct error *
     if (!st)
         st = repeat(&u, t, c, err);
     if (!st) {
-        r->ms = bench_times_median(&c->update);
-        r->best_ms = bench_times_best(&c->update);
-        r->frame_ms = bench_times_median(&c->frame);
+        r->frame_ms = bench_times_median(&c->before);
         r->decode_ms = bench_times_median(&c->decode);
-        r->runs = c->update.count;
+        r->ms = bench_times_median(&c->exchange) + bench_times_median(&c->after) - r->frame_ms;
+        r->best_ms = bench_times_best(&c->exchange) + bench_times_best(&c->after) -
+                     bench_times_best(&c->before);
+        r->runs = c->after.count;
     }
     update_clear(&u);
     free(c);

@@ -325,22 +325,44 @@ void delta_update_exchange(struct delta_update *u, float *params, int threads)
         exchange_values(statistics, params + m->trainable_count, m->stat_count);
 }
 
+static size_t tensor_begin(const struct delta_model *m, int t)
+{
+    return t ? m->tensor_end[t - 1] : 0;
+}
+
+/* The first tensor that begins at `begin` or later, tensor_count when there is none. */
+static int tensor_from(const struct delta_model *m, size_t begin)
+{
+    int low = 0, high = m->tensor_count;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (tensor_begin(m, middle) < begin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 bool delta_update_part(const struct delta_update *u, size_t *ret_begin, size_t *ret_end)
 {
     const struct delta_model *m = u->model;
     if (!u->filled)
         return false;
-    size_t begin = 0;
-    for (int t = 0; t < m->tensor_count; begin = m->tensor_end[t++])
-        if (begin >= *ret_begin && u->counts[t] > 0) {
-            *ret_begin = begin;
-            *ret_end = m->tensor_end[t];
-            return true;
-        }
-    if (*ret_begin > begin || !u->statistics || m->stat_count == 0)
+    int t = tensor_from(m, *ret_begin), end;
+    while (t < m->tensor_count && u->counts[t] == 0)
+        t++;
+    for (end = t; end < m->tensor_count && u->counts[end] > 0;)
+        end++;
+    if (t < m->tensor_count) {
+        *ret_begin = tensor_begin(m, t);
+        *ret_end = m->tensor_end[end - 1];
+        return true;
+    }
+    if (*ret_begin > m->trainable_count || !u->statistics || m->stat_count == 0)
         return false;
-    *ret_begin = begin;
-    *ret_end = begin + m->stat_count;
+    *ret_begin = m->trainable_count;
+    *ret_end = total_count(m);
     return true;
 }
 

@@ -45,8 +45,9 @@ uint64_t delta_update_version(const struct delta_update *u);
 /* Exchanges the update's values with those of `params`; with `threads` OpenMP threads. */
 void delta_update_exchange(struct delta_update *u, float *params, int threads);
 
-/* Parts of the vector in which the update has values, whole tensors: the first one that begins at
- * *ret_begin or later, as [*ret_begin, *ret_end). False: there is none. */
+/* Parts of the vector in which the update has values, each of whole tensors that all have some, or
+ * the statistics: the first one that begins at *ret_begin or later, as [*ret_begin, *ret_end).
+ * False: there is none. */
 bool delta_update_part(const struct delta_update *u, size_t *ret_begin, size_t *ret_end);
 
 #endif
