@@ -207,15 +207,21 @@ static void expect_same_output(struct nn_session *a, struct nn_session *b)
 /* One tensor after the other changes: a session that is told of that one alone gives what one gives
  * that packs all weights anew. And it is only that one: a change that it was not told of stays
  * without effect until it is. */
-static void packs_what_changed(void **state)
+static void packs_tensors(enum nn_precision precision)
 {
-    (void)state;
     struct nn_model *m = network();
     const struct nn_graph *g = nn_model_graph(m);
     struct nn_session *told, *all;
     struct error err;
-    assert_int_equal(nn_session_open(m, NULL, &told, &err), ST_OK);
-    assert_int_equal(nn_session_open(m, NULL, &all, &err), ST_OK);
+    struct nn_session_options o;
+    struct nn_range ranges[TENSORS_MAX];
+    for (int i = 0; i < TENSORS_MAX; i++)
+        ranges[i] = (struct nn_range){-4, 4};
+    nn_session_options_init(&o);
+    o.precision = precision;
+    o.ranges = ranges;
+    assert_int_equal(nn_session_open(m, &o, &told, &err), ST_OK);
+    assert_int_equal(nn_session_open(m, &o, &all, &err), ST_OK);
     fill_input(told);
     fill_input(all);
     expect_same_output(told, all);
@@ -242,6 +248,16 @@ static void packs_what_changed(void **state)
     nn_session_close(&told);
     nn_session_close(&all);
     nn_model_close(&m);
+}
+
+static void packs_what_changed(void **state)
+{
+    (void)state;
+    static const enum nn_precision precision[] = {NN_PRECISION_F32, NN_PRECISION_BF16,
+                                                  NN_PRECISION_INT8};
+    for (int i = 0; i < 3; i++)
+        if (nn_precision_is_native(precision[i]))
+            packs_tensors(precision[i]);
 }
 
 /* The counters see what our code allocates. */
