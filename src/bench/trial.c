@@ -50,7 +50,7 @@ static enum status calibrate(struct trial *t, struct error *err)
         st = nn_calibration_run(c, err);
     }
     if (!st)
-        st = nn_calibration_ranges(c, NN_CLIP_MIN_MAX, t->ranges, err);
+        st = nn_calibration_ranges(c, NN_CLIP_MIN_MAX, 1, t->ranges, err);
     nn_calibration_close(&c);
     return st;
 }

@@ -39,6 +39,11 @@ static const char help[] =
     "  --clip WHAT       error: ranges with the least squared error (default); none: ranges that "
     "hold\n"
     "                    every value that was seen\n"
+    "  --headroom X      ranges so many times as wide as what was seen, default 2: a student that "
+    "goes\n"
+    "                    on learning leaves the ranges that its first weights gave; 1 for one "
+    "whose\n"
+    "                    weights stay, such as a teacher\n"
     "  --threads N       default 1\n"
     "  --size WxH        of the input, where the file leaves it open or for another size\n"
     "  --json            as JSON\n\n"
@@ -85,7 +90,7 @@ static enum status calibrate(const struct quantize_arguments *a, const struct nn
     if (st == ST_OK)
         st = watch(a, &spec, c, ret_count, err);
     if (st == ST_OK)
-        st = nn_calibration_ranges(c, a->clip, ranges, err);
+        st = nn_calibration_ranges(c, a->clip, (float)a->headroom, ranges, err);
     if (st == ST_OK)
         st = nn_model_write_calibrated(m, NULL, ranges, file, err);
     nn_calibration_close(&c);
@@ -165,7 +170,7 @@ static json_t *outcome_json(const struct quantize_arguments *a, const struct out
 int cmd_model_quantize(int argc, char **argv)
 {
     struct quantize_arguments a = {
-        .conditions = "clear", .threads = 1, .count = 100, .compared = 100};
+        .conditions = "clear", .headroom = 2, .threads = 1, .count = 100, .compared = 100};
     const char *clip = "error";
     const struct cmd_option options[] = {{"frames", CMD_TEXT, &a.frames, 0, 0},
                                          {"town", CMD_FLAG, &a.town, 0, 0},
@@ -174,6 +179,7 @@ int cmd_model_quantize(int argc, char **argv)
                                          {"count", CMD_WHOLE, &a.count, 1, QUANTIZE_FRAMES_MAX},
                                          {"compare", CMD_WHOLE, &a.compared, 1, BENCH_RUNS_MAX},
                                          {"clip", CMD_TEXT, &clip, 0, 0},
+                                         {"headroom", CMD_NUMBER, &a.headroom, 1, 16},
                                          {"threads", CMD_WHOLE, &a.threads, 1, 256},
                                          {"size", CMD_SIZE, a.size, 1, CMD_MODEL_SIDE_MAX},
                                          {"json", CMD_FLAG, &a.json, 0, 0},

@@ -18,6 +18,7 @@ struct quantize_arguments {
     int size[2], threads;
     int count, compared; /* pictures to calibrate on, and to compare on */
     enum nn_clip clip;
+    double headroom;
     bool town, json;
 };
 

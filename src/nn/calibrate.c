@@ -207,14 +207,17 @@ static struct nn_range range_of(const struct histogram *h, enum nn_clip clip)
     return clip == NN_CLIP_ERROR ? least_error(h) : (struct nn_range){h->lo, h->hi};
 }
 
-enum status nn_calibration_ranges(const struct nn_calibration *c, enum nn_clip clip,
+enum status nn_calibration_ranges(const struct nn_calibration *c, enum nn_clip clip, float headroom,
                                   struct nn_range *ret, struct error *err)
 {
     if (c->runs == 0)
         return error_set(err, ST_INVALID, "a network is calibrated on at least one picture");
     for (int i = 0; i < c->graph->tensor_count; i++) {
         const struct histogram *h = &c->histogram[i];
+        float wider = c->graph->tensors[i].kind == NN_TENSOR_INPUT ? 1 : headroom;
         ret[i] = h->width > 0 ? range_of(h, clip) : (struct nn_range){0, 0};
+        ret[i].lo *= wider;
+        ret[i].hi *= wider;
     }
     return ST_OK;
 }

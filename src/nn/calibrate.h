@@ -44,8 +44,10 @@ struct nn_view nn_calibration_input(struct nn_calibration *c, int index);
 struct nn_view nn_calibration_output(struct nn_calibration *c, int index);
 enum status nn_calibration_run(struct nn_calibration *c, struct error *err);
 
-/* ret[graph tensors]; unknown for parameters and constants. ST_INVALID before the first run. */
-enum status nn_calibration_ranges(const struct nn_calibration *c, enum nn_clip clip,
+/* ret[graph tensors]; unknown for parameters and constants. headroom: so many times as wide as what
+ * was seen, for weights that will move; 1 for those that stay. Inputs have none. ST_INVALID before
+ * the first run. */
+enum status nn_calibration_ranges(const struct nn_calibration *c, enum nn_clip clip, float headroom,
                                   struct nn_range *ret, struct error *err);
 
 #endif

@@ -190,6 +190,7 @@ expect 2 "--out is needed" quantize "$student" --town
 expect 2 "one of --frames and --town" quantize "$student" --out "$out"
 expect 2 "one of --frames and --town" quantize "$student" --town --frames "$work/pictures" --out "$out"
 expect 2 "--clip is error or none" quantize "$student" --town --clip most --out "$out"
+expect 2 "--headroom takes a number from 1 to 16" quantize "$student" --town --headroom 0.5 --out "$out"
 expect 2 "--conditions is clear or all" quantize "$student" --town --conditions wet --out "$out"
 expect 3 "torn.onnx" quantize "$work/torn.onnx" --town --out "$out"
 expect 3 "no-such-folder" quantize "$student" --frames "$work/no-such-folder" --out "$out"

@@ -157,7 +157,7 @@ static struct nn_range *ranges_of_noise(const struct nn_model *m)
         die(&err);
     for (int k = 0; k < g->input_count; k++)
         fill_view(nn_calibration_input(c, k), &r);
-    if (nn_calibration_run(c, &err) || nn_calibration_ranges(c, NN_CLIP_MIN_MAX, ranges, &err))
+    if (nn_calibration_run(c, &err) || nn_calibration_ranges(c, NN_CLIP_MIN_MAX, 1, ranges, &err))
         die(&err);
     nn_calibration_close(&c);
     return ranges;

@@ -70,7 +70,7 @@ static struct nn_range range_of(const struct nn_calibration *c, const struct nn_
     struct nn_range r[64];
     struct error err;
     assert_true(nn_model_graph(m)->tensor_count <= 64);
-    assert_int_equal(nn_calibration_ranges(c, clip, r, &err), ST_OK);
+    assert_int_equal(nn_calibration_ranges(c, clip, 1, r, &err), ST_OK);
     return r[find_tensor(m, name) - nn_model_graph(m)->tensors];
 }
 
@@ -88,7 +88,7 @@ static void extremes(void **state)
     struct nn_calibration *c = opened(m);
     struct nn_range r[8];
     struct error err;
-    assert_int_equal(nn_calibration_ranges(c, all, r, &err), ST_INVALID);
+    assert_int_equal(nn_calibration_ranges(c, all, 1, r, &err), ST_INVALID);
     show(c, x); /* zeros have some range */
     assert_true(nn_range_is_known(range_of(c, m, all, "y")));
     x[5] = 0.75F;
@@ -100,6 +100,9 @@ static void extremes(void **state)
     show(c, x);
     near(range_of(c, m, all, "r"), 0, 300);
     near(range_of(c, m, all, "y"), 0, 600);
+    assert_int_equal(nn_calibration_ranges(c, all, 1.5F, r, &err), ST_OK);
+    near(r[find_tensor(m, "x") - nn_model_graph(m)->tensors], -2, 300); /* pictures stay */
+    near(r[find_tensor(m, "y") - nn_model_graph(m)->tensors], 0, 900);
     for (int i = 0; i < VALUES; i++)
         x[i] = 4; /* a constant keeps 0 in its range */
     nn_calibration_close(&c);
@@ -204,7 +207,7 @@ static struct nn_model *calibrated(const struct nn_model *m)
         fill_noise(nn_calibration_input(c, 0), i);
         assert_int_equal(nn_calibration_run(c, &err), ST_OK);
     }
-    assert_int_equal(nn_calibration_ranges(c, all, r, &err), ST_OK);
+    assert_int_equal(nn_calibration_ranges(c, all, 1, r, &err), ST_OK);
     assert_int_equal(nn_model_write_calibrated(m, NULL, r, &file, &err), ST_OK);
     if (nn_model_read(file.data, file.size_bytes, NULL, &ret, &err))
         fail_msg("%s", err.message);

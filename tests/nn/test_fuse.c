@@ -333,7 +333,7 @@ static struct nn_range *ranges_of(const struct nn_model *m)
             nn_calibration_input(c, 0).data[i] = noise[(image * IMAGE + i) % NOISE];
         assert_int_equal(nn_calibration_run(c, &err), ST_OK);
     }
-    assert_int_equal(nn_calibration_ranges(c, NN_CLIP_MIN_MAX, ranges, &err), ST_OK);
+    assert_int_equal(nn_calibration_ranges(c, NN_CLIP_MIN_MAX, 1, ranges, &err), ST_OK);
     nn_calibration_close(&c);
     return ranges;
 }
