@@ -8,16 +8,17 @@
 # (the table, also printed). Settings, from the environment:
 #   ROUNDS=3 SECONDS_EACH=3 THREADS="1 2" NETWORKS="tiny seg segr resnet18"
 #   CORES="0 1"    processors to use, the first N for N threads; default all that may be used
-#   MEMORY_LIMIT_MIB=360   of our training sessions (attune bench case --memory-limit); 0: none
+#   MEMORY_LIMIT_MIB=      of our training sessions (attune bench case --memory-limit), 0: none;
+#                          default each network's own, limit_of below
 #   BATCH=         of training, default each network's own
 #   PYTHON=/usr/bin/python3   with torch and onnx (Debian: python3-torch, python3-onnx)
 #   ORT_DIR=       folder with node_modules/onnxruntime-node (see bench/engine_ort.mjs)
 # What is missing is said and left out. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 1 ] || { sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 out=$1 attune=${2:-build}/src/cmd/attune
-limit=${MEMORY_LIMIT_MIB:-360} rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-3} python=${PYTHON:-/usr/bin/python3}
+rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-3} python=${PYTHON:-/usr/bin/python3}
 read -ra threads <<<"${THREADS:-1 2}"
 read -ra networks <<<"${NETWORKS:-tiny seg segr resnet18}"
 read -ra cores <<<"${CORES:-$("$python" -c 'import os; print(*sorted(os.sched_getaffinity(0)))')}"
@@ -42,10 +43,11 @@ fact() { # NETWORK KEY: a number from networks.json
         "$out/networks.json" "$1" "$2"
 }
 
-declare -A given_up batch_of head_of
+declare -A given_up batch_of head_of limit_of=([tiny]=250 [seg]=500 [segr]=500 [resnet18]=360)
 for n in "${networks[@]}"; do
     batch_of[$n]=${BATCH:-$(fact "$n" batch)}
     head_of[$n]=$(fact "$n" head_tensors)
+    limit_of[$n]=${MEMORY_LIMIT_MIB:-${limit_of[$n]:-0}}
 done
 
 # measure CASE NETWORK THREADS COMMAND...: one line into runs.jsonl. A case that cannot be done is
@@ -71,12 +73,12 @@ our_cases() { # NETWORK THREADS
     for p in f32 bf16; do
         local common=("$attune" bench case "$file" --threads "$t" --seconds "$seconds" --precision "$p")
         measure "attune train $p" "$n" "$t" "${common[@]}" --mode train --batch "${batch_of[$n]}" \
-            --memory-limit "$limit"
+            --memory-limit "${limit_of[$n]}"
         [ "$n" != segr ] || continue
         measure "attune infer $p" "$n" "$t" "${common[@]}" --mode infer
         measure "attune delta $p" "$n" "$t" "${common[@]}" --mode delta
         [ "${head_of[$n]}" = 0 ] || measure "attune frozen $p" "$n" "$t" "${common[@]}" \
-            --mode train --batch "${batch_of[$n]}" --memory-limit "$limit" --trainable "${head_of[$n]}"
+            --mode train --batch "${batch_of[$n]}" --memory-limit "${limit_of[$n]}" --trainable "${head_of[$n]}"
     done
 }
 

@@ -111,13 +111,8 @@ struct nn_step {
     void (*clear)(void *args); /* what free alone would leak; NULL */
 };
 
-/* Nothing; what batch norms made; and of what convolutions made one to all of the parts. */
-enum nn_remake {
-    NN_REMAKE_NOTHING,
-    NN_REMAKE_NORMS,
-    NN_REMAKE_PARTS = 8,
-    NN_REMAKE_MOST = NN_REMAKE_NORMS + NN_REMAKE_PARTS
-};
+/* Steps of what is made again: up to all that batch norms made, then of what convolutions made. */
+enum nn_remake { NN_REMAKE_NOTHING, NN_REMAKE_NORMS = 4, NN_REMAKE_MOST = 12 };
 
 struct nn_plan {
     const struct nn_graph *graph;

@@ -98,22 +98,45 @@ static struct nn_ir *best_conv(struct nn_plan *p)
     return best;
 }
 
-void nn_recompute_mark(struct nn_plan *p)
+/* Bytes of all results of one kind. */
+static size_t bytes_of(const struct nn_plan *p,
+                       bool (*is_one)(const struct nn_plan *p, const struct nn_ir *ir))
 {
-    if (p->remake == NN_REMAKE_NOTHING)
-        return;
-    size_t all = 0, marked = 0;
+    size_t bytes = 0;
     for (int i = 0; i < p->ir_count; i++)
-        if (is_norm(p, &p->irs[i]))
-            mark(p, &p->irs[i]);
-    for (int i = 0; i < p->ir_count; i++)
-        if (is_conv(p, &p->irs[i]))
-            all += nn_value_bytes(nn_out(p, &p->irs[i], 0));
-    size_t want = all * (size_t)(p->remake - NN_REMAKE_NORMS) / NN_REMAKE_PARTS;
+        if (is_one(p, &p->irs[i]))
+            bytes += nn_value_bytes(nn_out(p, &p->irs[i], 0));
+    return bytes;
+}
+
+/* The first ones live longest, so they go first. */
+static void mark_norms(struct nn_plan *p, size_t want)
+{
+    size_t marked = 0;
+    for (int i = 0; i < p->ir_count && marked < want; i++) {
+        if (!is_norm(p, &p->irs[i]))
+            continue;
+        mark(p, &p->irs[i]);
+        marked += nn_value_bytes(nn_out(p, &p->irs[i], 0));
+    }
+}
+
+static void mark_convs(struct nn_plan *p, size_t want)
+{
+    size_t marked = 0;
     for (struct nn_ir *ir; marked < want && (ir = best_conv(p));) {
         mark(p, ir);
         marked += nn_value_bytes(nn_out(p, ir, 0));
     }
+}
+
+void nn_recompute_mark(struct nn_plan *p)
+{
+    size_t norms = p->remake < NN_REMAKE_NORMS ? (size_t)p->remake : NN_REMAKE_NORMS;
+    mark_norms(p, bytes_of(p, is_norm) * norms / NN_REMAKE_NORMS);
+    if (p->remake > NN_REMAKE_NORMS)
+        mark_convs(p, bytes_of(p, is_conv) * (size_t)(p->remake - NN_REMAKE_NORMS) /
+                          (NN_REMAKE_MOST - NN_REMAKE_NORMS));
 }
 
 /* Whether ir's backward steps read this input: what `saves` says. */

@@ -1,9 +1,9 @@
 /* recompute.h - activations that are made twice instead of kept (internal to src/nn).
  *
- * What batch norm and its clamp made costs one pass over its input to make again, which is about
- * what keeping it costs, and is half of what a network keeps for its backward pass: all of it is
- * made again. Under a memory limit results of convolutions follow, those first that give most bytes
- * for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory cost")
+ * Under a memory limit, and as far as that asks for. What batch norm and its clamp made costs one
+ * pass over its input to make again, and is up to half of what a network keeps for its backward
+ * pass: it goes first, the earliest first. Results of convolutions follow, those first that give
+ * most bytes for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory cost")
  * recompute whole segments; here no two convolutions in a row are chosen, so that none runs three
  * times.
  *

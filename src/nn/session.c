@@ -174,9 +174,8 @@ static enum status session_make(struct nn_session *s, struct error *err)
     if (st)
         return st;
     size_t limit = s->options.memory_limit_bytes;
-    int least = s->options.keep_activations ? NN_REMAKE_NOTHING : NN_REMAKE_NORMS;
-    int most = s->options.mode == NN_TRAIN && limit ? NN_REMAKE_MOST : least;
-    for (int remake = least; remake <= most; remake++) {
+    int most = s->options.mode == NN_TRAIN && limit ? NN_REMAKE_MOST : NN_REMAKE_NOTHING;
+    for (int remake = NN_REMAKE_NOTHING; remake <= most; remake++) {
         nn_plan_clear(&s->plan);
         st = plan_make(s, remake, err);
         if (st || limit == 0 || nn_session_bytes(s) <= limit)

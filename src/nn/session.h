@@ -69,12 +69,10 @@ struct nn_session_options {
     /* Inference: the weights are the model's for good. The session gives back the memory that it
      * would need to take others (nn_session_params is NULL). Default false. */
     bool fixed;
-    /* Training: everything is kept for the backward pass. Otherwise results of batch norms are made
-     * anew: up to half of the memory for a hundredth more time (recompute.h). Default false. */
-    bool keep_activations;
-    /* What nn_session_bytes may come to; 0: anything. Above it, training makes results of
-     * convolutions anew as well (up to a tenth more time for a third less memory); where that is
-     * not enough, opening is refused with ST_LIMIT. */
+    /* What nn_session_bytes may come to; 0: anything. Above it, training makes results of batch
+     * norms anew in the backward pass instead of keeping them (up to 5 % more time, up to half of
+     * the memory), then those of convolutions; where that is not enough, opening is refused with
+     * ST_LIMIT. */
     size_t memory_limit_bytes;
     /* [nn_model parameters] true: a tensor that does not train. Its gradient is 0, and backward
      * stops where nothing upstream trains; a batch-norm whose scale and shift do not train

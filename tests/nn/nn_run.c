@@ -286,7 +286,6 @@ int main(int argc, char **argv)
         o.precision = NN_PRECISION_BF16;
     if (precision && strcmp(precision, "int8") == 0)
         o.precision = NN_PRECISION_INT8;
-    o.keep_activations = getenv("NN_KEEP") != NULL;
     if (getenv("NN_LIMIT_MB"))
         o.memory_limit_bytes = (size_t)atol(getenv("NN_LIMIT_MB")) << 20;
     if (getenv("NN_WINOGRAD"))
