@@ -9,8 +9,8 @@
  * train prints a line "name count" for each trainable parameter, in the order of GRADS. time prints
  * the median and the smallest time of a run, and for inference that of one with new parameters;
  * with NN_STEPS set also the time of every step, with NN_ARENA set what fills the memory.
- * NN_PRECISION=bf16 or int8 (calibrated on noise unless the file is), NN_WINOGRAD=0, NN_FUSE=0,
- * NN_KEEP=1 and NN_LIMIT_MB=n change the session's options. */
+ * NN_PRECISION=bf16 or int8 (calibrated on noise unless the file is), NN_WINOGRAD=0, NN_FUSE=0
+ * and NN_LIMIT_MB=n change the session's options. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

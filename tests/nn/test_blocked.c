@@ -321,7 +321,7 @@ static void limited_memory(void **state)
     struct nn_session_options o = options_of(NN_BN_BATCH);
     o.batch = 16;
     struct nn_session *kept = trained(m, &o), *small;
-    for (int tenths = 10; tenths >= 7; tenths--) {
+    for (int tenths = 10; tenths >= 8; tenths--) {
         o.memory_limit_bytes = nn_session_bytes(kept) * (size_t)tenths / 10;
         small = trained(m, &o);
         assert_in_range(nn_session_bytes(small), 1, o.memory_limit_bytes);
