@@ -14,6 +14,8 @@
 
 enum { IN_X, IN_WEIGHTS, IN_BIAS };
 
+#define LATE_SCRATCH 8 /* times what is kept for it */
+
 static int64_t batched(const struct nn_plan *p, const struct nn_tensor *t)
 {
     return t->batched ? t->dim[0] * p->options.batch : t->dim[0];
@@ -480,6 +482,14 @@ static enum status backward_bias(struct nn_plan *p, struct nn_ir *ir, int gy, st
     return st ? st : nn_grad_done(p, ir->in[IN_BIAS], gb, err);
 }
 
+/* Winograd's algorithm can need many times as much memory for a small image's gradient by the
+ * weights as the image has. That step waits until the activations are gone. */
+static bool waits(const struct nn_plan *p, const struct nn_ir *ir, const struct nn_dnnl_op *op)
+{
+    size_t kept = nn_value_bytes(nn_in(p, ir, IN_X)) + nn_value_bytes(nn_out(p, ir, 0));
+    return !ir->late && nn_dnnl_op_scratch_bytes(op) > LATE_SCRATCH * kept;
+}
+
 static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy, struct error *err)
 {
     const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
@@ -495,6 +505,11 @@ static enum status backward_weights(struct nn_plan *p, struct nn_ir *ir, int gy,
     }
     struct nn_conv_spec spec = spec_of(p, ir, &w, NN_PASS_BACKWARD_WEIGHTS);
     enum status st = nn_dnnl_conv_open(p->dnnl, &spec, &op, err);
+    if (!st && waits(p, ir, op)) {
+        ir->late = true;
+        nn_dnnl_op_close(&op);
+        return ST_OK;
+    }
     if (!st)
         st = nn_plan_dnnl_step(p, op, &s, err);
     if (!st)
@@ -517,11 +532,12 @@ static enum status conv_backward(struct nn_plan *p, struct nn_ir *ir, struct err
     const struct nn_value *bias = nn_optional(p, ir, IN_BIAS);
     int gy = nn_grad_of_output(p, ir, 0);
     enum status st = ST_OK;
+    bool late = ir->late;
     if (nn_in(p, ir, IN_WEIGHTS)->needs_grad)
         st = backward_weights(p, ir, gy, err);
     else if (bias && bias->needs_grad) /* the bias alone trains */
         st = backward_bias(p, ir, gy, err);
-    if (!st && nn_in(p, ir, IN_X)->needs_grad)
+    if (!st && !late && nn_in(p, ir, IN_X)->needs_grad)
         st = backward_data(p, ir, gy, err);
     return st ? error_prefix(err, "node '%s'", ir->node->name) : ST_OK;
 }

@@ -475,6 +475,19 @@ static enum status emit_backward(struct nn_plan *p, struct error *err)
     return st;
 }
 
+/* When little of the arena is needed any more. */
+static enum status emit_late(struct nn_plan *p, struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = 0; i < p->ir_count && !st; i++) {
+        struct nn_ir *ir = &p->irs[i];
+        p->node = ir_node(p, ir);
+        if (ir->late)
+            st = nn_exec_of(p, ir)->backward(p, ir, err);
+    }
+    return st;
+}
+
 static enum status emit(struct nn_plan *p, struct error *err)
 {
     mark_saved(p);
@@ -487,7 +500,9 @@ static enum status emit(struct nn_plan *p, struct error *err)
         return st;
     pin_outputs(p);
     p->forward_count = p->step_count;
-    return p->options.mode == NN_TRAIN ? emit_backward(p, err) : ST_OK;
+    if (p->options.mode == NN_TRAIN)
+        st = emit_backward(p, err);
+    return st ? st : emit_late(p, err);
 }
 
 /* --- passes 3 and 4 --- */

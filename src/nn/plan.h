@@ -88,6 +88,7 @@ struct nn_ir {
      * its backward pass. Index of the batch norm here, of the convolution there, -1; what each
      * computes for the other: buffers, -1. */
     int after, moments, lines;
+    bool late;     /* backward left something for the end of the pass, and is called once more */
     bool remakes;  /* its output is not kept: recompute.c makes it again when backward reads it */
     bool dead;     /* nobody reads its outputs, or another one does its work */
     int workspace; /* buffer kept from forward to backward, -1 */
