@@ -3,9 +3,9 @@
  * Under a memory limit, and as far as that asks for. What batch norm and its clamp made costs one
  * pass over its input to make again, and is up to half of what a network keeps for its backward
  * pass: it goes first, the earliest first. Results of convolutions follow, those first that give
- * most bytes for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory cost")
- * recompute whole segments; here no two convolutions in a row are chosen, so that none runs three
- * times.
+ * most bytes for their operations. Chen et al. 2016 ("Training deep nets with sublinear memory
+ * cost") recompute whole segments; here no two convolutions in a row are chosen, so that none runs
+ * three times.
  *
  * The gradients are the same bits.
  */
