@@ -37,7 +37,7 @@ enum { OP_X, OP_WEIGHTS, OP_KEPT, OP_ROWS, OP_COUNT };
 
 static int64_t lanes_of(const struct kernel_dw *d)
 {
-    return (d->channels + NN_BLOCK_CHANNELS - 1) / NN_BLOCK_CHANNELS * NN_BLOCK_CHANNELS;
+    return kernel_blocks_of(d->channels) * NN_BLOCK_CHANNELS;
 }
 
 static struct kernel_dw bound(const struct nn_step *s)

@@ -29,21 +29,13 @@ static bool clamp_of(const struct nn_ir *ir, float *ret_lo, float *ret_hi)
     return true;
 }
 
-static bool reads(const struct nn_ir *ir, int value)
-{
-    for (int k = 0; !ir->dead && k < ir->input_count; k++)
-        if (ir->in[k] == value)
-            return true;
-    return false;
-}
-
 /* The first reader of a value after `from`, if the value has so many uses and is no output. */
 static struct nn_ir *reader_of(const struct nn_plan *p, int from, int value, int uses)
 {
     if (p->values[value].uses != uses || nn_plan_is_output(p, value))
         return NULL;
     for (int i = from + 1; i < p->ir_count; i++)
-        if (reads(&p->irs[i], value))
+        if (nn_ir_reads(&p->irs[i], value))
             return &p->irs[i];
     return NULL;
 }
@@ -155,31 +147,22 @@ static bool fuse_swish(struct nn_plan *p, int i)
     if (!gated_of(gate, &post))
         return false;
     struct nn_ir *mul = reader_of(p, i, gate->out[0], 1);
-    if (!is_op(mul, NN_OP_MUL) || !reads(mul, v) || !takes_post(p, conv, &post))
+    if (!is_op(mul, NN_OP_MUL) || !nn_ir_reads(mul, v) || !takes_post(p, conv, &post))
         return false;
     gate->dead = true;
     absorb(p, conv, mul);
     return true;
 }
 
-static const struct nn_ir *maker_of(const struct nn_plan *p, int value)
-{
-    for (int i = 0; i < p->ir_count; i++)
-        for (int o = 0; !p->irs[i].dead && o < p->irs[i].output_count; o++)
-            if (p->irs[i].out[o] == value)
-                return &p->irs[i];
-    return NULL;
-}
-
 /* Whether nobody needs the value once the addition is done. Readers before the convolution have
  * found their places; those behind it may still move. */
 static bool is_used_up(const struct nn_plan *p, int conv, const struct nn_ir *add, int value)
 {
-    const struct nn_ir *maker = maker_of(p, value);
-    if (!maker || maker->alias || nn_plan_is_output(p, value) || reads(&p->irs[conv], value))
+    const struct nn_ir *maker = nn_plan_maker(p, value);
+    if (!maker || maker->alias || nn_plan_is_output(p, value) || nn_ir_reads(&p->irs[conv], value))
         return false;
     for (int i = 0; i < p->ir_count; i++)
-        if (reads(&p->irs[i], value) && &p->irs[i] != add && (i > conv || p->irs[i].alias))
+        if (nn_ir_reads(&p->irs[i], value) && &p->irs[i] != add && (i > conv || p->irs[i].alias))
             return false;
     return true;
 }

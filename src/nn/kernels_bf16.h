@@ -16,6 +16,10 @@ typedef uint16_t kernel_halves
 typedef uint32_t kernel_words
     __attribute__((vector_size(KERNEL_LANES * sizeof(uint32_t)), aligned(4), may_alias));
 
+/* Their sums in double. */
+typedef double kernel_wide
+    __attribute__((vector_size(KERNEL_LANES * sizeof(double)), aligned(8), may_alias));
+
 /* Elements [i, i + KERNEL_LANES) of p. */
 KERNEL_INLINE kernel_vec kernel_load(const void *p, int64_t i, bool bf16)
 {

@@ -16,8 +16,6 @@
 #define FLOAT_PIXELS ((int64_t)64)
 #define GROUP_BYTES ((int64_t)4 << 20)
 
-typedef double wide __attribute__((vector_size(LANES * sizeof(double)), aligned(8), may_alias));
-
 /* --- who does what --- */
 
 struct group {
@@ -67,7 +65,7 @@ struct terms {
 };
 
 KERNEL_INLINE void sum_some(const struct terms *s, int64_t at, int64_t pixels, bool gradient,
-                            bool bf16, wide *first, wide *second)
+                            bool bf16, kernel_wide *first, kernel_wide *second)
 {
     kernel_vec sum = {0}, product = {0}, pivot = *(const kernel_vec *)s->pivot;
     kernel_vec lo = kernel_splat(s->lo), hi = kernel_splat(s->hi);
@@ -86,19 +84,19 @@ KERNEL_INLINE void sum_some(const struct terms *s, int64_t at, int64_t pixels, b
         sum += g;
         product += g * d;
     }
-    *first += __builtin_convertvector(sum, wide);
-    *second += __builtin_convertvector(product, wide);
+    *first += __builtin_convertvector(sum, kernel_wide);
+    *second += __builtin_convertvector(product, kernel_wide);
 }
 
 KERNEL_INLINE void sum_chunk(const struct terms *s, const struct chunk *c, bool gradient, bool bf16,
                              double *ret)
 {
-    wide first = {0}, second = {0};
+    kernel_wide first = {0}, second = {0};
     for (int64_t p = 0; p < c->pixels; p += FLOAT_PIXELS)
         sum_some(s, c->at + p * LANES, kernel_min(FLOAT_PIXELS, c->pixels - p), gradient, bf16,
                  &first, &second);
-    *(wide *)ret = first;
-    *(wide *)(ret + LANES) = second;
+    *(kernel_wide *)ret = first;
+    *(kernel_wide *)(ret + LANES) = second;
 }
 
 KERNEL_CLONES static void moments_f32(const struct terms *s, const struct chunk *c, double *ret)

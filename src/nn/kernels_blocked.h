@@ -17,9 +17,14 @@ struct kernel_blocked {
     bool bf16;
 };
 
+static inline int64_t kernel_blocks_of(int64_t channels)
+{
+    return (channels + 15) / 16;
+}
+
 static inline int64_t kernel_blocks(const struct kernel_blocked *t)
 {
-    return (t->channels + 15) / 16;
+    return kernel_blocks_of(t->channels);
 }
 
 /* Floats of a vector over the channels. */

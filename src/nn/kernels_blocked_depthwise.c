@@ -13,8 +13,6 @@
 #define RING 3
 #define PART_DOUBLES ((TAPS + 2) * LANES)
 
-typedef double wide __attribute__((vector_size(LANES * sizeof(double)), aligned(8), may_alias));
-
 /* A thread's rows. */
 struct rings {
     float *x[RING], *gy[RING];
@@ -29,11 +27,6 @@ struct plane {
     struct rings rings;
     float a[LANES], b[LANES], mean[LANES], w[TAPS][LANES];
 };
-
-static int64_t blocks_of(const struct kernel_dw *d)
-{
-    return (d->channels + LANES - 1) / LANES;
-}
 
 static size_t row_floats(int width)
 {
@@ -52,17 +45,17 @@ size_t kernel_dw_rows(const struct kernel_dw *d)
 
 size_t kernel_dw_parts(const struct kernel_dw *d)
 {
-    return (size_t)(d->images * blocks_of(d)) * PART_DOUBLES;
+    return (size_t)(d->images * kernel_blocks_of(d->channels)) * PART_DOUBLES;
 }
 
 size_t kernel_dw_sums(const struct kernel_dw *d)
 {
-    return (size_t)blocks_of(d) * 2 * LANES;
+    return (size_t)kernel_blocks_of(d->channels) * 2 * LANES;
 }
 
 size_t kernel_dw_moments(const struct kernel_dw *d)
 {
-    return (size_t)(d->images * blocks_of(d)) * KERNEL_MOMENTS;
+    return (size_t)(d->images * kernel_blocks_of(d->channels)) * KERNEL_MOMENTS;
 }
 
 static struct rings rings_of(const struct kernel_dw *d)
@@ -81,7 +74,7 @@ static struct rings rings_of(const struct kernel_dw *d)
 
 static void plane_open(const struct kernel_dw *d, int64_t index, const float *mean, struct plane *p)
 {
-    int64_t block = index % blocks_of(d);
+    int64_t block = index % kernel_blocks_of(d->channels);
     p->d = d;
     p->block = block;
     p->after = NULL;
@@ -111,7 +104,7 @@ KERNEL_INLINE kernel_vec at(const float *row, int64_t pixel)
 
 KERNEL_INLINE void add_wide(double *to, kernel_vec v)
 {
-    *(wide *)to += __builtin_convertvector(v, wide);
+    *(kernel_wide *)to += __builtin_convertvector(v, kernel_wide);
 }
 
 /* --- rows in --- */
@@ -218,7 +211,7 @@ KERNEL_INLINE void convolve_row(const struct plane *p, int row, void *y, double 
     const struct taps t = taps_of(p);
     kernel_vec pivot = {0}, sum = {0}, square = {0};
     if (moments)
-        pivot = __builtin_convertvector(*(const wide *)moments, kernel_vec);
+        pivot = __builtin_convertvector(*(const kernel_wide *)moments, kernel_vec);
     int64_t to = p->out + (int64_t)row * p->d->out_width * LANES;
     for (int64_t i = 0; i < p->d->out_width; i++) {
         kernel_vec v = convolve_pixel(&r, &t, i * stride), d = v - pivot;
@@ -237,7 +230,7 @@ KERNEL_INLINE void moments_begin(const struct plane *p, double *moments)
 {
     const struct window r = window_of(p, 0);
     const struct taps t = taps_of(p);
-    *(wide *)moments = __builtin_convertvector(convolve_pixel(&r, &t, 0), wide);
+    *(kernel_wide *)moments = __builtin_convertvector(convolve_pixel(&r, &t, 0), kernel_wide);
     memset(moments + LANES, 0, (size_t)2 * LANES * sizeof *moments);
 }
 
@@ -270,7 +263,7 @@ KERNEL_CLONES static void forward_bf16(const struct plane *p, const void *x, voi
 
 void kernel_dw_forward(const struct kernel_dw *d, const void *x, void *y, double *moments)
 {
-    int64_t planes = d->images * blocks_of(d);
+    int64_t planes = d->images * kernel_blocks_of(d->channels);
 #pragma omp parallel for schedule(static) num_threads(d->threads)
     for (int64_t i = 0; i < planes; i++) {
         struct plane p;
@@ -434,7 +427,8 @@ static void gather(const struct kernel_dw *d, const struct kernel_dw_gradients *
 {
     memset(ret, 0, PART_DOUBLES * sizeof *ret);
     for (int64_t image = 0; image < d->images; image++) {
-        const double *from = g->parts + (image * blocks_of(d) + block) * PART_DOUBLES;
+        const double *from =
+            g->parts + (image * kernel_blocks_of(d->channels) + block) * PART_DOUBLES;
         for (int k = 0; k < PART_DOUBLES; k++)
             ret[k] += from[k];
     }
@@ -443,7 +437,7 @@ static void gather(const struct kernel_dw *d, const struct kernel_dw_gradients *
 void kernel_dw_backward(const struct kernel_dw *d, const void *x, const void *gy,
                         const struct kernel_dw_gradients *g)
 {
-    int64_t planes = d->images * blocks_of(d);
+    int64_t planes = d->images * kernel_blocks_of(d->channels);
 #pragma omp parallel for schedule(static) num_threads(d->threads)
     for (int64_t i = 0; i < planes; i++) {
         struct plane p;
@@ -451,7 +445,7 @@ void kernel_dw_backward(const struct kernel_dw *d, const void *x, const void *gy
         p.after = g->after;
         (d->bf16 ? backward_bf16 : backward_f32)(&p, x, gy, g, g->parts + i * PART_DOUBLES);
     }
-    for (int64_t block = 0; block < blocks_of(d); block++) {
+    for (int64_t block = 0; block < kernel_blocks_of(d->channels); block++) {
         double sum[PART_DOUBLES];
         gather(d, g, block, sum);
         for (int64_t c = block * LANES, k = 0; g->weights && k < LANES && c + k < d->channels; k++)

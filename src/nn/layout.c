@@ -134,6 +134,19 @@ static int value_first(struct nn_plan *p, int tensor)
     return id;
 }
 
+static struct nn_ir ir_of(const struct nn_node *node)
+{
+    return (struct nn_ir){.node = node,
+                          .workspace = -1,
+                          .before = -1,
+                          .after = -1,
+                          .moments = -1,
+                          .lines = -1,
+                          .sums = -1,
+                          .lo = -INFINITY,
+                          .hi = INFINITY};
+}
+
 static struct nn_ir *ir_new(struct nn_plan *p, const struct nn_node *node)
 {
     if (p->ir_count == p->ir_capacity) {
@@ -145,15 +158,7 @@ static struct nn_ir *ir_new(struct nn_plan *p, const struct nn_node *node)
         p->ir_capacity = capacity;
     }
     struct nn_ir *ir = &p->irs[p->ir_count++];
-    *ir = (struct nn_ir){.node = node,
-                         .workspace = -1,
-                         .before = -1,
-                         .after = -1,
-                         .moments = -1,
-                         .lines = -1,
-                         .sums = -1,
-                         .lo = -INFINITY,
-                         .hi = INFINITY};
+    *ir = ir_of(node);
     return ir;
 }
 
@@ -493,17 +498,9 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
     struct nn_format in, out;
     node_formats(p, n, &in, &out);
     int rank = nn_tensor_out(p, n)->rank;
-    struct nn_ir made = {.node = n,
-                         .input_count = n->input_count,
-                         .output_count = n->output_count,
-                         .workspace = -1,
-                         .before = -1,
-                         .after = -1,
-                         .moments = -1,
-                         .lines = -1,
-                         .sums = -1,
-                         .lo = -INFINITY,
-                         .hi = INFINITY};
+    struct nn_ir made = ir_of(n);
+    made.input_count = n->input_count;
+    made.output_count = n->output_count;
     bool needs_grad = false;
     for (int i = 0; i < n->input_count; i++) {
         made.in[i] = -1;

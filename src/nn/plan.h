@@ -188,6 +188,25 @@ static inline struct kernel_blocked nn_blocked_of(const struct nn_value *v)
                                    v->type == NN_TYPE_BF16};
 }
 
+/* Whether ir is alive and reads the value. */
+static inline bool nn_ir_reads(const struct nn_ir *ir, int value)
+{
+    for (int k = 0; !ir->dead && k < ir->input_count; k++)
+        if (ir->in[k] == value)
+            return true;
+    return false;
+}
+
+/* What makes a value; NULL: nothing does (it is a source, or value is -1). */
+static inline struct nn_ir *nn_plan_maker(const struct nn_plan *p, int value)
+{
+    for (int i = 0; value >= 0 && i < p->ir_count; i++)
+        for (int o = 0; !p->irs[i].dead && o < p->irs[i].output_count; o++)
+            if (p->irs[i].out[o] == value)
+                return &p->irs[i];
+    return NULL;
+}
+
 /* Appends a step that makes the output of a batch norm (exec_norm.c) or of a convolution
  * (exec_conv.c) again, into `buffer`. */
 enum status nn_norm_remake(struct nn_plan *p, struct nn_ir *ir, int buffer, struct error *err);

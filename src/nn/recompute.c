@@ -3,22 +3,6 @@
 
 #include "nn/inspect.h"
 
-static struct nn_ir *maker_of(const struct nn_plan *p, int value)
-{
-    for (int i = 0; value >= 0 && i < p->ir_count; i++)
-        if (!p->irs[i].dead && p->irs[i].node && p->irs[i].out[0] == value)
-            return &p->irs[i];
-    return NULL;
-}
-
-static bool reads(const struct nn_ir *ir, int value)
-{
-    for (int k = 0; k < ir->input_count; k++)
-        if (ir->in[k] == value)
-            return true;
-    return false;
-}
-
 /* Another name for the same memory would keep the old one. */
 static bool is_aliased(const struct nn_plan *p, int value)
 {
@@ -47,7 +31,7 @@ static bool is_conv(const struct nn_plan *p, const struct nn_ir *ir)
     if (!is_candidate(p, ir, NN_OP_CONV))
         return false;
     for (int i = 0; i < p->ir_count; i++)
-        if (!p->irs[i].dead && reads(&p->irs[i], ir->out[0]) &&
+        if (nn_ir_reads(&p->irs[i], ir->out[0]) &&
             (!p->irs[i].node || p->irs[i].node->op != NN_OP_BATCH_NORM) && p->irs[i].before < 0)
             return false;
     return true;
@@ -63,8 +47,8 @@ static void mark(struct nn_plan *p, struct nn_ir *ir)
  * that is kept anyway. */
 static const struct nn_ir *origin_of(const struct nn_plan *p, const struct nn_ir *ir)
 {
-    const struct nn_ir *norm = maker_of(p, ir->in[0]);
-    return norm && norm->remakes ? maker_of(p, norm->in[0]) : NULL;
+    const struct nn_ir *norm = nn_plan_maker(p, ir->in[0]);
+    return norm && norm->remakes ? nn_plan_maker(p, norm->in[0]) : NULL;
 }
 
 /* Never two in a row: each runs at most twice. */
@@ -156,7 +140,7 @@ static bool reads_back(struct nn_plan *p, const struct nn_ir *ir, int input)
  * too. It is there then for whoever comes next. */
 static enum status remake(struct nn_plan *p, int value, struct error *err)
 {
-    struct nn_ir *maker = maker_of(p, value);
+    struct nn_ir *maker = nn_plan_maker(p, value);
     if (!maker || !maker->remakes)
         return ST_OK;
     enum status st = remake(p, maker->in[0], err);
@@ -176,7 +160,7 @@ enum status nn_recompute_inputs(struct nn_plan *p, const struct nn_ir *ir, struc
 {
     enum status st = ST_OK;
     for (int k = 0; p->remake > 0 && k < ir->input_count && !st; k++) {
-        const struct nn_ir *maker = ir->in[k] >= 0 ? maker_of(p, ir->in[k]) : NULL;
+        const struct nn_ir *maker = nn_plan_maker(p, ir->in[k]);
         if (maker && maker->remakes && reads_back(p, ir, k))
             st = remake(p, ir->in[k], err);
     }

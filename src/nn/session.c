@@ -186,16 +186,31 @@ static enum status session_make(struct nn_session *s, struct error *err)
                      nn_session_bytes(s) >> 20, limit >> 20);
 }
 
+static enum status run(struct nn_session *s, int from, int to, struct error *err)
+{
+    struct nn_plan *p = &s->plan;
+    int threads = omp_get_max_threads(), i = from;
+    omp_set_num_threads(s->options.threads);
+    enum status st = ST_OK;
+    if (s->any_changed || !s->packed)
+        st = pack(s);
+    for (; i < to && !st; i++)
+        st = p->steps[i].run(&p->steps[i]);
+    omp_set_num_threads(threads);
+    if (!st)
+        return ST_OK;
+    int node = i > from ? p->steps[i - 1].node : -1;
+    return error_set(err, ST_INTERNAL, "oneDNN failed at node '%s'",
+                     node >= 0 ? p->graph->nodes[node].name : "weights");
+}
+
+/* A run of no steps packs the weights. */
 static enum status fix(struct nn_session *s, struct error *err)
 {
-    int threads = omp_get_max_threads();
-    omp_set_num_threads(s->options.threads);
-    enum status st = pack(s);
-    omp_set_num_threads(threads);
-    if (st)
-        return error_set(err, ST_INTERNAL, "oneDNN failed to pack the weights");
-    s->released_bytes = nn_fixed_release(&s->plan);
-    return ST_OK;
+    enum status st = run(s, 0, 0, err);
+    if (!st)
+        s->released_bytes = nn_fixed_release(&s->plan);
+    return st;
 }
 
 enum status nn_session_open(const struct nn_model *m, const struct nn_session_options *options,
@@ -289,24 +304,6 @@ struct nn_view nn_session_output(struct nn_session *s, int index)
 struct nn_view nn_session_output_grad(struct nn_session *s, int index)
 {
     return view_of(&s->plan, s->plan.output_value[index], s->plan.output_grad[index]);
-}
-
-static enum status run(struct nn_session *s, int from, int to, struct error *err)
-{
-    struct nn_plan *p = &s->plan;
-    int threads = omp_get_max_threads(), i = from;
-    omp_set_num_threads(s->options.threads);
-    enum status st = ST_OK;
-    if (s->any_changed || !s->packed)
-        st = pack(s);
-    for (; i < to && !st; i++)
-        st = p->steps[i].run(&p->steps[i]);
-    omp_set_num_threads(threads);
-    if (!st)
-        return ST_OK;
-    int node = i > from ? p->steps[i - 1].node : -1;
-    return error_set(err, ST_INTERNAL, "oneDNN failed at node '%s'",
-                     node >= 0 ? p->graph->nodes[node].name : "weights");
 }
 
 enum status nn_session_forward(struct nn_session *s, struct error *err)

@@ -1,7 +1,6 @@
 /* An update of a running network: received in one step, put in place in another, undone by a third;
  * without an allocation. malloc and its like are counted where our own code calls them (the
- * linker's
- * --wrap), the heap and the address space from outside. */
+ * linker's --wrap), the heap and the address space from outside. */
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,40 +14,16 @@
 
 #include "delta/update.h"
 
+#include "../base/allocations.h"
+
 enum { TENSORS = 6, TRAINABLE = 21089, STATS = 40, COUNT = TRAINABLE + STATS };
 
 /* The third spans several blocks of the update's; sizes that are no multiple of anything. */
 static const uint32_t tensor_size[TENSORS] = {864, 1, 20000, 33, 70, 121};
 static const uint32_t tensor_row[TENSORS] = {27, 1, 125, 1, 7, 11};
 
-static int allocations;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
 void *__real_mmap(void *at, size_t n, int protection, int flags, int fd, long offset);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, long offset);
-
-void *__wrap_malloc(size_t n)
-{
-    allocations++;
-    return __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    allocations++;
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    allocations++;
-    return __real_realloc(p, n);
-}
 
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, long offset)
 {
