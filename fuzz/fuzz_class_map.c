@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "task/segment.h"
+#include "task/task.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -62,7 +62,8 @@ static const struct row {
     {"fps", "N", NUMBER, &chosen.agent.fps, 0.01, 1000, "frames a second (default: the source's)"},
     {"results", "FILE", TEXT, &chosen.results_path, 0, 0,
      "a line of JSON for every frame: time, model version, latency,\n"
-     "share of the picture of each class; - is standard output"},
+     "share of the picture of each class, or of a classification the class\n"
+     "and its probability; - is standard output"},
     {"score", NULL, FLAG, &chosen.agent.score, 0, 0,
      "town sources: also the mIoU of the running and of the unadapted\n"
      "student against the exact labels, once a second"},
@@ -178,8 +179,8 @@ static int check_options(void)
 
 /* What the callbacks write to. */
 struct report {
-    FILE *results;                   /* NULL: none */
-    const struct segment_spec *spec; /* class names */
+    FILE *results;                /* NULL: none */
+    const struct task_spec *spec; /* class names */
     struct progress progress;
     uint64_t start_us;
 };
@@ -202,6 +203,27 @@ static void print_json_text(FILE *to, const char *text)
     fputc('"', to);
 }
 
+/* Shares of the picture of a segmentation. */
+static void print_shares(FILE *to, const struct task_spec *spec, const struct agent_result *r)
+{
+    fputs("\"classes\":{", to);
+    for (int c = 0, printed = 0; c < r->class_count; c++) {
+        if (r->fraction[c] <= 0)
+            continue;
+        fputs(printed++ ? "," : "", to);
+        print_json_text(to, spec->class_name[c]);
+        fprintf(to, ":%.5f", (double)r->fraction[c]);
+    }
+    fputc('}', to);
+}
+
+static void print_class(FILE *to, const struct task_spec *spec, const struct agent_result *r)
+{
+    fputs("\"class\":", to);
+    print_json_text(to, spec->class_name[r->class_id]);
+    fprintf(to, ",\"probability\":%.5f", (double)r->fraction[r->class_id]);
+}
+
 static void on_result(void *context, const struct agent_result *r)
 {
     struct report *report = context;
@@ -212,16 +234,13 @@ static void on_result(void *context, const struct agent_result *r)
         return;
     fprintf(to,
             "{\"type\":\"frame\",\"t_us\":%" PRIu64 ",\"frame\":%" PRIu64 ",\"version\":%" PRIu64
-            ",\"latency_ms\":%.3f,\"classes\":{",
+            ",\"latency_ms\":%.3f,",
             r->t_us, r->frame, r->version, (double)r->latency_us / 1000);
-    for (int c = 0, printed = 0; c < r->class_count; c++) {
-        if (r->fraction[c] <= 0)
-            continue;
-        fputs(printed++ ? "," : "", to);
-        print_json_text(to, report->spec->class_name[c]);
-        fprintf(to, ":%.5f", (double)r->fraction[c]);
-    }
-    fputs("}}\n", to);
+    if (report->spec->task == TASK_CLASSIFY)
+        print_class(to, report->spec, r);
+    else
+        print_shares(to, report->spec, r);
+    fputs("}\n", to);
 }
 
 static void on_score(void *context, const struct agent_score *s)

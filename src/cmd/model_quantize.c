@@ -17,7 +17,7 @@
 
 static const char help[] =
     "usage: attune model quantize FILE.onnx (--frames PATH | --town) --out FILE.onnx [OPTIONS]\n\n"
-    "Makes a segmentation network ready for int8 inference, which a camera with VNNI runs at "
+    "Makes a network ready for int8 inference, which a camera with VNNI runs at "
     "about\n"
     "twice the speed of float32. The network is run on pictures as its camera sees them, and the\n"
     "range of every activation is written into the file beside the weights. These stay float32 and "
@@ -51,7 +51,7 @@ static const char help[] =
     "         attune camera --student student-int8.onnx ...\n";
 
 /* Runs up to a->count pictures; *ret_count says how many there were. */
-static enum status watch(const struct quantize_arguments *a, const struct segment_spec *spec,
+static enum status watch(const struct quantize_arguments *a, const struct task_spec *spec,
                          struct nn_calibration *c, int *ret_count, struct error *err)
 {
     struct quantize_feed *feed = NULL;
@@ -66,7 +66,7 @@ static enum status watch(const struct quantize_arguments *a, const struct segmen
         st = quantize_feed_next(feed, &frame, &labels, err);
         if (st != ST_OK)
             break;
-        segment_input(spec, frame, &input, 0);
+        task_input(spec, frame, &input, 0);
         st = nn_calibration_run(c, err);
         progress_update(&bar, (uint64_t)++done, NULL, clock_mono_us());
     }
@@ -79,12 +79,12 @@ static enum status watch(const struct quantize_arguments *a, const struct segmen
 static enum status calibrate(const struct quantize_arguments *a, const struct nn_model *m,
                              struct buf *file, int *ret_count, struct error *err)
 {
-    struct segment_spec spec;
+    struct task_spec spec;
     struct nn_calibration *c = NULL;
     struct nn_range *ranges = calloc((size_t)nn_model_graph(m)->tensor_count, sizeof *ranges);
     enum status st = ranges ? ST_OK : error_set(err, ST_NOMEM, "no memory for ranges");
     if (st == ST_OK)
-        st = a->town ? town_spec_read(m, &spec, err) : segment_spec_read(m, &spec, err);
+        st = a->town ? town_spec_read(m, &spec, err) : task_spec_read(m, &spec, err);
     if (st == ST_OK)
         st = nn_calibration_open(m, NULL, a->threads, &c, err);
     if (st == ST_OK)

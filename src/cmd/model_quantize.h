@@ -6,7 +6,7 @@
 
 #include "nn/calibrate.h"
 #include "nn/session.h"
-#include "task/segment.h"
+#include "task/task.h"
 
 #define QUANTIZE_NAME "model quantize"
 #define QUANTIZE_FRAMES_MAX 100000
@@ -29,7 +29,7 @@ enum quantize_part { QUANTIZE_CALIBRATION = 1, QUANTIZE_COMPARISON };
 
 /* Of a folder or video every second frame is of a part: no frame is in both. Towns of the
  * comparison are never those of the calibration. */
-enum status quantize_feed_open(const struct quantize_arguments *a, const struct segment_spec *spec,
+enum status quantize_feed_open(const struct quantize_arguments *a, const struct task_spec *spec,
                                enum quantize_part part, struct quantize_feed **ret,
                                struct error *err);
 void quantize_feed_close(struct quantize_feed **f);

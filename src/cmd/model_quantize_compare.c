@@ -18,7 +18,7 @@ struct side {
 };
 
 struct comparison {
-    struct segment_spec spec;
+    struct task_spec spec;
     struct side side[QUANTIZE_RESULTS];
     size_t pixels;
     bool labelled;
@@ -51,7 +51,7 @@ static enum status run_side(struct comparison *c, struct side *s, const struct f
                             struct error *err)
 {
     struct nn_view input = nn_session_input(s->session, 0);
-    segment_input(&c->spec, frame, &input, 0);
+    task_input(&c->spec, frame, &input, 0);
     uint64_t start_us = clock_mono_us();
     enum status st = nn_session_forward(s->session, err);
     bench_times_add(&s->times, (double)(clock_mono_us() - start_us) / 1e3);
@@ -128,7 +128,7 @@ enum status quantize_compare(const struct quantize_arguments *a, const struct nn
     struct quantize_feed *feed = NULL;
     if (!c)
         return error_set(err, ST_NOMEM, "no memory to compare precisions");
-    enum status st = segment_spec_read(m, &c->spec, err);
+    enum status st = task_spec_read(m, &c->spec, err);
     c->pixels = (size_t)c->spec.out_width * (size_t)c->spec.out_height;
     for (int i = 0; i < QUANTIZE_RESULTS && st == ST_OK; i++)
         st = open_side(c, i, m, a->threads, err);

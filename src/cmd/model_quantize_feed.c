@@ -18,7 +18,7 @@ struct quantize_feed {
     bool odd; /* of a source: frames 1, 3, 5, ... instead of 0, 2, 4, ... */
 };
 
-static enum status open_town(const struct quantize_arguments *a, const struct segment_spec *spec,
+static enum status open_town(const struct quantize_arguments *a, const struct task_spec *spec,
                              enum quantize_part part, struct quantize_feed *f, struct error *err)
 {
     int trials = strcmp(a->conditions, "all") == 0 ? TOWN_TRIAL_COUNT : 1;
@@ -32,7 +32,7 @@ static enum status open_town(const struct quantize_arguments *a, const struct se
     return st == ST_OK ? label_map_resize(&f->labels, spec->out_width, spec->out_height, err) : st;
 }
 
-static enum status open_source(const struct quantize_arguments *a, const struct segment_spec *spec,
+static enum status open_source(const struct quantize_arguments *a, const struct task_spec *spec,
                                struct quantize_feed *f, struct error *err)
 {
     struct video_source_options o;
@@ -42,7 +42,7 @@ static enum status open_source(const struct quantize_arguments *a, const struct 
     return video_source_open(a->frames, &o, &f->source, err);
 }
 
-enum status quantize_feed_open(const struct quantize_arguments *a, const struct segment_spec *spec,
+enum status quantize_feed_open(const struct quantize_arguments *a, const struct task_spec *spec,
                                enum quantize_part part, struct quantize_feed **ret,
                                struct error *err)
 {
@@ -78,7 +78,7 @@ static enum status next_of_town(struct quantize_feed *f, struct error *err)
     rng_init(&r, TOWN_SEED, f->next);
     enum status st = samples_draw(f->town, f->next++, &r, &f->frame, &f->drawn, err);
     if (st == ST_OK)
-        segment_resize_labels(&f->drawn, &f->labels);
+        task_resize_labels(&f->drawn, &f->labels);
     return st;
 }
 

@@ -281,7 +281,7 @@ static enum status open_model(const struct train_arguments *a, struct nn_model *
 }
 
 struct job {
-    struct segment_spec spec;
+    struct task_spec spec;
     struct samples *training, *validation;
     uint64_t validation_count;
 };
@@ -333,7 +333,7 @@ static enum status open_job(const struct train_arguments *a, const struct nn_mod
         enum status st = town_spec_read(m, &j->spec, err);
         return st == ST_OK && !a->score ? open_town(a, j, err) : st;
     }
-    enum status st = segment_spec_read(m, &j->spec, err);
+    enum status st = task_spec_read(m, &j->spec, err);
     return st == ST_OK ? open_folder(a, j, err) : st;
 }
 
@@ -372,6 +372,7 @@ static int run(struct train_arguments *a, const char *state)
         st = open_model(a, &m, &err);
     if (st == ST_OK)
         st = open_job(a, m, &j, &err);
+    a->task = j.spec.task;
     if (st == ST_OK)
         st = work(a, m, &j, answer, &interrupted, &err);
     samples_close(&j.training);

@@ -16,10 +16,11 @@
 struct train_arguments {
     struct net_options net; /* kind 0: start from `model` */
     struct trainer_options train;
-    const char *model; /* ONNX file to start from */
-    const char *out;   /* ONNX file to write */
-    const char *score; /* ONNX file to score only */
-    const char *data;  /* labelled pictures; NULL: the town */
+    enum task_kind task; /* of the network, once it is open */
+    const char *model;   /* ONNX file to start from */
+    const char *out;     /* ONNX file to write */
+    const char *score;   /* ONNX file to score only */
+    const char *data;    /* labelled pictures; NULL: the town */
     const char *labels, *class_map;
     const char *validation_dir; /* pictures of its own for validation */
     double validation;          /* or the share of `data` */

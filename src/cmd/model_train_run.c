@@ -92,10 +92,12 @@ static json_t *real(double v)
 
 static void print_row(struct run *r, const struct trainer_step *s, double validation)
 {
+    const char *metric = task_score_name(r->args->task);
     if (!r->header)
-        printf("%8s %8s %14s %16s\n", "step", "loss", "training mIoU", "validation mIoU");
+        printf("%8s %8s %10s %s %12s %s\n", "step", "loss", "training", metric, "validation",
+               metric);
     r->header = true;
-    printf("%8llu %8.3f %13.1f%%", (unsigned long long)s->step, s->loss, 100 * s->miou);
+    printf("%8llu %8.3f %13.1f%%", (unsigned long long)s->step, s->loss, 100 * s->accuracy);
     if (isnan(validation))
         printf(" %16s\n", "-");
     else
@@ -103,9 +105,21 @@ static void print_row(struct run *r, const struct trainer_step *s, double valida
     fflush(stdout);
 }
 
+static json_t *row_json(const struct run *r, const struct trainer_step *s, double validation)
+{
+    json_t *o =
+        json_pack("{s:I, s:o, s:o, s:o}", "step", (json_int_t)s->step, "loss", real(s->loss),
+                  "training_accuracy", real(s->accuracy), "validation_accuracy", real(validation));
+    if (r->args->task == TASK_SEGMENT) {
+        json_object_set_new(o, "training_miou", real(s->accuracy));
+        json_object_set_new(o, "validation_miou", real(validation));
+    }
+    return o;
+}
+
 static enum status validate(struct run *r, const struct trainer_step *s, struct error *err)
 {
-    double miou = NAN;
+    double score = NAN;
     enum status st = ST_OK;
     struct confusion *c = malloc(sizeof *c);
     if (!c)
@@ -114,16 +128,13 @@ static enum status validate(struct run *r, const struct trainer_step *s, struct 
         st = samples_score(r->validation, r->validation_count, r->model, trainer_params(r->trainer),
                            r->args->train.threads, c, err);
     if (st == ST_OK && r->validation)
-        miou = confusion_miou(c);
+        score = task_score(r->args->task, c);
     free(c);
     progress_clear(&r->bar);
     if (st == ST_OK && r->args->json)
-        json_array_append_new(r->history,
-                              json_pack("{s:I, s:o, s:o, s:o}", "step", (json_int_t)s->step, "loss",
-                                        real(s->loss), "training_miou", real(s->miou),
-                                        "validation_miou", real(miou)));
+        json_array_append_new(r->history, row_json(r, s, score));
     else if (st == ST_OK)
-        print_row(r, s, miou);
+        print_row(r, s, score);
     return st;
 }
 
@@ -143,7 +154,8 @@ static enum status run_steps(struct run *r, struct error *err)
             return error_set(err, ST_INVALID,
                              "the loss is not finite after step %llu: try a lower --learning-rate",
                              (unsigned long long)s.step);
-        snprintf(note, sizeof note, "loss %.3f  mIoU %.1f %%", s.loss, 100 * s.miou);
+        snprintf(note, sizeof note, "loss %.3f  %s %.1f %%", s.loss, task_score_name(a->task),
+                 100 * s.accuracy);
         progress_update(&r->bar, s.step, note, clock_mono_us());
         if (due(a->save_every, s.step, a->train.steps))
             st = save(r, err);

@@ -67,7 +67,7 @@ static enum status open_student(struct agent *a, struct error *err)
 {
     enum status st = nn_model_open(a->options.student_path, NULL, &a->model, err);
     if (st == ST_OK)
-        st = segment_spec_read(a->model, &a->spec, err);
+        st = task_spec_read(a->model, &a->spec, err);
     if (st == ST_OK)
         st = slot_open(a->model, a->inference.threads, &a->slot, err);
     if (st == ST_OK && nn_model_is_calibrated(a->model))
@@ -121,7 +121,11 @@ static enum status open_feed(struct agent *a, struct error *err)
                                    .seed = a->options.seed,
                                    .cancel = &a->stopping};
     enum status st = feed_open(&o, &a->feed, err);
-    if (st == ST_OK && a->options.score && !feed_has_truth(a->feed))
+    if (st == ST_OK && a->options.score && a->spec.task != TASK_SEGMENT)
+        st = error_set(err, ST_UNSUPPORTED,
+                       "--score compares pixels, and the student gives a class for the picture: "
+                       "leave it out");
+    else if (st == ST_OK && a->options.score && !feed_has_truth(a->feed))
         st = error_set(err, ST_UNSUPPORTED,
                        "--score needs exact labels, and only the synthetic town has them: use a "
                        "source such as town:scenario=demo");
@@ -131,7 +135,7 @@ static enum status open_feed(struct agent *a, struct error *err)
 static enum status open_queues(struct agent *a, struct error *err)
 {
     size_t pixels = (size_t)a->spec.width * (size_t)a->spec.height;
-    size_t answers = (size_t)a->spec.out_width * (size_t)a->spec.out_height;
+    size_t answers = task_cells(&a->spec);
     enum status st =
         handoff_open(RESULTS_WAITING_MAX, sizeof(struct agent_result), &a->results, err);
     if (st == ST_OK)
@@ -217,7 +221,7 @@ void agent_stop(struct agent *a)
     atomic_store(&a->stopping, true);
 }
 
-const struct segment_spec *agent_spec(const struct agent *a)
+const struct task_spec *agent_spec(const struct agent *a)
 {
     return &a->spec;
 }
@@ -255,16 +259,28 @@ void agent_thread_background(const char *name)
     (void)pthread_setname_np(pthread_self(), name);
 }
 
-/* Class shares of the answer, for the results. */
 static void count_classes(const struct agent *a, const uint8_t *labels, struct agent_result *r)
 {
     uint32_t count[256] = {0};
-    size_t n = (size_t)a->spec.out_width * (size_t)a->spec.out_height;
+    size_t n = task_cells(&a->spec);
     for (size_t i = 0; i < n; i++)
         count[labels[i]]++;
-    r->class_count = a->spec.class_count;
     for (int c = 0; c < a->spec.class_count; c++)
         r->fraction[c] = (float)count[c] / (float)n;
+}
+
+/* The answer in a few numbers, for the results. */
+static void sum_up_answer(const struct agent *a, const struct nn_view *logits,
+                          const uint8_t *labels, struct agent_result *r)
+{
+    r->class_count = a->spec.class_count;
+    if (a->spec.task == TASK_CLASSIFY)
+        task_probabilities(logits, 0, 0, NULL, r->fraction);
+    else
+        count_classes(a, labels, r);
+    for (int c = 1; c < r->class_count; c++)
+        if (r->fraction[c] > r->fraction[r->class_id])
+            r->class_id = c;
 }
 
 static void hand_sample(struct agent *a, const struct frame *f, uint64_t t_us, uint64_t version)
@@ -279,7 +295,7 @@ static void hand_look(struct agent *a, const struct feed_view *v, const uint8_t 
                       uint64_t t_us, uint64_t version, bool score)
 {
     size_t bytes = frame_size_bytes(a);
-    size_t answers = (size_t)a->spec.out_width * (size_t)a->spec.out_height;
+    size_t answers = task_cells(&a->spec);
     struct agent_look *l = handoff_begin(a->looks);
     *l = (struct agent_look){.t_us = t_us,
                              .version = version,
@@ -308,7 +324,7 @@ static enum status infer(struct agent *a, struct loop *l, const struct feed_view
 {
     struct nn_session *session = slot_session(a->slot);
     const struct nn_view input = nn_session_input(session, 0);
-    segment_input(&a->spec, &v->frame, &input, 0);
+    task_input(&a->spec, &v->frame, &input, 0);
     enum status st = slot_forward(a->slot, ret_version, err);
     if (st != ST_OK)
         return st;
@@ -317,7 +333,7 @@ static enum status infer(struct agent *a, struct loop *l, const struct feed_view
     struct agent_result *r = handoff_begin(a->results);
     *r = (struct agent_result){
         .t_us = v->available_us + l->wall_offset_us, .frame = v->index, .version = *ret_version};
-    count_classes(a, l->labels, r);
+    sum_up_answer(a, &logits, l->labels, r);
     r->latency_us = clock_mono_us() - v->available_us;
     meter_add(&a->latency, r->latency_us);
     l->ran_over = *ret_version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
@@ -360,7 +376,7 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
 static enum status run_frames(struct agent *a, struct error *err)
 {
     struct loop l = {.wall_offset_us = clock_wall_us() - clock_mono_us()};
-    l.labels = malloc((size_t)a->spec.out_width * (size_t)a->spec.out_height);
+    l.labels = malloc(task_cells(&a->spec));
     if (!l.labels)
         return error_set(err, ST_NOMEM, "no memory for labels");
     sampler_init(&l.sampler, atomic_load(&a->rate_fps));

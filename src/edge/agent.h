@@ -28,7 +28,7 @@
 
 #include "base/error.h"
 #include "flow/records.h"
-#include "task/segment.h"
+#include "task/task.h"
 
 #define AGENT_CONDITION_CHARS_MAX 47
 
@@ -39,14 +39,15 @@ struct agent_result {
     uint64_t version;
     uint64_t latency_us; /* frame available to labels published */
     int class_count;
-    float fraction[CLASSES_MAX]; /* of the pixels, a class */
+    float fraction[CLASSES_MAX]; /* of the pixels, a class; of a classification: its probability */
+    int class_id;                /* the class with the largest of them */
 };
 
 /* Once a second where the source has exact labels and options.score is set. */
 struct agent_score {
     uint64_t t_us;
     uint64_t version;
-    double adapted, unadapted;         /* mIoU of this frame */
+    double adapted, unadapted;         /* the task's score (task/task.h) of this frame */
     double adapted_10s, unadapted_10s; /* over the last 10 s */
     double up_kbps, down_kbps;         /* since the start */
     uint64_t frames, dropped;
@@ -90,7 +91,7 @@ struct agent_summary {
     double elapsed_s, up_kbps, down_kbps;
     uint64_t versions_applied, version;
     uint32_t params_crc32;
-    double adapted, unadapted;         /* mIoU over all scored frames, NaN for none */
+    double adapted, unadapted;         /* the score over all scored frames, NaN for none */
     double adapted_60s, unadapted_60s; /* over the last minute */
     int scored_frames;
 };
@@ -102,7 +103,7 @@ enum status agent_open(const struct agent_options *options, struct agent **ret, 
 void agent_close(struct agent **a);
 
 /* The student's classes and sizes; the source's frame rate. */
-const struct segment_spec *agent_spec(const struct agent *a);
+const struct task_spec *agent_spec(const struct agent *a);
 double agent_fps(const struct agent *a);
 
 /* Runs until the end; *ret is filled also after an error. */

@@ -34,7 +34,7 @@ struct encoder {
 
 static void gather(struct encoder *e, const struct agent_sample *s)
 {
-    const struct segment_spec *spec = &e->agent->spec;
+    const struct task_spec *spec = &e->agent->spec;
     const struct frame lent = {.width = spec->width,
                                .height = spec->height,
                                .t_us = s->t_us,

@@ -24,7 +24,7 @@
 #include "edge/sampler.h"
 #include "edge/slot.h"
 #include "task/scorer.h"
-#include "task/segment.h"
+#include "task/task.h"
 #include "uplink/client.h"
 #include "uplink/spool.h"
 
@@ -55,7 +55,7 @@ struct agent {
     uint64_t chunks_spooled; /* under mutex */
 
     struct nn_model *model;
-    struct segment_spec spec;
+    struct task_spec spec;
     struct slot *slot;
     struct feed *feed;
     struct spool *spool;

@@ -34,7 +34,7 @@ struct agent_report {
 };
 
 /* The network's class with that name, LABEL_IGNORE when it has none. */
-static uint8_t class_named(const struct segment_spec *spec, const char *name)
+static uint8_t class_named(const struct task_spec *spec, const char *name)
 {
     for (int c = 0; c < spec->class_count; c++)
         if (strcmp(spec->class_name[c], name) == 0)
@@ -59,11 +59,11 @@ static enum status map_town_classes(struct agent_report *r, struct error *err)
 
 static enum status open_score(struct agent_report *r, struct error *err)
 {
-    const struct segment_spec *spec = &r->agent->spec;
+    const struct task_spec *spec = &r->agent->spec;
     size_t pixels = (size_t)spec->width * (size_t)spec->height;
     enum status st = map_town_classes(r, err);
     if (st == ST_OK)
-        st = scorer_open(spec->class_count, SCORE_WINDOW_S, &r->scorer, err);
+        st = scorer_open(spec->task, spec->class_count, SCORE_WINDOW_S, &r->scorer, err);
     if (st == ST_OK)
         st = label_map_resize(&r->adapted_map, spec->width, spec->height, err);
     if (st == ST_OK)
@@ -72,7 +72,7 @@ static enum status open_score(struct agent_report *r, struct error *err)
         st = nn_session_open(r->agent->model, NULL, &r->unadapted, err);
     if (st != ST_OK)
         return st;
-    r->answer = malloc((size_t)spec->out_width * (size_t)spec->out_height);
+    r->answer = malloc(task_cells(spec));
     r->truth = malloc(pixels);
     if (!r->answer || !r->truth)
         return error_set(err, ST_NOMEM, "no memory to score");
@@ -81,7 +81,7 @@ static enum status open_score(struct agent_report *r, struct error *err)
 
 static enum status open_overlay(struct agent_report *r, struct error *err)
 {
-    const struct segment_spec *spec = &r->agent->spec;
+    const struct task_spec *spec = &r->agent->spec;
     palette_init(&r->palette);
     for (int c = 0; c < spec->class_count; c++)
         palette_name(&r->palette, c, spec->class_name[c]);
@@ -134,10 +134,10 @@ struct look_parts {
 
 static struct look_parts parts_of(const struct agent *a, const struct agent_look *l)
 {
-    const struct segment_spec *s = &a->spec;
+    const struct task_spec *s = &a->spec;
     uint8_t *at = (uint8_t *)(uintptr_t)(l + 1);
     size_t pixels = (size_t)s->width * (size_t)s->height;
-    size_t answers = (size_t)s->out_width * (size_t)s->out_height;
+    size_t answers = task_cells(s);
     return (struct look_parts){
         .frame = {.width = s->width, .height = s->height, .t_us = l->t_us, .pixels = at},
         .labels = {.width = s->out_width, .height = s->out_height, .classes = at + 3 * pixels},
@@ -150,12 +150,12 @@ static double traffic_kbps(uint64_t bytes, double elapsed_s)
     return elapsed_s > 0 ? (double)bytes * 8e-3 / elapsed_s : 0;
 }
 
-static double miou_of(const struct agent_report *r, const uint8_t *labels, size_t n)
+static double score_of(const struct agent_report *r, const uint8_t *labels, size_t n)
 {
     struct confusion c;
     confusion_init(&c, r->agent->spec.class_count);
     confusion_add(&c, r->truth, labels, n);
-    return confusion_miou(&c);
+    return task_score(r->agent->spec.task, &c);
 }
 
 static void tell_score(struct agent_report *r, const struct agent_look *l, size_t pixels)
@@ -169,8 +169,8 @@ static void tell_score(struct agent_report *r, const struct agent_look *l, size_
     struct agent_score s = {
         .t_us = l->t_us,
         .version = l->version,
-        .adapted = miou_of(r, r->adapted_map.classes, pixels),
-        .unadapted = miou_of(r, r->unadapted_map.classes, pixels),
+        .adapted = score_of(r, r->adapted_map.classes, pixels),
+        .unadapted = score_of(r, r->unadapted_map.classes, pixels),
         .adapted_10s = last_10s.adapted,
         .unadapted_10s = last_10s.unadapted,
         .up_kbps = traffic_kbps(up_bytes, elapsed_s),
@@ -186,7 +186,7 @@ static void tell_score(struct agent_report *r, const struct agent_look *l, size_
 static void score(struct agent_report *r, const struct agent_look *l, const struct look_parts *p)
 {
     const struct nn_view input = nn_session_input(r->unadapted, 0);
-    segment_input(&r->agent->spec, &p->frame, &input, 0);
+    task_input(&r->agent->spec, &p->frame, &input, 0);
     struct error err;
     if (nn_session_forward(r->unadapted, &err) != ST_OK) {
         log_write(LOG_ERROR, "score left out", "reason=\"%s\"", err.message);
@@ -196,8 +196,8 @@ static void score(struct agent_report *r, const struct agent_look *l, const stru
     nn_argmax(&logits, NULL, r->answer);
     struct label_map answer = p->labels;
     answer.classes = r->answer;
-    segment_resize_labels(&answer, &r->unadapted_map);
-    segment_resize_labels(&p->labels, &r->adapted_map);
+    task_resize_labels(&answer, &r->unadapted_map);
+    task_resize_labels(&p->labels, &r->adapted_map);
     size_t pixels = (size_t)p->frame.width * (size_t)p->frame.height;
     for (size_t i = 0; i < pixels; i++)
         r->truth[i] = r->class_of_town[p->truth[i]];

@@ -52,6 +52,7 @@ static void retry_later(struct uploader *u, const struct error *err)
 static enum status say_hello(struct agent *a, struct client_settings *ret, struct error *err)
 {
     const struct client_hello hello = {.student_identity_hex = nn_model_identity_hex(a->model),
+                                       .task = task_name(a->spec.task),
                                        .width = a->spec.width,
                                        .height = a->spec.height,
                                        .fps = feed_fps(a->feed),

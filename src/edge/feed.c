@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "synth/source.h"
-#include "task/segment.h"
+#include "task/task.h"
 #include "uplink/client.h"
 #include "video/frame.h"
 #include "video/scale.h"
@@ -145,7 +145,7 @@ static enum status fit_town_view(struct feed *f, struct feed_view *out, struct e
     *out = (struct feed_view){.frame = v->frame, .truth = &v->labels, .condition = v->condition};
     if (v->frame.width == f->options.width && v->frame.height == f->options.height)
         return ST_OK;
-    segment_resize_labels(&v->labels, &f->truth);
+    task_resize_labels(&v->labels, &f->truth);
     enum status st = scaler_run(&f->scaler, &v->frame, &f->scaled, err);
     out->frame = f->scaled;
     out->truth = &f->truth;

@@ -35,6 +35,7 @@ static enum status open_parts(struct slot *s, struct error *err)
 {
     struct nn_session_options o;
     nn_session_options_init(&o);
+    o.logits = true;
     o.threads = s->threads;
     o.precision = nn_precision_of_model(s->model);
     enum status st = nn_session_open(s->model, &o, &s->session, err);

@@ -21,8 +21,8 @@
 
 struct slot;
 
-/* Starts with the model's own values as version 0. threads: OpenMP threads of a run. A calibrated
- * model runs in int8 where the processor has it (nn_precision_of_model). */
+/* Starts with the model's own values as version 0; gives logits. threads: OpenMP threads of a run.
+ * A calibrated model runs in int8 where the processor has it (nn_precision_of_model). */
 enum status slot_open(const struct nn_model *m, int threads, struct slot **ret, struct error *err);
 void slot_close(struct slot **s);
 

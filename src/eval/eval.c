@@ -49,6 +49,7 @@ void eval_result_clear(struct eval_result *r)
 struct run {
     const struct eval_options *options;
     struct nn_model *student, *teacher;
+    enum task_kind task;
     struct class_map map;
     struct teach *teach;
     struct recording *stream;
@@ -72,7 +73,8 @@ static enum status open_models(struct run *r, struct error *err)
                         recipe.learning.soft_height, r->options->threads, &r->teach, err);
     if (st != ST_OK)
         return st;
-    const struct segment_spec *spec = labeller_student_spec(teach_labeller(r->teach));
+    const struct task_spec *spec = labeller_student_spec(teach_labeller(r->teach));
+    r->task = spec->task;
     class_map_identity(spec, &r->map);
     if (r->options->class_map)
         st = class_map_open(r->options->class_map, &r->map, err);
@@ -94,7 +96,7 @@ static enum status open_lanes(struct run *r, struct error *err)
     for (size_t i = 0; st == ST_OK && i < r->options->mode_count; i++) {
         st = lane_open(&shared, r->options->modes[i], &r->lanes[i], err);
         if (st == ST_OK)
-            st = score_open(&r->map, &r->scores[i], err);
+            st = score_open(r->task, &r->map, &r->scores[i], err);
     }
     return st;
 }
@@ -124,7 +126,7 @@ static void to_label_classes(const struct class_map *map, struct label_map *l)
 /* Scores are at the ground truth's size, at the student's output size without. */
 static enum status size_maps(struct run *r, const struct label_map *truth, struct error *err)
 {
-    const struct segment_spec *spec = labeller_student_spec(teach_labeller(r->teach));
+    const struct task_spec *spec = labeller_student_spec(teach_labeller(r->teach));
     int width = truth ? truth->width : spec->out_width;
     int height = truth ? truth->height : spec->out_height;
     enum status st = label_map_resize(&r->taught, width, height, err);
@@ -176,6 +178,7 @@ static void collect(struct run *r, struct eval_result *ret)
 {
     memset(ret, 0, sizeof *ret);
     ret->duration_s = (double)r->last_us / 1e6 + 1.0 / r->options->fps;
+    ret->task = r->task;
     ret->mode_count = r->options->mode_count;
     for (size_t i = 0; i < ret->mode_count; i++) {
         score_finish(r->scores[i], &ret->modes[i]);

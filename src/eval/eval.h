@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "task/task.h"
 
 /* none: the student as it came. one-time: trained on the first 60 s, then fixed. full: attune's
  * recipe, every weight sent. ams: the authors' code. attune: ours. */
@@ -68,15 +69,16 @@ struct eval_options {
 
 void eval_options_init(struct eval_options *o);
 
+/* Accuracies are the task's score, 0..1: mIoU of a segmentation, else the fraction correct. */
 struct eval_score {
     uint64_t frames;
-    double miou_teacher;  /* student against the teacher's labels */
-    double miou_truth;    /* student against ground truth; NaN without */
-    double teacher_truth; /* teacher against ground truth; NaN without */
+    double accuracy_teacher; /* student against the teacher's labels */
+    double accuracy_truth;   /* student against ground truth; NaN without */
+    double teacher_truth;    /* teacher against ground truth; NaN without */
 };
 
 struct eval_point {
-    double t_s, miou_teacher, miou_truth; /* over the last 10 s, as AMS */
+    double t_s, accuracy_teacher, accuracy_truth; /* over the last 10 s, as AMS */
 };
 
 struct eval_mode_result {
@@ -89,6 +91,7 @@ struct eval_mode_result {
 };
 
 struct eval_result {
+    enum task_kind task; /* of student and teacher; says what an accuracy is (task/task.h) */
     double duration_s;
     size_t mode_count;
     struct eval_mode_result modes[EVAL_MODE_COUNT];

@@ -26,7 +26,7 @@ struct parcel { /* bytes on their way */
 struct lane {
     enum eval_mode mode;
     struct lane_shared shared;
-    struct segment_spec spec;
+    struct task_spec spec;
     struct pace_options pace;
     uint8_t class_chosen[CLASSES_MAX]; /* network classes that have a label */
 
@@ -106,6 +106,7 @@ static enum status open_camera(struct lane *l, struct error *err)
 {
     struct nn_session_options o;
     nn_session_options_init(&o);
+    o.logits = true;
     o.threads = l->shared.options->threads;
     o.precision = nn_precision_of_model(l->shared.student); /* as a camera runs it */
     enum status st = nn_session_open(l->shared.student, &o, &l->student, err);
@@ -347,13 +348,13 @@ enum status lane_predict(struct lane *l, const struct frame *frame, struct label
     if (st != ST_OK)
         return st;
     struct nn_view in = nn_session_input(l->student, 0);
-    segment_input(&l->spec, &l->scaled, &in, 0);
+    task_input(&l->spec, &l->scaled, &in, 0);
     st = nn_session_forward(l->student, err);
     if (st != ST_OK)
         return st;
     struct nn_view out = nn_session_output(l->student, 0);
     nn_argmax(&out, l->class_chosen, l->native.classes);
-    segment_resize_labels(&l->native, classes);
+    task_resize_labels(&l->native, classes);
     return ST_OK;
 }
 

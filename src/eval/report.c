@@ -2,7 +2,9 @@
 #include "eval/report.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "eval/plot.h"
@@ -21,9 +23,9 @@ double report_gap_closed(const struct eval_result *r, const struct eval_mode_res
     if (!none)
         return NAN;
     const struct eval_score *a = &mode->after_warm_up, *b = &none->after_warm_up;
-    if (!isnan(b->miou_truth))
-        return (a->miou_truth - b->miou_truth) / (b->teacher_truth - b->miou_truth);
-    return (a->miou_teacher - b->miou_teacher) / (1.0 - b->miou_teacher);
+    if (!isnan(b->accuracy_truth))
+        return (a->accuracy_truth - b->accuracy_truth) / (b->teacher_truth - b->accuracy_truth);
+    return (a->accuracy_teacher - b->accuracy_teacher) / (1.0 - b->accuracy_teacher);
 }
 
 static json_t *number(double v)
@@ -31,22 +33,31 @@ static json_t *number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-static void set_score(json_t *o, const struct eval_score *s)
+/* Under the general name, and of a segmentation under the metric's own. */
+static void set_accuracies(json_t *o, enum task_kind task, double teacher, double truth)
+{
+    json_object_set_new(o, "accuracy_teacher", number(teacher));
+    json_object_set_new(o, "accuracy_truth", number(truth));
+    if (task != TASK_SEGMENT)
+        return;
+    json_object_set_new(o, "miou_teacher", number(teacher));
+    json_object_set_new(o, "miou_truth", number(truth));
+}
+
+static void set_score(json_t *o, enum task_kind task, const struct eval_score *s)
 {
     json_object_set_new(o, "frames", json_integer((json_int_t)s->frames));
-    json_object_set_new(o, "miou_teacher", number(s->miou_teacher));
-    json_object_set_new(o, "miou_truth", number(s->miou_truth));
+    set_accuracies(o, task, s->accuracy_teacher, s->accuracy_truth);
     json_object_set_new(o, "teacher_truth", number(s->teacher_truth));
 }
 
-static json_t *series_json(const struct eval_mode_result *m)
+static json_t *series_json(enum task_kind task, const struct eval_mode_result *m)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < m->series_count; i++) {
         json_t *p = json_object();
         json_object_set_new(p, "t_s", number(m->series[i].t_s));
-        json_object_set_new(p, "miou_teacher", number(m->series[i].miou_teacher));
-        json_object_set_new(p, "miou_truth", number(m->series[i].miou_truth));
+        set_accuracies(p, task, m->series[i].accuracy_teacher, m->series[i].accuracy_truth);
         json_array_append_new(list, p);
     }
     return list;
@@ -56,17 +67,17 @@ static json_t *mode_json(const struct eval_result *r, const struct eval_mode_res
 {
     json_t *o = json_object(), *late = json_object();
     json_object_set_new(o, "mode", json_string(eval_mode_name(m->mode)));
-    set_score(o, &m->whole);
+    set_score(o, r->task, &m->whole);
     json_object_set_new(o, "uplink_kbps", number(m->uplink_kbps));
     json_object_set_new(o, "downlink_kbps", number(m->downlink_kbps));
     json_object_set_new(o, "phases", json_integer((json_int_t)m->phases));
     json_object_set_new(o, "train_steps", json_integer((json_int_t)m->train_steps));
     json_object_set_new(o, "rejected", json_integer((json_int_t)m->rejected));
     json_object_set_new(o, "deltas", json_integer((json_int_t)m->deltas));
-    set_score(late, &m->after_warm_up);
+    set_score(late, r->task, &m->after_warm_up);
     json_object_set_new(late, "gap_closed", number(report_gap_closed(r, m)));
     json_object_set_new(o, "after_60s", late);
-    json_object_set_new(o, "series", series_json(m));
+    json_object_set_new(o, "series", series_json(r->task, m));
     return o;
 }
 
@@ -78,6 +89,7 @@ json_t *report_json(const struct eval_result *r)
         json_decref(modes);
         return NULL;
     }
+    json_object_set_new(o, "task", json_string(task_name(r->task)));
     json_object_set_new(o, "duration_s", number(r->duration_s));
     for (size_t i = 0; i < r->mode_count; i++)
         json_array_append_new(modes, mode_json(r, &r->modes[i]));
@@ -97,10 +109,10 @@ static void put_percent(struct buf *out, double v)
 static void put_row(const struct eval_result *r, const struct eval_mode_result *m, struct buf *out)
 {
     buf_printf(out, "%-9s%8llu", eval_mode_name(m->mode), (unsigned long long)m->whole.frames);
-    put_percent(out, m->whole.miou_teacher);
-    put_percent(out, m->whole.miou_truth);
-    put_percent(out, m->after_warm_up.miou_teacher);
-    put_percent(out, m->after_warm_up.miou_truth);
+    put_percent(out, m->whole.accuracy_teacher);
+    put_percent(out, m->whole.accuracy_truth);
+    put_percent(out, m->after_warm_up.accuracy_teacher);
+    put_percent(out, m->after_warm_up.accuracy_truth);
     put_percent(out, m->mode == EVAL_NONE ? NAN : report_gap_closed(r, m));
     buf_printf(out, "%9.1f%9.1f%8llu%8llu%8llu\n", m->uplink_kbps, m->downlink_kbps,
                (unsigned long long)m->phases, (unsigned long long)m->train_steps,
@@ -109,7 +121,10 @@ static void put_row(const struct eval_result *r, const struct eval_mode_result *
 
 void report_table(const struct eval_result *r, struct buf *out)
 {
-    buf_printf(out, "                 mIoU %%, whole    mIoU %%, after 60 s     gap    kbit/s\n");
+    const char *metric = task_score_name(r->task);
+    int width = 8 - (int)strlen(metric);
+    buf_printf(out, "             %*s%s %%, whole%*s%s %%, after 60 s     gap    kbit/s\n", width,
+               "", metric, width, "", metric);
     buf_printf(out, "mode       frames teacher   truth teacher   truth  closed%%       up     down"
                     "  phases   steps rejected\n");
     for (size_t i = 0; i < r->mode_count; i++)
@@ -127,7 +142,7 @@ void report_table(const struct eval_result *r, struct buf *out)
 static enum status draw(const struct eval_result *r, double *values, const char *title,
                         struct buf *out, struct error *err)
 {
-    bool truth = r->mode_count > 0 && isfinite(r->modes[0].whole.miou_truth);
+    bool truth = r->mode_count > 0 && isfinite(r->modes[0].whole.accuracy_truth);
     struct plot_series series[EVAL_MODE_COUNT];
     for (size_t i = 0; i < r->mode_count; i++) {
         const struct eval_mode_result *m = &r->modes[i];
@@ -135,15 +150,17 @@ static enum status draw(const struct eval_result *r, double *values, const char 
         values = y + m->series_count;
         for (size_t k = 0; k < m->series_count; k++) {
             x[k] = m->series[k].t_s;
-            y[k] = 100 * (truth ? m->series[k].miou_truth : m->series[k].miou_teacher);
+            y[k] = 100 * (truth ? m->series[k].accuracy_truth : m->series[k].accuracy_teacher);
         }
         series[i] = (struct plot_series){eval_mode_name(m->mode), x, y, m->series_count};
     }
     struct plot_options o;
     plot_options_init(&o);
+    char label[80];
+    snprintf(label, sizeof label, "%s %% against %s, last 10 s", task_score_name(r->task),
+             truth ? "ground truth" : "the teacher");
     o.title = title;
-    o.y_label =
-        truth ? "mIoU % against ground truth, last 10 s" : "mIoU % against the teacher, last 10 s";
+    o.y_label = label;
     return plot_png(series, (int)r->mode_count, &o, out, err);
 }
 

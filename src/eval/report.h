@@ -7,10 +7,11 @@
 #include "base/buf.h"
 #include "eval/eval.h"
 
-/* {"duration_s", "modes": [{"mode", "frames", "miou_teacher", "miou_truth", "teacher_truth",
- * "uplink_kbps", "downlink_kbps", "phases", "train_steps", "rejected", "deltas",
- * "after_60s": {"frames", "miou_teacher", "miou_truth", "teacher_truth", "gap_closed"},
- * "series": [{"t_s", "miou_teacher", "miou_truth"}]}]}; null where there is no ground truth.
+/* {"task", "duration_s", "modes": [{"mode", "frames", "accuracy_teacher", "accuracy_truth",
+ * "teacher_truth", "uplink_kbps", "downlink_kbps", "phases", "train_steps", "rejected", "deltas",
+ * "after_60s": {"frames", "accuracy_teacher", "accuracy_truth", "teacher_truth", "gap_closed"},
+ * "series": [{"t_s", "accuracy_teacher", "accuracy_truth"}]}]}; null where there is no ground
+ * truth. Of a segmentation the accuracies stand there as "miou_teacher" and "miou_truth" as well.
  * NULL when out of memory; the caller owns it. */
 json_t *report_json(const struct eval_result *r);
 

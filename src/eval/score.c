@@ -13,6 +13,7 @@ struct window_frame {
 };
 
 struct score {
+    enum task_kind task;
     int class_count;
     struct confusion whole[SCORE_PAIRS], late[SCORE_PAIRS], sliding[2];
     struct window_frame *ring;
@@ -23,11 +24,13 @@ struct score {
     size_t point_count, point_capacity;
 };
 
-enum status score_open(const struct class_map *map, struct score **ret, struct error *err)
+enum status score_open(enum task_kind task, const struct class_map *map, struct score **ret,
+                       struct error *err)
 {
     struct score *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(err, ST_NOMEM, "no memory for scores");
+    s->task = task;
     s->class_count = map->label_count;
     for (int p = 0; p < SCORE_PAIRS; p++) {
         confusion_init(&s->whole[p], s->class_count);
@@ -111,8 +114,8 @@ static enum status add_point(struct score *s, uint64_t t_us, struct error *err)
     }
     s->points[s->point_count++] = (struct eval_point){
         .t_s = (double)t_us / 1e6,
-        .miou_teacher = confusion_miou(&s->sliding[SCORE_TEACHER]),
-        .miou_truth = confusion_miou(&s->sliding[SCORE_TRUTH]),
+        .accuracy_teacher = task_score(s->task, &s->sliding[SCORE_TEACHER]),
+        .accuracy_truth = task_score(s->task, &s->sliding[SCORE_TRUTH]),
     };
     return ST_OK;
 }
@@ -143,18 +146,19 @@ enum status score_add(struct score *s, uint64_t t_us, const struct label_map *st
     return st == ST_OK ? add_point(s, t_us, err) : st;
 }
 
-static struct eval_score score_of(const struct confusion *pair, uint64_t frames)
+static struct eval_score score_of(const struct score *s, const struct confusion *pair,
+                                  uint64_t frames)
 {
     return (struct eval_score){.frames = frames,
-                               .miou_teacher = confusion_miou(&pair[SCORE_TEACHER]),
-                               .miou_truth = confusion_miou(&pair[SCORE_TRUTH]),
-                               .teacher_truth = confusion_miou(&pair[SCORE_TEACHER_TRUTH])};
+                               .accuracy_teacher = task_score(s->task, &pair[SCORE_TEACHER]),
+                               .accuracy_truth = task_score(s->task, &pair[SCORE_TRUTH]),
+                               .teacher_truth = task_score(s->task, &pair[SCORE_TEACHER_TRUTH])};
 }
 
 void score_finish(struct score *s, struct eval_mode_result *ret)
 {
-    ret->whole = score_of(s->whole, s->frames);
-    ret->after_warm_up = score_of(s->late, s->late_frames);
+    ret->whole = score_of(s, s->whole, s->frames);
+    ret->after_warm_up = score_of(s, s->late, s->late_frames);
     ret->series = s->points;
     ret->series_count = s->point_count;
     s->points = NULL;

@@ -19,7 +19,7 @@ struct lesson {
 
 struct teach {
     struct labeller *labeller;
-    struct segment_spec spec; /* the student's */
+    struct task_spec spec; /* the student's */
     int soft_width, soft_height;
     struct scaler scaler;
     struct frame decoded;
@@ -36,14 +36,14 @@ enum status teach_open(const struct nn_model *student, const struct nn_model *te
         return error_set(err, ST_NOMEM, "no memory for the teacher");
     scaler_init(&t->scaler);
     frame_init(&t->decoded);
-    t->soft_width = soft_width;
-    t->soft_height = soft_height;
     enum status st = labeller_open(student, teacher, threads, &t->labeller, err);
     if (st != ST_OK) {
         teach_close(&t);
         return st;
     }
     t->spec = *labeller_student_spec(t->labeller);
+    t->soft_width = soft_width < t->spec.out_width ? soft_width : t->spec.out_width;
+    t->soft_height = soft_height < t->spec.out_height ? soft_height : t->spec.out_height;
     *ret = t;
     return ST_OK;
 }

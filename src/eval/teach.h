@@ -23,7 +23,7 @@ struct taught {
     struct soft_map soft;    /* probs NULL without soft labels */
 };
 
-/* soft_width, soft_height: 0 for hard labels only. */
+/* soft_width, soft_height: 0 for hard labels only; at most the size of the logits is kept. */
 enum status teach_open(const struct nn_model *student, const struct nn_model *teacher,
                        int soft_width, int soft_height, int threads, struct teach **ret,
                        struct error *err);

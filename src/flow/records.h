@@ -13,6 +13,7 @@
 #define CAMERA_ID_CHARS_MAX 63
 #define FRAME_SIDE_MAX 8192
 #define CLASSES_MAX 64
+#define CLASS_NAME_CHARS_MAX 31
 #define LABEL_IGNORE 255
 
 /* A picture: RGB, 8 bits, rows without padding (3 * width bytes each). */
@@ -22,7 +23,8 @@ struct frame {
     uint8_t *pixels; /* [height][width][3] */
 };
 
-/* A class for every pixel; LABEL_IGNORE where there is none. */
+/* A class for every pixel, or for every cell of a coarser grid: 1 x 1 where it is the picture's
+ * class. LABEL_IGNORE where there is none. */
 struct label_map {
     int width, height;
     uint8_t *classes; /* [height][width] */

@@ -9,28 +9,30 @@ void gate_options_init(struct gate_options *o)
     *o = (struct gate_options){.metric = GATE_FWIOU, .margin = 0, .frames_min = 1};
 }
 
-static double score(enum gate_metric metric, const struct confusion *c)
-{
-    return metric == GATE_MIOU ? confusion_miou(c) : confusion_fwiou(c);
-}
+static const struct {
+    const char *name;
+    double (*of)(const struct confusion *c);
+} metrics[] = {[GATE_MIOU] = {"mIoU", confusion_miou},
+               [GATE_FWIOU] = {"fwIoU", confusion_fwiou},
+               [GATE_ACCURACY] = {"accuracy", confusion_accuracy}};
 
 void gate_decide(const struct gate_options *o, const struct confusion *candidate,
                  const struct confusion *current, int frames, struct gate_decision *ret)
 {
-    struct gate_decision d = {.candidate = score(o->metric, candidate),
-                              .current = score(o->metric, current),
+    struct gate_decision d = {.candidate = metrics[o->metric].of(candidate),
+                              .current = metrics[o->metric].of(current),
                               .frames = frames};
     if (frames < o->frames_min) {
         snprintf(d.reason, sizeof d.reason, "only %d of the %d held-out frames that are needed",
                  frames, o->frames_min);
     } else if (isnan(d.candidate) || isnan(d.current)) {
-        snprintf(d.reason, sizeof d.reason, "no labelled pixel on %d held-out frames", frames);
+        snprintf(d.reason, sizeof d.reason, "no label on %d held-out frames", frames);
     } else {
         d.accepted = d.candidate >= d.current + o->margin;
         snprintf(d.reason, sizeof d.reason,
                  "candidate %s %.4f %s current %.4f + margin %.4f on %d held-out frame(s)",
-                 o->metric == GATE_MIOU ? "mIoU" : "fwIoU", d.candidate,
-                 d.accepted ? "reaches" : "is below", d.current, o->margin, frames);
+                 metrics[o->metric].name, d.candidate, d.accepted ? "reaches" : "is below",
+                 d.current, o->margin, frames);
     }
     *ret = d;
 }

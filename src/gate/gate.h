@@ -1,20 +1,22 @@
 /* gate.h - never ship a worse model: candidate against current on frames neither was trained on.
  *
- * Both predict the same held-out frames; one number over all of them is compared (task/segment.h):
- * mIoU, or IoU weighted by the classes' frequency, which says more where the frames are few. A
- * candidate passes when it is at least `margin` better than the current model (0: at least as
- * good).
+ * Both predict the same held-out frames; one number over all of them is compared
+ * (task/confusion.h): mIoU, or IoU weighted by the classes' frequency, which says more where the
+ * frames are few, or the share of right answers, a classification's. A candidate passes when it is
+ * at least `margin` better than the current model (0: at least as good).
  *
  * Threads: pure function.
  */
 #ifndef ATTUNE_GATE_GATE_H
 #define ATTUNE_GATE_GATE_H
 
-#include "task/segment.h"
+#include <stdbool.h>
+
+#include "task/confusion.h"
 
 #define GATE_REASON_CHARS 192
 
-enum gate_metric { GATE_MIOU = 1, GATE_FWIOU };
+enum gate_metric { GATE_MIOU = 1, GATE_FWIOU, GATE_ACCURACY };
 
 struct gate_options {
     enum gate_metric metric; /* default GATE_FWIOU */

@@ -4,7 +4,6 @@
  */
 #include "label/labeller.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +13,7 @@
 
 struct network {
     const struct nn_model *model;
-    struct segment_spec spec;
+    struct task_spec spec;
     struct nn_session *session;
     struct scaler scaler;
     struct frame scaled;
@@ -50,11 +49,12 @@ static enum status network_init(struct network *n, const struct nn_model *m, int
     scaler_init(&n->scaler);
     frame_init(&n->scaled);
     label_map_init(&n->classes);
-    enum status st = segment_spec_read(m, &n->spec, err);
+    enum status st = task_spec_read(m, &n->spec, err);
     struct nn_session_options o;
     nn_session_options_init(&o);
     o.threads = threads;
     o.fixed = fixed;
+    o.logits = true;                        /* of soft labels */
     o.precision = nn_precision_of_model(m); /* students: as a camera runs them */
     if (st == ST_OK)
         st = nn_session_open(m, &o, &n->session, err);
@@ -72,13 +72,13 @@ static enum status network_run(struct network *n, const struct frame *f, const u
     if (st != ST_OK)
         return st;
     struct nn_view in = nn_session_input(n->session, 0);
-    segment_input(&n->spec, &n->scaled, &in, 0);
+    task_input(&n->spec, &n->scaled, &in, 0);
     st = nn_session_forward(n->session, err);
     if (st != ST_OK)
         return st;
     struct nn_view out = nn_session_output(n->session, 0);
     nn_argmax(&out, chosen, n->classes.classes);
-    segment_resize_labels(&n->classes, dst);
+    task_resize_labels(&n->classes, dst);
     return ST_OK;
 }
 
@@ -96,7 +96,7 @@ enum status labeller_open(const struct nn_model *student, const struct nn_model 
     else if ((st = network_init(&l->teacher, teacher, threads, true, err)) != ST_OK)
         error_prefix(err, "the teacher");
     else
-        st = segment_specs_match(&l->student.spec, &l->teacher.spec, err);
+        st = task_specs_match(&l->student.spec, &l->teacher.spec, err);
     if (st != ST_OK) {
         labeller_close(&l);
         return st;
@@ -116,12 +116,12 @@ void labeller_close(struct labeller **l)
     *l = NULL;
 }
 
-const struct segment_spec *labeller_student_spec(const struct labeller *l)
+const struct task_spec *labeller_student_spec(const struct labeller *l)
 {
     return &l->student.spec;
 }
 
-const struct segment_spec *labeller_teacher_spec(const struct labeller *l)
+const struct task_spec *labeller_teacher_spec(const struct labeller *l)
 {
     return &l->teacher.spec;
 }
@@ -155,32 +155,17 @@ void labeller_choose(struct labeller *l, const uint8_t *chosen)
         memcpy(l->chosen, chosen, (size_t)l->teacher.spec.class_count);
 }
 
-/* Softmax over the chosen classes of one pixel, in 1/255 steps; others get 0. */
-static void soft_pixel(const float *logits, int64_t stride, int class_count, const uint8_t *chosen,
-                       uint8_t *probs)
-{
-    float largest = -INFINITY, e[CLASSES_MAX], sum = 0;
-    for (int k = 0; k < class_count; k++)
-        if ((!chosen || chosen[k]) && logits[k * stride] > largest)
-            largest = logits[k * stride];
-    for (int k = 0; k < class_count; k++) {
-        e[k] = !chosen || chosen[k] ? expf(logits[k * stride] - largest) : 0;
-        sum += e[k];
-    }
-    for (int k = 0; k < class_count; k++)
-        probs[k] = (uint8_t)(255.0f * e[k] / sum + 0.5f);
-}
-
 void labeller_soft(struct labeller *l, int width, int height, uint8_t *probs)
 {
-    const struct segment_spec *spec = &l->teacher.spec;
-    struct nn_view out = nn_session_output(l->teacher.session, 0);
+    const struct task_spec *spec = &l->teacher.spec;
+    const struct nn_view out = nn_session_output(l->teacher.session, 0);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
-            int64_t sy = ((int64_t)y * 2 + 1) * spec->out_height / (2 * height);
-            int64_t sx = ((int64_t)x * 2 + 1) * spec->out_width / (2 * width);
-            soft_pixel(out.data + sy * out.stride[2] + sx * out.stride[3], out.stride[1],
-                       spec->class_count, chosen_of(l),
-                       probs + (size_t)(y * width + x) * (size_t)spec->class_count);
+            int64_t cell_y = ((int64_t)y * 2 + 1) * spec->out_height / (2 * height);
+            int64_t cell_x = ((int64_t)x * 2 + 1) * spec->out_width / (2 * width);
+            float probability[CLASSES_MAX];
+            task_probabilities(&out, (int)cell_x, (int)cell_y, chosen_of(l), probability);
+            for (int k = 0; k < spec->class_count; k++)
+                *probs++ = (uint8_t)(255.0f * probability[k] + 0.5f);
         }
 }

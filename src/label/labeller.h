@@ -12,17 +12,17 @@
 #define ATTUNE_LABEL_LABELLER_H
 
 #include "nn/session.h"
-#include "task/segment.h"
+#include "task/task.h"
 
 struct labeller;
 
-/* threads: of each run. ST_UNSUPPORTED when the classes of the two differ. */
+/* threads: of each run. ST_UNSUPPORTED when task or classes of the two differ. */
 enum status labeller_open(const struct nn_model *student, const struct nn_model *teacher,
                           int threads, struct labeller **ret, struct error *err);
 void labeller_close(struct labeller **l);
 
-const struct segment_spec *labeller_student_spec(const struct labeller *l);
-const struct segment_spec *labeller_teacher_spec(const struct labeller *l);
+const struct task_spec *labeller_student_spec(const struct labeller *l);
+const struct task_spec *labeller_teacher_spec(const struct labeller *l);
 
 /* Classes that teacher and student may answer with: chosen[class_count], nonzero for yes; NULL: all
  * (the default). As AMS: the video's own classes. Copied. */

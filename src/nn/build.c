@@ -342,6 +342,20 @@ nn_value nn_build_linear(struct nn_build *b, nn_value x, int features)
     return y;
 }
 
+nn_value nn_build_softmax(struct nn_build *b, nn_value x)
+{
+    if (!known(b, x))
+        return 0;
+    const struct value v = b->values[x];
+    nn_value y = add_value(b, "softmax", v.channels, v.height, v.width);
+    Onnx__NodeProto *n = add_node(b, "Softmax", x, y);
+    if (!n)
+        return 0;
+    b->values[y].vector = v.vector;
+    nn_make_int(&b->mk, n, "axis", 1);
+    return y;
+}
+
 void nn_build_metadata(struct nn_build *b, const char *key, const char *value)
 {
     nn_make_metadata(&b->mk, key, value);

@@ -34,9 +34,12 @@ nn_value nn_build_max_pool(struct nn_build *b, nn_value x, int kernel, int strid
 /* To height x width, linear, half-pixel. */
 nn_value nn_build_resize(struct nn_build *b, nn_value x, int height, int width);
 
-/* x [N,C,1,1] flattened, times a weight [features,C], plus a bias: [N,features]. Only the output of
- * the network can follow. */
+/* x [N,C,1,1] flattened, times a weight [features,C], plus a bias: [N,features]. Only a
+ * softmax and the output of the network can follow. */
 nn_value nn_build_linear(struct nn_build *b, nn_value x, int features);
+
+/* Over the channels. */
+nn_value nn_build_softmax(struct nn_build *b, nn_value x);
 
 void nn_build_metadata(struct nn_build *b, const char *key, const char *value);
 

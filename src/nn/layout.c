@@ -542,6 +542,16 @@ static enum status lower_node(struct nn_plan *p, const struct nn_node *n, struct
     return ST_OK;
 }
 
+/* The tensor that the session gives as output i. */
+static int output_tensor(const struct nn_plan *p, int i)
+{
+    const struct nn_graph *g = p->graph;
+    int tensor = g->outputs[i], producer = g->tensors[tensor].producer;
+    const struct nn_node *n = producer >= 0 ? &g->nodes[producer] : NULL;
+    bool probabilities = n && n->op == NN_OP_SOFTMAX && n->a.axis.axis == 1;
+    return p->options.logits && probabilities ? n->input[0] : tensor;
+}
+
 enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
 {
     const struct nn_graph *g = p->graph;
@@ -566,7 +576,7 @@ enum status nn_plan_layouts(struct nn_plan *p, struct error *err)
             return st;
     }
     for (int i = 0; i < g->output_count; i++) {
-        p->output_value[i] = value_strided(p, g->outputs[i]);
+        p->output_value[i] = value_strided(p, output_tensor(p, i));
         if (p->output_value[i] < 0)
             return nomem(err);
     }

@@ -66,6 +66,9 @@ struct nn_session_options {
                          * convolution before them; training: batch-norm becomes part of the
                          * depthwise one behind it; default true, false: for comparisons */
     bool channels_last; /* never lay channels out in blocks: for comparisons; default false */
+    /* A Softmax over the channels that makes an output is left out: the output is what it reads,
+     * the logits that losses and temperatures are defined on. Default false. */
+    bool logits;
     /* Inference: the weights are the model's for good. The session gives back the memory that it
      * would need to take others (nn_session_params is NULL). Default false. */
     bool fixed;

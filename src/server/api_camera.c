@@ -24,7 +24,7 @@ struct hello {
 static bool read_hello(const json_t *body, struct hello *h, struct reply *out)
 {
     json_error_t why;
-    *h = (struct hello){.task = "segment", .state = ""};
+    *h = (struct hello){.state = ""}; /* without a task: the student says it */
     if (json_unpack_ex((json_t *)(uintptr_t)body, &why, 0, "{s:s,s?s,s:i,s:i,s:F,s:I,s?s}",
                        "student", &h->student, "task", &h->task, "width", &h->width, "height",
                        &h->height, "fps", &h->fps, "version", &h->version, "state",
@@ -44,8 +44,9 @@ static bool read_hello(const json_t *body, struct hello *h, struct reply *out)
 static bool check_student(const struct server *s, const struct hello *h, struct reply *out)
 {
     const char *ours = nn_model_identity_hex(s->student);
-    if (strcmp(h->task, "segment") != 0)
-        reply_error(out, 409, "this server's task is segment, the camera's is %.40s", h->task);
+    const char *task = task_name(s->student_spec.task);
+    if (h->task && strcmp(h->task, task) != 0)
+        reply_error(out, 409, "this server's task is %s, the camera's is %.40s", task, h->task);
     else if (strcmp(h->student, ours) != 0)
         reply_error(out, 409,
                     "the camera runs student %.64s, this server adapts %s; give both the same "

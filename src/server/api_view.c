@@ -37,8 +37,10 @@ void api_health(struct request *r, struct reply *out)
     }
     unsigned long long labelled = n->frames_labelled, phases = n->phases;
     reply_json(out, 200,
-               json_pack("{s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:b}",
-                         "status", "ok", "uptime_s",
+               json_pack("{s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,"
+                         "s:b}",
+                         "status", "ok", "task", task_name(s->student_spec.task), "metric",
+                         task_score_name(s->student_spec.task), "uptime_s",
                          (json_int_t)((clock_mono_us() - s->started_us) / 1000000), "student",
                          nn_model_identity_hex(s->student), "teacher",
                          nn_model_identity_hex(s->teacher), "cameras", cameras, "backlog_chunks",
@@ -53,17 +55,18 @@ void api_health(struct request *r, struct reply *out)
 }
 
 /* Rows are read under the store's lock; what needs the store again comes after. */
-static json_t *camera_json(const struct store_camera *c)
+static json_t *camera_json(const struct server *s, const struct store_camera *c)
 {
-    return json_pack("{s:s,s:s,s:i,s:i,s:f,s:I,s:I,s:I,s:I,s:f,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I}",
-                     "id", c->id, "state", c->state, "width", c->width, "height", c->height, "fps",
-                     c->fps, "created_us", (json_int_t)c->created_us, "seen_us",
-                     (json_int_t)c->seen_us, "version", (json_int_t)c->version, "camera_version",
-                     (json_int_t)c->camera_version, "sampling_fps", c->sampling_fps, "miou",
-                     server_json_real(c->miou), "miou_unadapted", server_json_real(c->unadapted),
-                     "frame_t_us", (json_int_t)c->frame_t_us, "chunks", (json_int_t)c->chunks,
-                     "up_bytes", (json_int_t)c->up_bytes, "down_bytes", (json_int_t)c->down_bytes,
-                     "versions", (json_int_t)c->versions, "rejected", (json_int_t)c->rejected);
+    json_t *camera = json_pack(
+        "{s:s,s:s,s:i,s:i,s:f,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I}", "id", c->id, "state",
+        c->state, "width", c->width, "height", c->height, "fps", c->fps, "created_us",
+        (json_int_t)c->created_us, "seen_us", (json_int_t)c->seen_us, "version",
+        (json_int_t)c->version, "camera_version", (json_int_t)c->camera_version, "sampling_fps",
+        c->sampling_fps, "frame_t_us", (json_int_t)c->frame_t_us, "chunks", (json_int_t)c->chunks,
+        "up_bytes", (json_int_t)c->up_bytes, "down_bytes", (json_int_t)c->down_bytes, "versions",
+        (json_int_t)c->versions, "rejected", (json_int_t)c->rejected);
+    server_json_accuracy(s, camera, c->accuracy, c->unadapted);
+    return camera;
 }
 
 static enum status add_live(struct server *s, json_t *camera, struct error *err)
@@ -84,17 +87,24 @@ static enum status add_live(struct server *s, json_t *camera, struct error *err)
     return ST_OK;
 }
 
+struct camera_list {
+    const struct server *server;
+    json_t *cameras;
+};
+
 static void add_camera(const struct store_camera *c, void *context)
 {
-    json_array_append_new(context, camera_json(c));
+    const struct camera_list *l = context;
+    json_array_append_new(l->cameras, camera_json(l->server, c));
 }
 
 void api_cameras(struct request *r, struct reply *out)
 {
     struct error err = {0};
     json_t *list = json_array(), *camera;
+    struct camera_list cameras = {r->server, list};
     size_t i;
-    enum status st = store_cameras(r->server->store, add_camera, list, &err);
+    enum status st = store_cameras(r->server->store, add_camera, &cameras, &err);
     json_array_foreach(list, i, camera) if (st == ST_OK) st = add_live(r->server, camera, &err);
     if (st == ST_OK)
         reply_json(out, 200, json_pack("{s:O}", "cameras", list));
@@ -119,7 +129,7 @@ void api_camera(struct request *r, struct reply *out)
     if (!get_camera(r, &c, out))
         return;
     struct error err = {0};
-    json_t *camera = camera_json(&c);
+    json_t *camera = camera_json(r->server, &c);
     enum status st = add_live(r->server, camera, &err);
     if (st == ST_OK)
         reply_json(out, 200, json_incref(camera));
@@ -130,15 +140,15 @@ void api_camera(struct request *r, struct reply *out)
 
 /* ---- series ---- */
 
-enum { T, MIOU, UNADAPTED, VERSION, SAMPLING, UP, DOWN, COLUMNS };
+enum { T, ACCURACY, UNADAPTED, VERSION, SAMPLING, UP, DOWN, COLUMNS };
 static const char *const column_names[COLUMNS] = {
-    "t_us", "miou", "miou_unadapted", "version", "sampling_fps", "up_kbps", "down_kbps"};
+    "t_us", "accuracy", "accuracy_unadapted", "version", "sampling_fps", "up_kbps", "down_kbps"};
 
 static void add_frame(const struct store_frame *f, void *context)
 {
     json_t **columns = context;
     json_array_append_new(columns[T], json_integer((json_int_t)f->t_us));
-    json_array_append_new(columns[MIOU], server_json_real(f->miou));
+    json_array_append_new(columns[ACCURACY], server_json_real(f->accuracy));
     json_array_append_new(columns[UNADAPTED], server_json_real(f->unadapted));
     json_array_append_new(columns[VERSION], json_integer((json_int_t)f->version));
     json_array_append_new(columns[SAMPLING], server_json_real(f->sampling_fps));
@@ -180,6 +190,10 @@ void api_series(struct request *r, struct reply *out)
     for (int i = 0; i < COLUMNS; i++) {
         columns[i] = json_array();
         json_object_set_new(whole, column_names[i], columns[i]);
+    }
+    if (s->student_spec.task == TASK_SEGMENT) {
+        json_object_set(whole, "miou", columns[ACCURACY]);
+        json_object_set(whole, "miou_unadapted", columns[UNADAPTED]);
     }
     struct error err = {0};
     enum status st = store_frames(s->store, c.id, since_us, (int)limit, add_frame, columns, &err);

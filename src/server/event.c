@@ -18,6 +18,16 @@ json_t *server_json_real(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+void server_json_accuracy(const struct server *s, json_t *o, double accuracy, double unadapted)
+{
+    json_object_set_new(o, "accuracy", server_json_real(accuracy));
+    json_object_set_new(o, "accuracy_unadapted", server_json_real(unadapted));
+    if (s->student_spec.task != TASK_SEGMENT)
+        return;
+    json_object_set_new(o, "miou", server_json_real(accuracy));
+    json_object_set_new(o, "miou_unadapted", server_json_real(unadapted));
+}
+
 static void put(struct server *s, const char *camera, const char *kind, json_t *members)
 {
     struct error err = {0};

@@ -76,10 +76,10 @@ static enum status watched_get(struct labelling *l, const char *id, struct watch
         return error_set(err, ST_LIMIT, "more cameras are stored than cameras_max allows (%d)",
                          l->watched_count);
     struct watched *w = &l->watched[l->watched_count];
-    const struct segment_spec *spec = labeller_student_spec(l->labeller);
+    const struct task_spec *spec = labeller_student_spec(l->labeller);
     memset(w, 0, sizeof *w);
     label_map_init(&w->last);
-    enum status st = scorer_open(spec->class_count, WINDOW_S, &w->scorer, err);
+    enum status st = scorer_open(spec->task, spec->class_count, WINDOW_S, &w->scorer, err);
     if (st != ST_OK)
         return st;
     memcpy(w->id, id, strlen(id) + 1);
@@ -195,7 +195,7 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
                                         .seq = t->row.seq,
                                         .index = i,
                                         .version = version,
-                                        .miou = score.adapted,
+                                        .accuracy = score.adapted,
                                         .unadapted = score.unadapted,
                                         .sampling_fps = (double)t->chunk.sampling_fps};
     atomic_fetch_add(&l->server->counters.frames_labelled, 1);
@@ -206,7 +206,7 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
 static enum status open_task(struct labelling *l, struct task *t, struct error *err)
 {
     char path[PATH_MAX];
-    const struct segment_spec *spec = labeller_student_spec(l->labeller);
+    const struct task_spec *spec = labeller_student_spec(l->labeller);
     store_chunk_path(l->server->store, t->row.camera, t->row.seq, path);
     enum status st = file_read(path, CHUNK_BYTES_MAX, &t->bytes, err);
     if (st == ST_OK)
@@ -285,14 +285,15 @@ static void announce(struct labelling *l, const struct task *t)
 {
     const struct store_frame *f = &t->frames[t->chunk.count - 1];
     json_t *more =
-        json_pack("{s:I,s:i,s:I,s:o,s:o,s:I,s:o,s:o,s:f}", "seq", (json_int_t)t->row.seq, "frames",
-                  t->chunk.count, "version", (json_int_t)f->version, "miou",
-                  server_json_real(f->miou), "miou_unadapted", server_json_real(f->unadapted),
-                  "frame_t_us", (json_int_t)f->t_us, "up_kbps", server_json_real(f->up_kbps),
-                  "down_kbps", server_json_real(f->down_kbps), "sampling_fps", f->sampling_fps);
+        json_pack("{s:I,s:i,s:I,s:I,s:o,s:o,s:f}", "seq", (json_int_t)t->row.seq, "frames",
+                  t->chunk.count, "version", (json_int_t)f->version, "frame_t_us",
+                  (json_int_t)f->t_us, "up_kbps", server_json_real(f->up_kbps), "down_kbps",
+                  server_json_real(f->down_kbps), "sampling_fps", f->sampling_fps);
+    server_json_accuracy(l->server, more, f->accuracy, f->unadapted);
     server_event(l->server, t->row.camera, "labelled", more,
-                 "%d frames of chunk %llu labelled: mIoU %.3f, unadapted %.3f", t->chunk.count,
-                 (unsigned long long)t->row.seq, f->miou, f->unadapted);
+                 "%d frames of chunk %llu labelled: %s %.3f, unadapted %.3f", t->chunk.count,
+                 (unsigned long long)t->row.seq, task_score_name(l->server->student_spec.task),
+                 f->accuracy, f->unadapted);
 }
 
 static enum status label_chunk(struct labelling *l, struct task *t, struct error *err)
@@ -477,7 +478,7 @@ static enum status open_parts(struct labelling *l, struct error *err)
     enum status st = labeller_open(s->student, s->teacher, s->set.label_threads, &l->labeller, err);
     if (st != ST_OK)
         return st;
-    const struct segment_spec *spec = labeller_student_spec(l->labeller);
+    const struct task_spec *spec = labeller_student_spec(l->labeller);
     l->watched = calloc((size_t)s->set.cameras_max, sizeof *l->watched);
     if (!l->watched)
         return error_set(err, ST_NOMEM, "no memory for %d cameras", s->set.cameras_max);

@@ -14,7 +14,7 @@
 #include "server/bell.h"
 #include "server/server.h"
 #include "store/store.h"
-#include "task/segment.h"
+#include "task/task.h"
 
 /* What has processors of its own; HTTP and everything else gets the rest. */
 enum server_role { SERVER_LABEL, SERVER_TRAIN, SERVER_ROLES };
@@ -35,7 +35,7 @@ struct server {
     struct server_options options;
     struct settings set; /* options.settings, for short */
     struct nn_model *student, *teacher;
-    struct segment_spec student_spec;
+    struct task_spec student_spec;
     struct store *store;
     struct bell bell;
     struct counters counters;
@@ -60,5 +60,9 @@ enum status server_version_params(const struct server *s, const char *camera, ui
 
 /* A JSON number, null for NaN. */
 json_t *server_json_real(double v);
+
+/* Adds "accuracy" and "accuracy_unadapted", the task's score of the running and of the unadapted
+ * student; where that is mIoU, as "miou" and "miou_unadapted" too. */
+void server_json_accuracy(const struct server *s, json_t *o, double accuracy, double unadapted);
 
 #endif

@@ -11,7 +11,7 @@
 #define OPACITY 120
 #define JPEG_QUALITY 82
 
-enum status preview_set_init(struct preview_set *p, int capacity, const struct segment_spec *spec,
+enum status preview_set_init(struct preview_set *p, int capacity, const struct task_spec *spec,
                              struct error *err)
 {
     memset(p, 0, sizeof *p);

@@ -24,7 +24,7 @@ struct preview_set {
     struct palette palette;
 };
 
-enum status preview_set_init(struct preview_set *p, int capacity, const struct segment_spec *spec,
+enum status preview_set_init(struct preview_set *p, int capacity, const struct task_spec *spec,
                              struct error *err);
 void preview_set_clear(struct preview_set *p);
 

@@ -205,7 +205,7 @@ static enum status do_close(struct worker *w, const json_t *q, json_t *reply, st
 static enum status add_frames(struct worker *w, struct pupil *p, const struct chunk *c,
                               const struct label_set *labels, struct error *err)
 {
-    const struct segment_spec *spec = learner_spec(p->learner);
+    const struct task_spec *spec = learner_spec(p->learner);
     if (labels->count != c->count || labels->class_count != spec->class_count)
         return error_set(err, ST_FORMAT, "labels and frames do not belong together");
     struct clip_decoder *d;

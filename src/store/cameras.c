@@ -29,7 +29,7 @@ static void read_row(sqlite3_stmt *q, struct store_camera *c)
     c->down_bytes = db_u64(q, 13);
     c->versions = db_u64(q, 14);
     c->rejected = db_u64(q, 15);
-    c->miou = db_real(q, 16);
+    c->accuracy = db_real(q, 16);
     c->unadapted = db_real(q, 17);
     c->frame_t_us = db_u64(q, 18);
     c->frame_seq = db_u64(q, 19);

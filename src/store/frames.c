@@ -9,7 +9,7 @@ static enum status insert(struct store *s, const char *camera, const struct stor
 {
     return db_run(s, err, "INSERT INTO frames VALUES(?,?,?,?,?,?,?,?,?,?)", "tiiiifffff", camera,
                   (int64_t)f->t_us, (int64_t)f->seq, (int64_t)f->index, (int64_t)f->version,
-                  f->miou, f->unadapted, f->sampling_fps, f->up_kbps, f->down_kbps);
+                  f->accuracy, f->unadapted, f->sampling_fps, f->up_kbps, f->down_kbps);
 }
 
 static enum status set_state(struct store *s, const char *camera, uint64_t seq,
@@ -36,8 +36,8 @@ static enum status label(struct store *s, const char *camera, uint64_t seq,
     return db_run(s, err,
                   "UPDATE cameras SET miou=?,unadapted=?,frame_t_us=?,frame_seq=? WHERE id=?"
                   " AND frame_t_us<=?",
-                  "ffiiti", newest->miou, newest->unadapted, (int64_t)newest->t_us, (int64_t)seq,
-                  camera, (int64_t)newest->t_us);
+                  "ffiiti", newest->accuracy, newest->unadapted, (int64_t)newest->t_us,
+                  (int64_t)seq, camera, (int64_t)newest->t_us);
 }
 
 enum status store_chunk_labelled(struct store *s, const char *camera, uint64_t seq,
@@ -65,7 +65,7 @@ static void read_row(sqlite3_stmt *q, struct store_frame *f)
     f->seq = db_u64(q, 1);
     f->index = sqlite3_column_int(q, 2);
     f->version = db_u64(q, 3);
-    f->miou = db_real(q, 4);
+    f->accuracy = db_real(q, 4);
     f->unadapted = db_real(q, 5);
     f->sampling_fps = db_real(q, 6);
     f->up_kbps = db_real(q, 7);

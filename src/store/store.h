@@ -72,9 +72,9 @@ struct store_camera {
     uint64_t created_us, seen_us;
     uint64_t seq_last; /* highest sequence number ever stored */
     uint64_t chunks, up_bytes, down_bytes, versions, rejected;
-    double miou, unadapted; /* newest frame's, NaN for none */
-    uint64_t frame_t_us;    /* its time, 0 for none */
-    uint64_t frame_seq;     /* its chunk */
+    double accuracy, unadapted; /* newest frame's, NaN for none */
+    uint64_t frame_t_us;        /* its time, 0 for none */
+    uint64_t frame_seq;         /* its chunk */
 };
 
 /* Creates the camera, or updates state, size, fps, camera_version and seen_us of the one that is
@@ -131,7 +131,7 @@ struct store_frame {
     uint64_t t_us, seq;
     int index;        /* within the chunk */
     uint64_t version; /* as the camera reported */
-    double miou, unadapted;
+    double accuracy, unadapted;
     double sampling_fps, up_kbps, down_kbps;
 };
 

@@ -1,6 +1,8 @@
 /* class_map.c - the YAML file that turns a network's classes into a data set's labels
  * (docs/formats.md, "class map"). Strict: unknown keys, missing classes and double entries are
  * errors with their place in the file. */
+#include "task/class_map.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +10,9 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/yaml.h"
-#include "task/segment.h"
+#include "task/task.h"
 
-void class_map_identity(const struct segment_spec *spec, struct class_map *ret)
+void class_map_identity(const struct task_spec *spec, struct class_map *ret)
 {
     memset(ret, 0, sizeof *ret);
     ret->label_count = ret->network_count = spec->class_count;

@@ -1,9 +1,9 @@
-/* confusion.c - pixel counts by true and predicted class, and the mean intersection over union. */
+/* The counts and the numbers made of them. */
+#include "task/confusion.h"
+
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-
-#include "task/segment.h"
 
 void confusion_init(struct confusion *c, int class_count)
 {
@@ -47,6 +47,24 @@ static uint64_t class_union(const struct confusion *c, int k, uint64_t *ret_true
     }
     *ret_true = in_truth;
     return in_truth + in_prediction - c->count[k][k];
+}
+
+double confusion_accuracy(const struct confusion *c)
+{
+    uint64_t right = 0, all = 0;
+    for (int t = 0; t < c->class_count; t++) {
+        right += c->count[t][t];
+        for (int p = 0; p < c->class_count; p++)
+            all += c->count[t][p];
+    }
+    return all > 0 ? (double)right / (double)all : NAN;
+}
+
+double confusion_recall(const struct confusion *c, int class_id)
+{
+    uint64_t in_truth;
+    class_union(c, class_id, &in_truth);
+    return in_truth > 0 ? (double)c->count[class_id][class_id] / (double)in_truth : NAN;
 }
 
 double confusion_iou(const struct confusion *c, int class_id)

@@ -12,13 +12,15 @@ struct scored {
 };
 
 struct scorer {
+    enum task_kind task;
     struct scored *ring;
     int capacity, count, next;
     struct confusion adapted, unadapted; /* all frames */
     int frames;
 };
 
-enum status scorer_open(int class_count, int window_s, struct scorer **ret, struct error *err)
+enum status scorer_open(enum task_kind task, int class_count, int window_s, struct scorer **ret,
+                        struct error *err)
 {
     assert(class_count >= 2 && class_count <= CLASSES_MAX);
     assert(window_s >= 1 && window_s <= SCORER_WINDOW_S_MAX);
@@ -29,6 +31,7 @@ enum status scorer_open(int class_count, int window_s, struct scorer **ret, stru
         scorer_close(&s);
         return error_set(err, ST_NOMEM, "no memory to score %d seconds", window_s);
     }
+    s->task = task;
     s->capacity = window_s;
     confusion_init(&s->adapted, class_count);
     confusion_init(&s->unadapted, class_count);
@@ -82,14 +85,14 @@ void scorer_window(const struct scorer *s, uint64_t last_us, struct score *ret)
         confusion_merge(&adapted, &f->adapted);
         confusion_merge(&unadapted, &f->unadapted);
     }
-    *ret = (struct score){.adapted = confusion_miou(&adapted),
-                          .unadapted = confusion_miou(&unadapted),
+    *ret = (struct score){.adapted = task_score(s->task, &adapted),
+                          .unadapted = task_score(s->task, &unadapted),
                           .frames = frames};
 }
 
 void scorer_total(const struct scorer *s, struct score *ret)
 {
-    *ret = (struct score){.adapted = confusion_miou(&s->adapted),
-                          .unadapted = confusion_miou(&s->unadapted),
+    *ret = (struct score){.adapted = task_score(s->task, &s->adapted),
+                          .unadapted = task_score(s->task, &s->unadapted),
                           .frames = s->frames};
 }

@@ -1,7 +1,9 @@
-/* scorer.h - mIoU of the running and of the unadapted student against exact labels, over windows.
+/* scorer.h - the score of the running and of the unadapted student against exact labels, over
+ * windows.
  *
- * Metric: AMS's mIoU (task/segment.h) over the pixels of a sliding window, prequential: a frame is
- * scored with the answer that the camera gave for it at that time.
+ * The score is the task's (task/task.h: mIoU, or the fraction correct) over the answers of a
+ * sliding window, prequential: a frame is scored with the answer that the camera gave for it at
+ * that time.
  *
  * Owns:    its ring of confusion counts.
  * Threads: one at a time.  Time: an argument.
@@ -10,22 +12,23 @@
 #ifndef ATTUNE_TASK_SCORER_H
 #define ATTUNE_TASK_SCORER_H
 
-#include "task/segment.h"
+#include "task/task.h"
 
 #define SCORER_WINDOW_S_MAX 600
 
 struct scorer;
 
 /* Frames of the last window_s seconds (1..SCORER_WINDOW_S_MAX), at most one a second. */
-enum status scorer_open(int class_count, int window_s, struct scorer **ret, struct error *err);
+enum status scorer_open(enum task_kind task, int class_count, int window_s, struct scorer **ret,
+                        struct error *err);
 void scorer_close(struct scorer **s);
 
-/* One frame: n pixels of truth and of both answers. */
+/* One frame: n cells of truth and of both answers. */
 void scorer_add(struct scorer *s, uint64_t t_us, const uint8_t *truth, const uint8_t *adapted,
                 const uint8_t *unadapted, size_t n);
 
 struct score {
-    double adapted, unadapted; /* mIoU, NaN for no pixel */
+    double adapted, unadapted; /* 0..1, NaN for nothing scored */
     int frames;
 };
 

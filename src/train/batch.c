@@ -91,7 +91,7 @@ static void put_targets(struct learner *l, const struct buffer_entry *e, const s
                         int index)
 {
     const struct learner_options *o = &l->options;
-    size_t pixels = (size_t)l->spec.out_width * (size_t)l->spec.out_height;
+    size_t pixels = task_cells(&l->spec);
     window_nearest(w, e->labels.classes, e->labels.width, e->labels.height, 1,
                    l->batch.labels + (size_t)index * pixels);
     if (!l->batch.probs)
@@ -119,7 +119,7 @@ void batch_draw(struct learner *l, int frames)
             window_bilinear(&w, &e->frame, l->batch.pixels);
             seen.pixels = l->batch.pixels;
         }
-        segment_input(&l->spec, &seen, &input, i);
+        task_input(&l->spec, &seen, &input, i);
         put_targets(l, e, &w, i);
     }
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "task/segment.h"
+#include "task/task.h"
 
 struct buffer {
     struct buffer_options options;
@@ -135,7 +135,7 @@ static uint64_t newest_us(const struct buffer *b, uint64_t t_us)
     return t_us;
 }
 
-/* Nearest neighbour at pixel centres, as segment_resize_labels. */
+/* Nearest neighbour at pixel centres, as task_resize_labels. */
 static void copy_soft(const struct soft_map *from, struct soft_map *to)
 {
     size_t classes = (size_t)to->class_count;
@@ -180,7 +180,7 @@ enum status buffer_add(struct buffer *b, const struct frame *frame, const struct
     struct buffer_entry *e = slot(b, b->count++);
     memcpy(e->frame.pixels, frame->pixels, b->frame_bytes);
     e->frame.t_us = frame->t_us;
-    segment_resize_labels(labels, &e->labels);
+    task_resize_labels(labels, &e->labels);
     e->soft = (struct soft_map){0};
     if (soft && b->probs) {
         e->soft =

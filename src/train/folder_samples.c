@@ -104,7 +104,7 @@ static enum status draw_folder(struct samples *s, uint64_t n, struct rng *r, str
     if (p->labels.width != p->picture.width || p->labels.height != p->picture.height)
         return error_set(err, ST_UNSUPPORTED, "%s is %d x %d, but its labels are %d x %d", image,
                          p->picture.width, p->picture.height, p->labels.width, p->labels.height);
-    segment_resize_labels(&p->labels, labels);
+    task_resize_labels(&p->labels, labels);
     return scaler_run(&p->scaler, &p->picture, frame, err);
 }
 
@@ -201,7 +201,7 @@ static uint32_t names_crc(const struct folder_samples *p)
 }
 
 static enum status read_map(struct folder_samples *p, const char *path,
-                            const struct segment_spec *spec, struct error *err)
+                            const struct task_spec *spec, struct error *err)
 {
     class_map_identity(spec, &p->head.map);
     if (!path)
@@ -214,7 +214,7 @@ static enum status read_map(struct folder_samples *p, const char *path,
 }
 
 static enum status open_parts(struct folder_samples *p, const struct folder_samples_options *o,
-                              const struct segment_spec *spec, struct error *err)
+                              const struct task_spec *spec, struct error *err)
 {
     p->labels_dir = o->labels_dir ? strdup(o->labels_dir) : NULL;
     if (o->labels_dir && !p->labels_dir)
@@ -231,7 +231,7 @@ static enum status open_parts(struct folder_samples *p, const struct folder_samp
 }
 
 enum status folder_samples_open(const struct folder_samples_options *options,
-                                const struct segment_spec *spec, struct samples **ret,
+                                const struct task_spec *spec, struct samples **ret,
                                 struct error *err)
 {
     static const struct samples_kind kind = {draw_folder, close_folder};

@@ -30,7 +30,7 @@ struct folder_samples_options {
 };
 
 enum status folder_samples_open(const struct folder_samples_options *options,
-                                const struct segment_spec *spec, struct samples **ret,
+                                const struct task_spec *spec, struct samples **ret,
                                 struct error *err);
 
 /* Pictures of the folder that have no labels. */

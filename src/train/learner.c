@@ -14,6 +14,7 @@ static enum status open_sessions(struct learner *l, struct error *err)
     struct nn_session_options o;
     nn_session_options_init(&o);
     o.threads = l->options.threads;
+    o.logits = true;
     enum status st = nn_session_open(l->model, &o, &l->infer, err);
     o.mode = NN_TRAIN;
     o.batch = l->options.batch;
@@ -44,7 +45,7 @@ static struct buffer_options buffer_options_of(const struct learner *l)
 static enum status allocate(struct learner *l, struct error *err)
 {
     const struct learner_options *o = &l->options;
-    size_t pixels = (size_t)l->spec.out_width * (size_t)l->spec.out_height;
+    size_t pixels = task_cells(&l->spec);
     size_t batch = (size_t)o->batch;
     l->params = malloc(l->count * sizeof *l->params);
     l->rank.magnitude = malloc(l->trainable * sizeof *l->rank.magnitude);
@@ -68,9 +69,24 @@ static enum status allocate(struct learner *l, struct error *err)
     return ST_OK;
 }
 
+static int less(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Options that the network's task decides. */
+static void suit_options(struct learner_options *o, const struct task_spec *spec)
+{
+    o->soft_width = less(o->soft_width, spec->out_width);
+    o->soft_height = less(o->soft_height, spec->out_height);
+    if (spec->task == TASK_CLASSIFY)
+        o->gate.metric = GATE_ACCURACY;
+}
+
 static enum status open_parts(struct learner *l, struct error *err)
 {
-    enum status st = segment_spec_read(l->model, &l->spec, err);
+    enum status st = task_spec_read(l->model, &l->spec, err);
+    suit_options(&l->options, &l->spec);
     if (st == ST_OK)
         st = delta_model_init(l->model, &l->delta, err);
     if (st == ST_OK)
@@ -156,7 +172,7 @@ void learner_threads_leave(int threads)
     omp_set_num_threads(threads);
 }
 
-const struct segment_spec *learner_spec(const struct learner *l)
+const struct task_spec *learner_spec(const struct learner *l)
 {
     return &l->spec;
 }
@@ -211,15 +227,14 @@ static enum status score_frames(struct learner *l, int first, int count,
     struct nn_view input = nn_session_input(l->infer, 0);
     for (int i = first; i < first + count; i++) {
         const struct buffer_entry *e = buffer_at(l->buffer, i);
-        segment_input(&l->spec, &e->frame, &input, 0);
+        task_input(&l->spec, &e->frame, &input, 0);
         enum status st = nn_session_forward(l->infer, err);
         if (st != ST_OK)
             return st;
         struct nn_view logits = nn_session_output(l->infer, 0);
         nn_argmax(&logits, l->options.class_chosen, l->predicted);
         chosen_labels(l, &e->labels, l->truth);
-        confusion_add(confusion, l->truth, l->predicted,
-                      (size_t)l->spec.out_width * (size_t)l->spec.out_height);
+        confusion_add(confusion, l->truth, l->predicted, task_cells(&l->spec));
     }
     return ST_OK;
 }

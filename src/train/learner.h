@@ -27,7 +27,7 @@
 #include "gate/gate.h"
 #include "nn/optimizer.h"
 #include "nn/session.h"
-#include "task/segment.h"
+#include "task/task.h"
 #include "train/buffer.h"
 
 #define LEARNER_STEPS_MAX 100000
@@ -82,22 +82,25 @@ struct learner_result {
     int steps;
     double loss_first, loss_last; /* mean over the first and last tenth of the steps */
     int holdout_frames;
-    double score_current, score_candidate; /* mIoU on held-out frames, NaN when not scored */
-    uint64_t version;                      /* after the phase */
-    size_t coordinates;                    /* sent */
+    double score_current,
+        score_candidate; /* the gate's metric on held-out frames, NaN when not scored */
+    uint64_t version;    /* after the phase */
+    size_t coordinates;  /* sent */
     size_t delta_bytes;
     char reason[GATE_REASON_CHARS]; /* one sentence */
 };
 
 struct learner;
 
-/* options: checked, ST_INVALID names the field. The model must be a segmentation network. */
+/* options: checked, ST_INVALID names the field. The model must be of a task that
+ * we know (task/task.h). What only some tasks have follows the network: soft labels are kept at
+ * most at the size of its logits, and the gate of a classification compares accuracies. */
 enum status learner_open(const struct nn_model *m, const struct learner_options *options,
                          uint64_t seed, struct learner **ret, struct error *err);
 void learner_close(struct learner **l);
 
 /* Borrowed. */
-const struct segment_spec *learner_spec(const struct learner *l);
+const struct task_spec *learner_spec(const struct learner *l);
 const struct learner_options *learner_options_of(const struct learner *l);
 const struct buffer *learner_buffer(const struct learner *l);
 

@@ -25,7 +25,7 @@ struct phase {
 
 struct learner {
     const struct nn_model *model;
-    struct segment_spec spec;
+    struct task_spec spec;
     struct learner_options options;
     struct delta_model delta;
     struct delta_history history;

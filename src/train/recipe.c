@@ -50,8 +50,9 @@ static const struct entry entries[] = {
     {"flip", "0 or 1: mirror half of the samples", BOOL, 0, 1, LEARNING(flip)},
     {"crop_min", "smallest side of a random crop, 1: off", FLOAT, 0.1, 1, LEARNING(crop_min)},
     {"gated", "0 or 1: ship only what is better on held-out frames", BOOL, 0, 1, LEARNING(gated)},
-    {"gate_metric", "miou, fwiou (classes weighted by frequency)", METRIC, 0, 0,
-     LEARNING(gate.metric)},
+    {"gate_metric",
+     "miou, fwiou (classes weighted by frequency), accuracy; of a classification always accuracy",
+     METRIC, 0, 0, LEARNING(gate.metric)},
     {"gate_margin", "of the metric that a candidate must be better by", REAL, -1, 1,
      LEARNING(gate.margin)},
     {"holdout_max", "frames held out for the gate", INT, 1, 64, LEARNING(holdout_max)},
@@ -88,7 +89,8 @@ static const struct entry *find(const char *name, struct error *err)
 static const char *const bn_mode_names[] = {[NN_BN_FROZEN] = "frozen", [NN_BN_BATCH] = "batch"};
 static const char *const precision_names[] = {
     [NN_PRECISION_F32] = "f32", [NN_PRECISION_BF16] = "bf16"};
-static const char *const metric_names[] = {[GATE_MIOU] = "miou", [GATE_FWIOU] = "fwiou"};
+static const char *const metric_names[] = {
+    [GATE_MIOU] = "miou", [GATE_FWIOU] = "fwiou", [GATE_ACCURACY] = "accuracy"};
 
 /* 0: none of that kind's words. */
 static int word_value(enum kind kind, const char *value)

@@ -11,7 +11,7 @@
 #define ATTUNE_TRAIN_SAMPLES_H
 
 #include "base/rng.h"
-#include "task/segment.h"
+#include "task/task.h"
 
 #define SAMPLES_TEXT_CHARS_MAX 1023
 

@@ -9,7 +9,7 @@
 
 struct scoring {
     struct nn_session *session;
-    struct segment_spec spec;
+    struct task_spec spec;
     struct frame frame;
     struct label_map drawn, truth; /* in the size of the input; of the logits */
     uint8_t *predicted;            /* [out_height][out_width] */
@@ -34,7 +34,7 @@ static enum status open_scoring(struct scoring *r, const struct samples *s,
                                 const struct nn_model *m, const float *params, int threads,
                                 struct error *err)
 {
-    enum status st = segment_spec_read(m, &r->spec, err);
+    enum status st = task_spec_read(m, &r->spec, err);
     if (st == ST_OK)
         st = open_session(r, m, params, threads, err);
     if (st == ST_OK)
@@ -45,7 +45,7 @@ static enum status open_scoring(struct scoring *r, const struct samples *s,
         st = label_map_resize(&r->truth, r->spec.out_width, r->spec.out_height, err);
     if (st != ST_OK)
         return st;
-    r->predicted = malloc((size_t)r->spec.out_width * (size_t)r->spec.out_height);
+    r->predicted = malloc(task_cells(&r->spec));
     if (!r->predicted)
         return error_set(err, ST_NOMEM, "no memory to score a network");
     for (int c = 0; c < r->spec.class_count; c++)
@@ -72,14 +72,14 @@ static enum status score_sample(struct scoring *r, struct samples *s, uint64_t n
     if (st != ST_OK)
         return st;
     struct nn_view input = nn_session_input(r->session, 0);
-    segment_input(&r->spec, &r->frame, &input, 0);
+    task_input(&r->spec, &r->frame, &input, 0);
     st = nn_session_forward(r->session, err);
     if (st != ST_OK)
         return st;
     struct nn_view logits = nn_session_output(r->session, 0);
     nn_argmax(&logits, r->chosen, r->predicted);
-    segment_resize_labels(&r->drawn, &r->truth);
-    size_t pixels = (size_t)r->spec.out_width * (size_t)r->spec.out_height;
+    task_resize_labels(&r->drawn, &r->truth);
+    size_t pixels = task_cells(&r->spec);
     for (size_t i = 0; i < pixels; i++)
         if (r->predicted[i] != LABEL_IGNORE)
             r->predicted[i] = s->map.to_label[r->predicted[i]];

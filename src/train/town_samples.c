@@ -24,10 +24,10 @@ struct town_samples {
     uint64_t town_seeds[TOWNS];
 };
 
-enum status town_spec_read(const struct nn_model *m, struct segment_spec *ret, struct error *err)
+enum status town_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err)
 {
-    struct segment_spec spec;
-    enum status st = segment_spec_read(m, &spec, err);
+    struct task_spec spec;
+    enum status st = task_spec_read(m, &spec, err);
     if (st != ST_OK)
         return st;
     bool same = spec.class_count == TOWN_CLASS_COUNT && spec.width == spec.out_width &&
@@ -96,7 +96,7 @@ static enum status draw_town(struct samples *s, uint64_t n, struct rng *r, struc
     return town_render(town, camera, t_us, frame, labels, NULL, 0, NULL, err);
 }
 
-static void init(struct town_samples *p, const struct segment_spec *spec,
+static void init(struct town_samples *p, const struct task_spec *spec,
                  const struct samples_kind *kind)
 {
     p->head.kind = kind;
@@ -106,7 +106,7 @@ static void init(struct town_samples *p, const struct segment_spec *spec,
     memcpy(p->head.class_weight, class_weight, sizeof class_weight);
 }
 
-enum status town_samples_open(const struct segment_spec *spec, const char *scenario, uint64_t seed,
+enum status town_samples_open(const struct task_spec *spec, const char *scenario, uint64_t seed,
                               struct samples **ret, struct error *err)
 {
     static const struct samples_kind kind = {draw_town, close_town};
@@ -174,9 +174,8 @@ static enum status draw_trial(struct samples *s, uint64_t n, struct rng *r, stru
     return town_render(p->town.towns[0], (int)(i & 1), t_us, frame, labels, NULL, 0, NULL, err);
 }
 
-enum status town_trial_samples_open(const struct segment_spec *spec,
-                                    const struct town_trial *trials, int trial_count,
-                                    struct samples **ret, struct error *err)
+enum status town_trial_samples_open(const struct task_spec *spec, const struct town_trial *trials,
+                                    int trial_count, struct samples **ret, struct error *err)
 {
     static const struct samples_kind kind = {draw_trial, close_town};
     struct trial_samples *p = calloc(1, sizeof *p);

@@ -14,10 +14,10 @@
 
 /* A network for the town: its classes in their order, logits of its input's size; else
  * ST_UNSUPPORTED. */
-enum status town_spec_read(const struct nn_model *m, struct segment_spec *ret, struct error *err);
+enum status town_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err);
 
 /* Without end. scenario: a preset, "clear" or "all". */
-enum status town_samples_open(const struct segment_spec *spec, const char *scenario, uint64_t seed,
+enum status town_samples_open(const struct task_spec *spec, const char *scenario, uint64_t seed,
                               struct samples **ret, struct error *err);
 
 /* A condition under which networks are scored. */
@@ -35,8 +35,7 @@ extern const struct town_trial town_trials[TOWN_TRIAL_COUNT];
 
 /* Frames of towns that were never trained on, the same for every network, under the conditions of
  * trials[0..trial_count) in turn. Without end. */
-enum status town_trial_samples_open(const struct segment_spec *spec,
-                                    const struct town_trial *trials, int trial_count,
-                                    struct samples **ret, struct error *err);
+enum status town_trial_samples_open(const struct task_spec *spec, const struct town_trial *trials,
+                                    int trial_count, struct samples **ret, struct error *err);
 
 #endif

@@ -26,7 +26,7 @@ struct trainer {
     struct trainer_options options;
     const struct nn_model *model;
     struct samples *samples;
-    struct segment_spec spec;
+    struct task_spec spec;
     struct classes classes;
     struct nn_session *session;
     struct nn_optimizer *optimizer;
@@ -63,8 +63,7 @@ static enum status check(const struct trainer_options *o, struct error *err)
     return ST_OK;
 }
 
-static void read_classes(const struct samples *s, const struct segment_spec *spec,
-                         struct classes *ret)
+static void read_classes(const struct samples *s, const struct task_spec *spec, struct classes *ret)
 {
     memset(ret, 0, sizeof *ret);
     memset(ret->to_network, LABEL_IGNORE, sizeof ret->to_network);
@@ -86,6 +85,7 @@ static enum status open_engine(struct trainer *t, struct error *err)
     nn_session_options_init(&so);
     so.mode = NN_TRAIN;
     so.batch = t->options.batch;
+    so.logits = true;
     so.threads = t->options.threads;
     so.bn_mode = t->options.bn_mode;
     so.precision = t->options.precision;
@@ -100,11 +100,6 @@ static enum status open_engine(struct trainer *t, struct error *err)
     return nn_optimizer_open(nn_model_trainable_count(t->model), &oo, &t->optimizer, err);
 }
 
-static size_t out_pixels(const struct segment_spec *spec)
-{
-    return (size_t)spec->out_width * (size_t)spec->out_height;
-}
-
 static enum status open_buffers(struct trainer *t, struct error *err)
 {
     enum status st = frame_resize(&t->frame, t->spec.width, t->spec.height, err);
@@ -112,8 +107,8 @@ static enum status open_buffers(struct trainer *t, struct error *err)
         st = label_map_resize(&t->drawn, t->spec.width, t->spec.height, err);
     if (st != ST_OK)
         return st;
-    t->labels = malloc(out_pixels(&t->spec) * (size_t)t->options.batch);
-    t->predicted = malloc(out_pixels(&t->spec) * (size_t)t->options.batch);
+    t->labels = malloc(task_cells(&t->spec) * (size_t)t->options.batch);
+    t->predicted = malloc(task_cells(&t->spec) * (size_t)t->options.batch);
     return t->labels && t->predicted ? ST_OK : error_set(err, ST_NOMEM, "no memory to train");
 }
 
@@ -131,7 +126,7 @@ enum status trainer_open(const struct nn_model *m, const struct trainer_options 
     t->samples = samples;
     frame_init(&t->frame);
     label_map_init(&t->drawn);
-    st = segment_spec_read(m, &t->spec, err);
+    st = task_spec_read(m, &t->spec, err);
     if (st == ST_OK)
         st = open_engine(t, err);
     if (st == ST_OK)
@@ -171,15 +166,15 @@ static enum status draw_sample(struct trainer *t, int index, struct error *err)
         augment_mirror(&t->frame, &t->drawn);
     if (t->options.color_jitter > 0)
         augment_colors(&t->frame, &r, t->options.color_jitter);
-    size_t n_out = out_pixels(&t->spec);
+    size_t n_out = task_cells(&t->spec);
     struct label_map labels = {t->spec.out_width, t->spec.out_height,
                                t->labels + (size_t)index * n_out};
-    segment_resize_labels(&t->drawn, &labels);
+    task_resize_labels(&t->drawn, &labels);
     for (size_t i = 0; i < n_out; i++)
         if (labels.classes[i] != LABEL_IGNORE)
             labels.classes[i] = t->classes.to_network[labels.classes[i]];
     struct nn_view input = nn_session_input(t->session, 0);
-    segment_input(&t->spec, &t->frame, &input, index);
+    task_input(&t->spec, &t->frame, &input, index);
     return ST_OK;
 }
 
@@ -201,16 +196,16 @@ static void score(struct trainer *t, const struct nn_view *logits)
     struct confusion *c = &t->scores[t->scored++ % SCORES];
     nn_argmax(logits, chosen(&t->classes), t->predicted);
     confusion_init(c, t->spec.class_count);
-    confusion_add(c, t->labels, t->predicted, out_pixels(&t->spec) * (size_t)t->options.batch);
+    confusion_add(c, t->labels, t->predicted, task_cells(&t->spec) * (size_t)t->options.batch);
 }
 
-static double recent_miou(const struct trainer *t)
+static double recent_score(const struct trainer *t)
 {
     struct confusion all;
     confusion_init(&all, t->spec.class_count);
     for (uint64_t i = 0; i < SCORES && i < t->scored; i++)
         confusion_merge(&all, &t->scores[i]);
-    return confusion_miou(&all);
+    return task_score(t->spec.task, &all);
 }
 
 enum status trainer_advance(struct trainer *t, struct trainer_step *ret, struct error *err)
@@ -239,7 +234,7 @@ enum status trainer_advance(struct trainer *t, struct trainer_step *ret, struct 
                       NULL);
     nn_session_params_changed(t->session);
     t->step++;
-    *ret = (struct trainer_step){t->step, loss, recent_miou(t)};
+    *ret = (struct trainer_step){t->step, loss, recent_score(t)};
     return ST_OK;
 }
 

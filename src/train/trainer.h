@@ -1,4 +1,4 @@
-/* trainer.h - supervised training of a segmentation network on samples, from nothing or from where
+/* trainer.h - supervised training of a network on samples, from nothing or from where
  * it is.
  *
  * What step n sees follows from the seed and n alone, and all that a step changes is in the state
@@ -8,8 +8,8 @@
  * Owns:    trainer everything it opens; model and samples are borrowed and must outlive it.
  * Threads: one at a time; a step uses `threads` OpenMP threads.
  * Time:    none read.
- * Errors:  ST_INVALID, ST_NOMEM, ST_UNSUPPORTED (no segmentation network, an operator that cannot
- *          be trained), ST_CONFLICT (the state of another run), those of the samples.
+ * Errors:  ST_INVALID, ST_NOMEM, ST_UNSUPPORTED (a network of no task that we know, an operator
+ * that cannot be trained), ST_CONFLICT (the state of another run), those of the samples.
  */
 #ifndef ATTUNE_TRAIN_TRAINER_H
 #define ATTUNE_TRAIN_TRAINER_H
@@ -43,7 +43,8 @@ void trainer_close(struct trainer **t);
 struct trainer_step {
     uint64_t step; /* done so far */
     double loss;
-    double miou; /* of the last 20 scored batches; every tenth is scored. NaN at first */
+    double accuracy; /* the task's score of the last 20 scored batches; every tenth is scored. NaN
+                      * at first */
 };
 
 /* One step; ST_END when all are done. */

@@ -389,8 +389,8 @@ static enum status read_settings(const struct client *c, struct client_settings 
 static char *hello_json(const struct client_hello *h)
 {
     json_t *json = json_pack("{s:s, s:s, s:i, s:i, s:f, s:I}", "student", h->student_identity_hex,
-                             "task", "segment", "width", h->width, "height", h->height, "fps",
-                             h->fps, "version", (json_int_t)h->version);
+                             "task", h->task, "width", h->width, "height", h->height, "fps", h->fps,
+                             "version", (json_int_t)h->version);
     if (json && h->state)
         json_object_set_new(json, "state", json_string(h->state));
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;

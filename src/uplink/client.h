@@ -49,6 +49,7 @@ void client_cancel(struct client *c);
 
 struct client_hello {
     const char *student_identity_hex; /* 64 characters */
+    const char *task;                 /* task_name */
     int width, height;
     double fps;
     uint64_t version;  /* of the parameters that run now */

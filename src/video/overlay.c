@@ -3,6 +3,7 @@
 #include "video/overlay.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -65,17 +66,25 @@ static uint8_t blend(int below, int above, int opacity)
     return (uint8_t)((below * (255 - opacity) + above * opacity + 127) / 255);
 }
 
+/* The part that the class of a whole picture leaves clear. */
+static bool is_inside(const struct frame *f, int x, int y)
+{
+    int margin = (f->width < f->height ? f->width : f->height) / 16 + 1;
+    return x >= margin && y >= margin && x < f->width - margin && y < f->height - margin;
+}
+
 void overlay_labels(struct frame *f, const struct label_map *labels, const struct palette *p,
                     int opacity)
 {
     opacity = opacity < 0 ? 0 : opacity > 255 ? 255 : opacity;
+    bool one = labels->width == 1 && labels->height == 1;
     for (int y = 0; y < f->height; y++) {
         int from_y = (int)((int64_t)y * labels->height / f->height);
         const uint8_t *row = labels->classes + (size_t)from_y * (size_t)labels->width;
         uint8_t *pixel = f->pixels + (size_t)y * (size_t)f->width * 3;
         for (int x = 0; x < f->width; x++, pixel += 3) {
             uint8_t class_id = row[(int64_t)x * labels->width / f->width];
-            if (class_id >= CLASSES_MAX)
+            if (class_id >= CLASSES_MAX || (one && is_inside(f, x, y)))
                 continue;
             for (int i = 0; i < 3; i++)
                 pixel[i] = blend(pixel[i], p->rgb[class_id][i], opacity);

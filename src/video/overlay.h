@@ -22,7 +22,8 @@ void palette_init(struct palette *p);
 void palette_name(struct palette *p, int class_id, const char *name);
 
 /* Blends the classes' colours over f, opacity 0 (nothing) .. 255 (colours alone); classes >=
- * CLASSES_MAX are left clear. A map of another size is stretched (nearest). */
+ * CLASSES_MAX are left clear. A map of another size is stretched (nearest); that of one cell,
+ * the class of the picture, colours a margin around it. */
 void overlay_labels(struct frame *f, const struct label_map *labels, const struct palette *p,
                     int opacity);
 

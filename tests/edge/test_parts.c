@@ -189,7 +189,7 @@ static void scorer_slides(void **state)
     struct scorer *s = NULL;
     struct error err;
     struct score got;
-    assert_int_equal(scorer_open(3, 4, &s, &err), ST_OK);
+    assert_int_equal(scorer_open(TASK_SEGMENT, 3, 4, &s, &err), ST_OK);
     scorer_window(s, 0, &got);
     assert_true(isnan(got.adapted) && got.frames == 0);
     const uint8_t truth[4] = {0, 0, 1, 1}, right[4] = {0, 0, 1, 1}, half[4] = {0, 1, 1, 1};

@@ -39,7 +39,7 @@ static void scores_slide(void **state)
     struct class_map map = two_classes();
     struct score *s = NULL;
     struct error err;
-    assert_int_equal(score_open(&map, &s, &err), ST_OK);
+    assert_int_equal(score_open(TASK_SEGMENT, &map, &s, &err), ST_OK);
     for (int t = 0; t < 30; t++)
         add_frame(s, t, t < 15 ? 4 : 0, true);
     for (int t = 60; t < 70; t++)
@@ -49,16 +49,16 @@ static void scores_slide(void **state)
     score_close(&s);
     assert_int_equal(r.whole.frames, 40);
     assert_int_equal(r.after_warm_up.frames, 10);
-    assert_float_equal(r.after_warm_up.miou_truth, 1.0, 1e-12);
+    assert_float_equal(r.after_warm_up.accuracy_truth, 1.0, 1e-12);
     /* whole: class 0 has 25 of 40 frames right, class 1 is never true. */
-    assert_float_equal(r.whole.miou_teacher, 25.0 / 40.0 / 2.0, 1e-12);
+    assert_float_equal(r.whole.accuracy_teacher, 25.0 / 40.0 / 2.0, 1e-12);
     assert_float_equal(r.whole.teacher_truth, 1.0, 1e-12);
-    assert_float_equal(r.series[14].miou_teacher, 1.0, 1e-12);
+    assert_float_equal(r.series[14].accuracy_teacher, 1.0, 1e-12);
     /* At 19 s the last ten frames are 10..19: five right, five wrong. */
-    assert_float_equal(r.series[19].miou_teacher, 0.25, 1e-12);
-    assert_float_equal(r.series[29].miou_teacher, 0.0, 1e-12);
+    assert_float_equal(r.series[19].accuracy_teacher, 0.25, 1e-12);
+    assert_float_equal(r.series[29].accuracy_teacher, 0.0, 1e-12);
     /* At 60 s everything older has left the window. */
-    assert_float_equal(r.series[30].miou_teacher, 1.0, 1e-12);
+    assert_float_equal(r.series[30].accuracy_teacher, 1.0, 1e-12);
     free(r.series);
 }
 
@@ -68,14 +68,14 @@ static void scores_without_truth(void **state)
     struct class_map map = two_classes();
     struct score *s = NULL;
     struct error err;
-    assert_int_equal(score_open(&map, &s, &err), ST_OK);
+    assert_int_equal(score_open(TASK_SEGMENT, &map, &s, &err), ST_OK);
     add_frame(s, 0, 4, false);
     struct eval_mode_result r = {0};
     score_finish(s, &r);
     score_close(&s);
-    assert_true(isnan(r.whole.miou_truth));
-    assert_true(isnan(r.after_warm_up.miou_teacher));
-    assert_float_equal(r.whole.miou_teacher, 1.0, 1e-12);
+    assert_true(isnan(r.whole.accuracy_truth));
+    assert_true(isnan(r.after_warm_up.accuracy_teacher));
+    assert_float_equal(r.whole.accuracy_teacher, 1.0, 1e-12);
     free(r.series);
 }
 
@@ -86,14 +86,14 @@ static void score_window_is_bounded(void **state)
     struct class_map map = two_classes();
     struct score *s = NULL;
     struct error err;
-    assert_int_equal(score_open(&map, &s, &err), ST_OK);
+    assert_int_equal(score_open(TASK_SEGMENT, &map, &s, &err), ST_OK);
     for (int i = 0; i < SCORE_WINDOW_FRAMES_MAX + 10; i++)
         add_frame(s, i * 0.001, i < 10 ? 0 : 4, false);
     struct eval_mode_result r = {0};
     score_finish(s, &r);
     score_close(&s);
-    assert_float_equal(r.series[r.series_count - 1].miou_teacher, 1.0, 1e-12);
-    assert_true(r.series[r.series_count - 2].miou_teacher < 1.0);
+    assert_float_equal(r.series[r.series_count - 1].accuracy_teacher, 1.0, 1e-12);
+    assert_true(r.series[r.series_count - 2].accuracy_teacher < 1.0);
     free(r.series);
 }
 
@@ -125,11 +125,12 @@ static void report_has_the_promised_keys(void **state)
     (void)state;
     struct eval_result r = {.duration_s = 100, .mode_count = 2};
     r.modes[0] = (struct eval_mode_result){
-        .mode = EVAL_NONE, .after_warm_up = {.miou_truth = 0.4, .teacher_truth = 0.6}};
+        .mode = EVAL_NONE, .after_warm_up = {.accuracy_truth = 0.4, .teacher_truth = 0.6}};
     r.modes[1] = (struct eval_mode_result){
-        .mode = EVAL_ATTUNE, .after_warm_up = {.miou_truth = 0.55, .teacher_truth = 0.6}};
+        .mode = EVAL_ATTUNE, .after_warm_up = {.accuracy_truth = 0.55, .teacher_truth = 0.6}};
     assert_float_equal(report_gap_closed(&r, &r.modes[1]), 0.75, 1e-9);
-    r.modes[0].whole.miou_truth = NAN;
+    r.task = TASK_SEGMENT;
+    r.modes[0].whole.accuracy_truth = NAN;
     json_t *o = report_json(&r);
     assert_non_null(o);
     json_t *mode = json_array_get(json_object_get(o, "modes"), 0);

@@ -195,12 +195,12 @@ static void scores_become_the_series(void **state)
     struct fixture *f = *state;
     bool is_new;
     hello(f, "a", true);
-    assert_true(isnan(camera(f, "a").miou));
+    assert_true(isnan(camera(f, "a").accuracy));
     assert_int_equal(put(f, "a", 1, "x", 1, &is_new), ST_OK);
     struct store_frame rows[3] = {
-        {.t_us = 100, .seq = 1, .index = 0, .version = 4, .miou = 0.5, .unadapted = NAN},
-        {.t_us = 200, .seq = 1, .index = 1, .version = 4, .miou = 0.6, .unadapted = 0.3},
-        {.t_us = 300, .seq = 1, .index = 2, .version = 5, .miou = 0.7, .unadapted = 0.2}};
+        {.t_us = 100, .seq = 1, .index = 0, .version = 4, .accuracy = 0.5, .unadapted = NAN},
+        {.t_us = 200, .seq = 1, .index = 1, .version = 4, .accuracy = 0.6, .unadapted = 0.3},
+        {.t_us = 300, .seq = 1, .index = 2, .version = 5, .accuracy = 0.7, .unadapted = 0.2}};
     assert_int_equal(store_chunk_labelled(f->store, "a", 1, rows, 3, &f->err), ST_OK);
     /* A second time is refused: no frame counts twice. */
     assert_int_equal(store_chunk_labelled(f->store, "a", 1, rows, 3, &f->err), ST_CONFLICT);
@@ -216,7 +216,7 @@ static void scores_become_the_series(void **state)
     assert_int_equal(store_frames(f->store, "a", 200, 10, keep_frame, &since, &f->err), ST_OK);
     assert_int_equal(since.count, 1);
     struct store_camera c = camera(f, "a");
-    assert_true(c.miou == 0.7 && c.unadapted == 0.2 && c.frame_t_us == 300 && c.frame_seq == 1);
+    assert_true(c.accuracy == 0.7 && c.unadapted == 0.2 && c.frame_t_us == 300 && c.frame_seq == 1);
 }
 
 static void rates_are_of_the_window(void **state)
@@ -324,7 +324,7 @@ static void old_chunks_go_with_their_files(void **state)
     struct store_retired r;
     bool is_new;
     char path[PATH_MAX];
-    struct store_frame row = {.t_us = 1, .seq = 2, .miou = 1, .unadapted = 1};
+    struct store_frame row = {.t_us = 1, .seq = 2, .accuracy = 1, .unadapted = 1};
     hello(f, "a", true);
     for (uint64_t seq = 1; seq <= 4; seq++)
         assert_int_equal(put(f, "a", seq, "bytes", seq * 10, &is_new), ST_OK);

@@ -9,9 +9,9 @@
 
 #include "synth/town.h"
 #include "task/nets.h"
-#include "task/segment.h"
+#include "task/task.h"
 
-static struct nn_model *build(enum net_kind kind, struct segment_spec *spec)
+static struct nn_model *build(enum net_kind kind, struct task_spec *spec)
 {
     struct net_options o = {kind, 160, 96, TOWN_CLASS_COUNT, town_class_names, 7, "nothing"};
     struct buf b;
@@ -20,7 +20,7 @@ static struct nn_model *build(enum net_kind kind, struct segment_spec *spec)
     buf_init(&b);
     assert_int_equal(net_build(&o, &b, &err), ST_OK);
     assert_int_equal(nn_model_read(b.data, b.size_bytes, NULL, &m, &err), ST_OK);
-    assert_int_equal(segment_spec_read(m, spec, &err), ST_OK);
+    assert_int_equal(task_spec_read(m, spec, &err), ST_OK);
     buf_clear(&b);
     return m;
 }
@@ -28,10 +28,10 @@ static struct nn_model *build(enum net_kind kind, struct segment_spec *spec)
 static void networks_have_their_sizes(void **state)
 {
     (void)state;
-    struct segment_spec student, teacher;
+    struct task_spec student, teacher;
     struct error err;
     struct nn_model *s = build(NET_STUDENT, &student), *t = build(NET_TEACHER, &teacher);
-    assert_int_equal(segment_specs_match(&student, &teacher, &err), ST_OK);
+    assert_int_equal(task_specs_match(&student, &teacher, &err), ST_OK);
     assert_true(student.from_metadata);
     assert_string_equal(student.class_name[TOWN_CYCLIST], "cyclist");
     assert_true(student.out_width == 160 && student.out_height == 96);

@@ -280,7 +280,7 @@ static void a_later_choice_moves_all_until_then(void **state)
 
 /* Plain Adam with the engine alone, on a batch of one frame repeated. */
 static void plain_adam(const struct nn_model *m, const struct learner_options *o,
-                       const struct segment_spec *spec, const struct scene *scene, int steps,
+                       const struct task_spec *spec, const struct scene *scene, int steps,
                        float *out)
 {
     struct nn_session_options so;
@@ -298,7 +298,7 @@ static void plain_adam(const struct nn_model *m, const struct learner_options *o
     const struct nn_ce_options ce = {0};
     for (int step = 0; step < steps; step++) {
         for (int i = 0; i < o->batch; i++) {
-            segment_input(spec, &scene->frame, &input, i);
+            task_input(spec, &scene->frame, &input, i);
             memcpy(labels + i * HEIGHT * WIDTH, scene->classes, HEIGHT * WIDTH);
         }
         assert_int_equal(nn_session_forward(s, NULL), ST_OK);

@@ -35,17 +35,17 @@ static struct nn_model *build(int class_count, const char *const *names)
     return m;
 }
 
-static struct segment_spec spec_of(const struct nn_model *m)
+static struct task_spec spec_of(const struct nn_model *m)
 {
-    struct segment_spec spec;
+    struct task_spec spec;
     struct error err;
-    assert_int_equal(segment_spec_read(m, &spec, &err), ST_OK);
+    assert_int_equal(task_spec_read(m, &spec, &err), ST_OK);
     return spec;
 }
 
 static struct samples *open_town(const struct nn_model *m)
 {
-    struct segment_spec spec = spec_of(m);
+    struct task_spec spec = spec_of(m);
     struct samples *s = NULL;
     struct error err;
     assert_int_equal(town_samples_open(&spec, "clear", 1, &s, &err), ST_OK);
@@ -90,7 +90,7 @@ static void loss_falls_and_scores_rise(void **state)
 {
     (void)state;
     struct nn_model *m = build(TOWN_CLASS_COUNT, town_class_names);
-    struct segment_spec spec = spec_of(m);
+    struct task_spec spec = spec_of(m);
     struct samples *s = open_town(m), *trial = NULL;
     struct trainer *t = start(m, s, 40);
     struct error err;
@@ -153,7 +153,7 @@ static void other_networks_are_refused(void **state)
 {
     (void)state;
     struct nn_model *m = build(3, three_names);
-    struct segment_spec spec;
+    struct task_spec spec;
     struct trainer_options o;
     struct trainer *t = NULL;
     struct samples *s = NULL;
@@ -250,7 +250,7 @@ static struct folder_samples_options all_pictures(void)
 static struct samples *open_folder(const struct nn_model *m)
 {
     struct folder_samples_options o = all_pictures();
-    struct segment_spec spec = spec_of(m);
+    struct task_spec spec = spec_of(m);
     struct samples *s = NULL;
     struct error err;
     if (folder_samples_open(&o, &spec, &s, &err) != ST_OK)
@@ -261,7 +261,7 @@ static struct samples *open_folder(const struct nn_model *m)
 static enum status try_folder(const struct nn_model *m, const struct folder_samples_options *o,
                               struct error *err)
 {
-    struct segment_spec spec = spec_of(m);
+    struct task_spec spec = spec_of(m);
     struct samples *s = NULL;
     enum status st = folder_samples_open(o, &spec, &s, err);
     assert_true((st == ST_OK) == (s != NULL));
@@ -337,7 +337,7 @@ static void the_split_parts_the_pictures(void **state)
 {
     (void)state;
     struct nn_model *m = build(3, three_names);
-    struct segment_spec spec = spec_of(m);
+    struct task_spec spec = spec_of(m);
     struct folder_samples_options o = all_pictures();
     struct samples *part[2] = {NULL, NULL};
     struct error err;
@@ -403,7 +403,7 @@ static void class_maps_join_and_leave_out_classes(void **state)
     char path[128];
     struct nn_model *m = build(3, three_names);
     struct folder_samples_options o = all_pictures();
-    struct segment_spec spec = spec_of(m);
+    struct task_spec spec = spec_of(m);
     struct samples *s = NULL;
     struct error err;
     snprintf(path, sizeof path, "%s/map.yaml", folder);

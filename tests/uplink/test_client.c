@@ -49,8 +49,12 @@ static int stop(void **state)
 
 static enum status hello(struct client_settings *ret)
 {
-    const struct client_hello h = {
-        .student_identity_hex = "ab", .width = 320, .height = 192, .fps = 12.5, .version = 3};
+    const struct client_hello h = {.student_identity_hex = "ab",
+                                   .task = "segment",
+                                   .width = 320,
+                                   .height = 192,
+                                   .fps = 12.5,
+                                   .version = 3};
     return client_say_hello(client, &h, ret, &err);
 }
 

@@ -300,6 +300,23 @@ static void boxes_stay_inside(void **state)
     frame_clear(&f);
 }
 
+static void the_class_of_a_picture_is_a_margin(void **state)
+{
+    (void)state;
+    uint8_t pixels[32 * 20 * 3] = {0}, class_id = 1;
+    struct frame f = {.width = 32, .height = 20, .pixels = pixels};
+    struct label_map l = {1, 1, &class_id};
+    struct palette p;
+    palette_init(&p);
+    overlay_labels(&f, &l, &p, 255);
+    for (int y = 0; y < 20; y++)
+        for (int x = 0; x < 32; x++) {
+            bool margin = x < 2 || x > 29 || y < 2 || y > 17; /* 20 / 16 + 1 */
+            const uint8_t *pixel = pixels + 3 * (y * 32 + x);
+            assert_true((memcmp(pixel, p.rgb[1], 3) == 0) == margin);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +329,7 @@ int main(void)
         cmocka_unit_test(truncated_images_are_refused),
         cmocka_unit_test(scaling_keeps_flat_colours_and_averages),
         cmocka_unit_test(overlays_blend),
+        cmocka_unit_test(the_class_of_a_picture_is_a_margin),
         cmocka_unit_test(palette_colours_differ),
         cmocka_unit_test(boxes_stay_inside),
     };

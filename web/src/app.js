@@ -126,15 +126,15 @@ const View = ({camera}) => {
   </div>`;
 };
 
-const Numbers = ({camera}) => {
-  const gain = camera.miou != null && camera.miou_unadapted != null ? (camera.miou - camera.miou_unadapted) * 100 : null;
+const Numbers = ({camera, metric}) => {
+  const gain = camera.accuracy != null && camera.accuracy_unadapted != null ? (camera.accuracy - camera.accuracy_unadapted) * 100 : null;
   return html`<div class="numbers">
     <div>
-      <div class="big">${percent(camera.miou)}<small> %</small></div>
-      <div class="label">mIoU with the teacher, last 10 s</div>
+      <div class="big">${percent(camera.accuracy)}<small> %</small></div>
+      <div class="label">${metric} with the teacher, last 10 s</div>
     </div>
     <dl>
-      <dt>unadapted</dt><dd>${percent(camera.miou_unadapted)} %</dd>
+      <dt>unadapted</dt><dd>${percent(camera.accuracy_unadapted)} %</dd>
       <dt>gain</dt><dd class=${gain >= 0 ? 'gain' : 'loss'}>${gain == null ? '–' : (gain >= 0 ? '+' : '−') + Math.abs(gain).toFixed(1) + ' points'}</dd>
       <dt>version</dt><dd>${camera.camera_version}${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}</dd>
       <dt>rejected</dt><dd>${camera.rejected}</dd>
@@ -173,8 +173,8 @@ const Chart = ({series, theme}) => {
   const mark = cursor != null ? nearestMark(series.marks, cursor * 1e6) : null;
   return html`<div class="chart"><div ref=${element}></div>
     <div class="key">
-      <span><i></i>adapted <b>${percent(series.miou[i])}</b></span>
-      <span><i class="ghost"></i>unadapted <b>${percent(series.miou_unadapted[i])}</b></span>
+      <span><i></i>adapted <b>${percent(series.accuracy[i])}</b></span>
+      <span><i class="ghost"></i>unadapted <b>${percent(series.accuracy_unadapted[i])}</b></span>
       ${cursor != null
         ? html`<span>${clock(series.t_us[i])}, version <b>${series.version[i]}</b></span>`
         : html`<span><span class="mark">▲</span> deployed  <span class="mark no">✕</span> rejected</span>`}
@@ -183,14 +183,14 @@ const Chart = ({series, theme}) => {
   </div>`;
 };
 
-const Camera = ({camera, series, theme}) => {
+const Camera = ({camera, series, metric, theme}) => {
   const silent_us = Date.now() * 1000 - camera.seen_us, away = silent_us > AWAY_US;
   return html`<section class=${'card' + (away ? ' away' : '')}>
     <div class="title"><h2>${camera.id}</h2>
       <span>${camera.width} × ${camera.height}${camera.state ? `, ${camera.state}` : ''}</span>
       <span class="right">${away ? `silent for ${Math.round(silent_us / 60e6)} min` : camera.backlog_chunks ? `${camera.backlog_chunks} waiting` : ''}</span>
     </div>
-    <div class="body"><${View} camera=${camera}/><${Numbers} camera=${camera}/></div>
+    <div class="body"><${View} camera=${camera}/><${Numbers} camera=${camera} metric=${metric}/></div>
     ${series && series.t_us.length > 1 && html`<${Chart} series=${series} theme=${theme}/>`}
   </section>`;
 };
@@ -235,7 +235,8 @@ const App = () => {
     ${state.live === false && html`<div class="gone-bar" role="alert">The server does not answer. What you see may be old; the page goes on trying.</div>`}
     <${Facts} health=${state.health}/>
     ${cameras.length === 0 && state.live && state.health ? html`<${Empty}/>` : html`<div class="cards">
-      ${cameras.map(c => html`<${Camera} key=${c.id} camera=${c} series=${state.series.get(c.id)} theme=${state.theme}/>`)}</div>`}
+      ${cameras.map(c => html`<${Camera} key=${c.id} camera=${c} series=${state.series.get(c.id)}
+        metric=${state.health?.metric ?? 'accuracy'} theme=${state.theme}/>`)}</div>`}
     <${Events} events=${state.events}/>
   </main>`;
 };

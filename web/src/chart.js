@@ -19,8 +19,8 @@ const columns = series => {
     }
     if (previous === undefined || s > previous) {
       out[0].push(s);
-      out[1].push(series.miou[i]);
-      out[2].push(series.miou_unadapted[i]);
+      out[1].push(series.accuracy[i]);
+      out[2].push(series.accuracy_unadapted[i]);
     }
   });
   return out;

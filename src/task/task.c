@@ -1,6 +1,6 @@
-/* segment.c - reads what a segmentation network expects, fills its input, resizes labels.
- * Scores are in confusion.c, class maps in class_map.c. */
-#include "task/segment.h"
+/* task.c - the table of tasks; reads what a network expects, fills its input, resizes labels.
+ * Counts are in confusion.c, class maps in class_map.c. */
+#include "task/task.h"
 
 #include <assert.h>
 #include <math.h>
@@ -8,32 +8,73 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
+
+static const char *const task_names[] = {[TASK_SEGMENT] = "segment", [TASK_CLASSIFY] = "classify"};
+
+const char *task_name(enum task_kind task)
+{
+    return names_text(task_names, NAMES_COUNT(task_names), task, NULL);
+}
+
+enum task_kind task_parse(const char *name)
+{
+    return (enum task_kind)names_find(task_names, NAMES_COUNT(task_names), name, 0);
+}
+
+double task_score(enum task_kind task, const struct confusion *c)
+{
+    return task == TASK_CLASSIFY ? confusion_accuracy(c) : confusion_miou(c);
+}
+
+const char *task_score_name(enum task_kind task)
+{
+    return task == TASK_CLASSIFY ? "accuracy" : "mIoU";
+}
+
+double task_class_score(enum task_kind task, const struct confusion *c, int class_id)
+{
+    return task == TASK_CLASSIFY ? confusion_recall(c, class_id) : confusion_iou(c, class_id);
+}
+
 static const float imagenet_mean[3] = {0.485f, 0.456f, 0.406f};
 static const float imagenet_std[3] = {0.229f, 0.224f, 0.225f};
 
-static enum status read_shapes(const struct nn_model *m, struct segment_spec *s, struct error *err)
+/* [N,C] or [N,C,h,w]. */
+static bool read_output(const struct nn_tensor *out, struct task_spec *s)
+{
+    if ((out->rank != 2 && out->rank != 4) || out->dim[1] < 2 || out->dim[1] > CLASSES_MAX)
+        return false;
+    bool grid = out->rank == 4;
+    if (grid && (out->dim[2] > FRAME_SIDE_MAX || out->dim[3] > FRAME_SIDE_MAX))
+        return false;
+    s->class_count = (int)out->dim[1];
+    s->out_height = grid ? (int)out->dim[2] : 1;
+    s->out_width = grid ? (int)out->dim[3] : 1;
+    s->task = task_cells(s) == 1 ? TASK_CLASSIFY : TASK_SEGMENT;
+    return true;
+}
+
+static enum status read_shapes(const struct nn_model *m, struct task_spec *s, struct error *err)
 {
     const struct nn_graph *g = nn_model_graph(m);
     if (g->input_count != 1 || g->output_count != 1)
-        return error_set(
-            err, ST_UNSUPPORTED,
-            "a segmentation network has one input and one output, this one has %d and %d",
-            g->input_count, g->output_count);
+        return error_set(err, ST_UNSUPPORTED,
+                         "a network has one input and one output, this one has %d and %d",
+                         g->input_count, g->output_count);
     const struct nn_tensor *in = &g->tensors[g->inputs[0]], *out = &g->tensors[g->outputs[0]];
     if (in->rank != 4 || in->dim[1] != 3 || in->dim[2] > FRAME_SIDE_MAX ||
         in->dim[3] > FRAME_SIDE_MAX)
         return error_set(err, ST_UNSUPPORTED,
                          "the input must be RGB images [N,3,H,W], sides at most %d",
                          FRAME_SIDE_MAX);
-    if (out->rank != 4 || out->dim[1] < 2 || out->dim[1] > CLASSES_MAX ||
-        out->dim[2] > FRAME_SIDE_MAX || out->dim[3] > FRAME_SIDE_MAX)
+    if (!read_output(out, s))
         return error_set(err, ST_UNSUPPORTED,
-                         "the output must be logits [N,C,H,W] with 2 to %d classes", CLASSES_MAX);
+                         "the output must be logits of 2 to %d classes: [N,C,H,W] for every pixel "
+                         "or [N,C] for the picture",
+                         CLASSES_MAX);
     s->height = (int)in->dim[2];
     s->width = (int)in->dim[3];
-    s->class_count = (int)out->dim[1];
-    s->out_height = (int)out->dim[2];
-    s->out_width = (int)out->dim[3];
     return ST_OK;
 }
 
@@ -54,7 +95,7 @@ static enum status read_triple(const struct nn_model *m, const char *key, float 
 }
 
 /* Splits "sky,road,car" into names; the count must be the network's. */
-static enum status read_classes(const char *text, struct segment_spec *s, struct error *err)
+static enum status read_classes(const char *text, struct task_spec *s, struct error *err)
 {
     int count = 0;
     for (const char *p = text;; count++) {
@@ -78,14 +119,27 @@ static enum status read_classes(const char *text, struct segment_spec *s, struct
     return ST_OK;
 }
 
-static enum status read_metadata(const struct nn_model *m, struct segment_spec *s,
-                                 struct error *err)
+static enum status read_task(const char *name, struct task_spec *s, struct error *err)
+{
+    enum task_kind task = task_parse(name);
+    if (!task)
+        return error_set(err, ST_UNSUPPORTED,
+                         "the network's task is '%.40s'; those known are segment and classify",
+                         name);
+    if (task == TASK_CLASSIFY && task_cells(s) != 1)
+        return error_set(err, ST_UNSUPPORTED,
+                         "a classification has logits [N,C], this network's are %d x %d",
+                         s->out_width, s->out_height);
+    s->task = task;
+    return ST_OK;
+}
+
+static enum status read_metadata(const struct nn_model *m, struct task_spec *s, struct error *err)
 {
     const char *task = nn_model_metadata(m, "attune.task");
-    if (task && strcmp(task, "segment") != 0)
-        return error_set(err, ST_UNSUPPORTED, "the network's task is '%.40s', expected 'segment'",
-                         task);
-    enum status st = read_triple(m, "attune.mean", s->mean, err);
+    enum status st = task ? read_task(task, s, err) : ST_OK;
+    if (st == ST_OK)
+        st = read_triple(m, "attune.mean", s->mean, err);
     if (st == ST_OK)
         st = read_triple(m, "attune.std", s->std, err);
     if (st != ST_OK)
@@ -98,9 +152,9 @@ static enum status read_metadata(const struct nn_model *m, struct segment_spec *
     return classes ? read_classes(classes, s, err) : ST_OK;
 }
 
-enum status segment_spec_read(const struct nn_model *m, struct segment_spec *ret, struct error *err)
+enum status task_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err)
 {
-    struct segment_spec s = {0};
+    struct task_spec s = {0};
     enum status st = read_shapes(m, &s, err);
     if (st != ST_OK)
         return st;
@@ -114,9 +168,13 @@ enum status segment_spec_read(const struct nn_model *m, struct segment_spec *ret
     return st;
 }
 
-enum status segment_specs_match(const struct segment_spec *student,
-                                const struct segment_spec *teacher, struct error *err)
+enum status task_specs_match(const struct task_spec *student, const struct task_spec *teacher,
+                             struct error *err)
 {
+    if (student->task != teacher->task)
+        return error_set(err, ST_UNSUPPORTED,
+                         "the student's task is %s, the teacher's %s; they must be the same",
+                         task_name(student->task), task_name(teacher->task));
     if (student->class_count != teacher->class_count)
         return error_set(err, ST_UNSUPPORTED,
                          "the student has %d classes, the teacher %d; they must be the same",
@@ -131,8 +189,8 @@ enum status segment_specs_match(const struct segment_spec *student,
     return ST_OK;
 }
 
-void segment_input(const struct segment_spec *spec, const struct frame *frame,
-                   const struct nn_view *input, int index)
+void task_input(const struct task_spec *spec, const struct frame *frame,
+                const struct nn_view *input, int index)
 {
     assert(frame->width == spec->width && frame->height == spec->height);
     assert(input->rank == 4 && index >= 0 && index < input->dim[0]);
@@ -152,7 +210,7 @@ void segment_input(const struct segment_spec *spec, const struct frame *frame,
     }
 }
 
-void segment_resize_labels(const struct label_map *src, struct label_map *dst)
+void task_resize_labels(const struct label_map *src, struct label_map *dst)
 {
     for (int y = 0; y < dst->height; y++) {
         int sy = (int)(((int64_t)y * 2 + 1) * src->height / (2 * (int64_t)dst->height));
@@ -161,4 +219,25 @@ void segment_resize_labels(const struct label_map *src, struct label_map *dst)
         for (int x = 0; x < dst->width; x++)
             out[x] = row[((int64_t)x * 2 + 1) * src->width / (2 * (int64_t)dst->width)];
     }
+}
+
+void task_probabilities(const struct nn_view *logits, int x, int y, const uint8_t *class_chosen,
+                        float *probability)
+{
+    const float *at = logits->data;
+    if (logits->rank == 4)
+        at += y * logits->stride[2] + x * logits->stride[3];
+    float largest = -INFINITY, sum = 0;
+    int count = (int)logits->dim[1];
+    int64_t stride = logits->stride[1];
+    for (int k = 0; k < count; k++)
+        if ((!class_chosen || class_chosen[k]) && at[k * stride] > largest)
+            largest = at[k * stride];
+    for (int k = 0; k < count; k++) {
+        bool chosen = !class_chosen || class_chosen[k];
+        probability[k] = chosen ? expf(at[k * stride] - largest) : 0;
+        sum += probability[k];
+    }
+    for (int k = 0; k < count; k++)
+        probability[k] /= sum;
 }

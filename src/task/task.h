@@ -1,0 +1,77 @@
+/* task.h - what a network is for: what it takes and gives, and by what number it is judged.
+ *
+ * A task gives logits on a grid of cells: of segmentation the grid covers the picture, of
+ * classification it is one cell, so a class for a picture is a label map of 1 x 1 and goes through
+ * the same losses, buffers, label files and counts. A task differs in its score alone: mIoU of a
+ * segmentation (AMS's), the fraction correct of a classification (Ekya's).
+ *
+ * Which task it is comes from the file's metadata (attune.task), or where that is silent from the
+ * output's shape: [N,C] and [N,C,1,1] are a classification. Softmax at the end of a file is read
+ * past by sessions that are asked for logits (nn/session.h).
+ *
+ * Owns:    plain values.
+ * Threads: pure functions.
+ * Errors:  ST_UNSUPPORTED with a sentence when a model is not a network of a task that we know.
+ */
+#ifndef ATTUNE_TASK_TASK_H
+#define ATTUNE_TASK_TASK_H
+
+#include "flow/records.h"
+#include "nn/session.h"
+#include "task/class_map.h"
+#include "task/confusion.h"
+
+enum task_kind { TASK_SEGMENT = 1, TASK_CLASSIFY };
+
+/* "segment", "classify": in metadata and in the HTTP interface. NULL and 0 for none. */
+const char *task_name(enum task_kind task);
+enum task_kind task_parse(const char *name);
+
+/* The task's score, 0..1, NaN where nothing was counted; and its name for people: "mIoU",
+ * "accuracy".
+ */
+double task_score(enum task_kind task, const struct confusion *c);
+const char *task_score_name(enum task_kind task);
+
+/* The same for one class: IoU, or the share of its pictures that were recognised. */
+double task_class_score(enum task_kind task, const struct confusion *c, int class_id);
+
+/* What a network takes and gives. */
+struct task_spec {
+    enum task_kind task;
+    int width, height;         /* of its input */
+    int out_width, out_height; /* of its logits; 1 x 1: a class for the picture */
+    int class_count;           /* channels of its logits, 2..CLASSES_MAX */
+    float mean[3], std[3];     /* of RGB in 0..1 */
+    char class_name[CLASSES_MAX][CLASS_NAME_CHARS_MAX + 1];
+    bool from_metadata; /* false: the file says nothing, ImageNet's mean and std are assumed */
+};
+
+/* One input [1,3,H,W], one output [1,C,h,w] or [1,C]; metadata where present must agree with the
+ * shapes. */
+enum status task_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err);
+
+/* Student and teacher fit when they have the same task and the same classes in the same order
+ * (names compared where both files give them). */
+enum status task_specs_match(const struct task_spec *student, const struct task_spec *teacher,
+                             struct error *err);
+
+/* Cells of a network's answer: bytes of its label map. */
+static inline size_t task_cells(const struct task_spec *spec)
+{
+    return (size_t)spec->out_width * (size_t)spec->out_height;
+}
+
+/* Normalises frame (spec's size exactly) into image `index` of the batch at *input. */
+void task_input(const struct task_spec *spec, const struct frame *frame,
+                const struct nn_view *input, int index);
+
+/* Nearest-neighbour resize of a label map (dst allocated, its size says the target). */
+void task_resize_labels(const struct label_map *src, struct label_map *dst);
+
+/* Softmax over the chosen classes (NULL: all) of one cell of image 0, 0 for the others:
+ * probability[class_count]. */
+void task_probabilities(const struct nn_view *logits, int x, int y, const uint8_t *class_chosen,
+                        float *probability);
+
+#endif
