@@ -349,37 +349,47 @@ static double clamp(double v, double low, double high)
     return v < low ? low : v > high ? high : v;
 }
 
-static enum status set_v1(const char *folder, double share, struct error *err)
+/* Of one ordinary process: 1024 in v1, 100 in v2. */
+static enum status write_weight(int version, const char *folder, double weight, struct error *err)
 {
     char text[64];
+    double v = version == 2 ? clamp(round(weight * 100), 1, WEIGHT_V2_MAX)
+                            : clamp(round(weight * 1024), WEIGHT_V1_MIN, WEIGHT_V1_MAX);
+    snprintf(text, sizeof text, "%.0f", v);
+    return write_file(folder, version == 2 ? "cpu.weight" : "cpu.shares", text, err);
+}
+
+enum status cgroup_weigh(const struct cgroup *g, double weight, struct error *err)
+{
+    return write_weight(g->version, g->path, weight, err);
+}
+
+static enum status write_quota(int version, const char *folder, double share, struct error *err)
+{
+    char text[64];
+    double quota_us = round(share * CGROUP_PERIOD_US);
+    if (version == 2) {
+        snprintf(text, sizeof text, "%.0f %d", quota_us, CGROUP_PERIOD_US);
+        return write_file(folder, "cpu.max", text, err);
+    }
     snprintf(text, sizeof text, "%d", CGROUP_PERIOD_US);
     enum status st = write_file(folder, "cpu.cfs_period_us", text, err);
-    snprintf(text, sizeof text, "%.0f", round(share * CGROUP_PERIOD_US));
-    if (st == ST_OK)
-        st = write_file(folder, "cpu.cfs_quota_us", text, err);
-    snprintf(text, sizeof text, "%.0f", clamp(round(share * 1024), WEIGHT_V1_MIN, WEIGHT_V1_MAX));
-    return st == ST_OK ? write_file(folder, "cpu.shares", text, err) : st;
+    snprintf(text, sizeof text, "%.0f", quota_us);
+    return st == ST_OK ? write_file(folder, "cpu.cfs_quota_us", text, err) : st;
 }
 
-static enum status set_v2(const char *folder, double share, struct error *err)
-{
-    char text[64];
-    snprintf(text, sizeof text, "%.0f %d", round(share * CGROUP_PERIOD_US), CGROUP_PERIOD_US);
-    enum status st = write_file(folder, "cpu.max", text, err);
-    snprintf(text, sizeof text, "%.0f", clamp(round(share * 100), 1, WEIGHT_V2_MAX));
-    return st == ST_OK ? write_file(folder, "cpu.weight", text, err) : st;
-}
-
-enum status cgroup_set(const struct cgroup *g, const char *name, double share, struct error *err)
+enum status cgroup_set(const struct cgroup *g, const char *name, double share, double weight,
+                       struct error *err)
 {
     char folder[PATH_MAX];
     enum status st = join_path(folder, g->path, name, NULL, err);
-    if (st != ST_OK)
-        return st;
-    return g->version == 1 ? set_v1(folder, share, err) : set_v2(folder, share, err);
+    if (st == ST_OK)
+        st = write_quota(g->version, folder, share, err);
+    return st == ST_OK ? write_weight(g->version, folder, weight, err) : st;
 }
 
-enum status cgroup_add(const struct cgroup *g, const char *name, double share, struct error *err)
+enum status cgroup_add(const struct cgroup *g, const char *name, double share, double weight,
+                       struct error *err)
 {
     char folder[PATH_MAX];
     if (!valid_name(name))
@@ -389,7 +399,7 @@ enum status cgroup_add(const struct cgroup *g, const char *name, double share, s
         st = make_folder(folder, err);
     if (st != ST_OK)
         return st;
-    st = cgroup_set(g, name, share, err);
+    st = cgroup_set(g, name, share, weight, err);
     if (st != ST_OK)
         rmdir(folder);
     return st;

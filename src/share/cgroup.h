@@ -10,8 +10,8 @@
  *
  * START is when the process started, so that the folder of a server that crashed is told from one
  * that has its process number now; cgroup_open removes such folders when nobody is left in them.
- * The quota is what a member gets at most; the weight keeps the shares in proportion while others
- * keep the machine busy.
+ * The quota is what a member gets at most; the weight keeps the shares in proportion where more
+ * wants to run than there are processors.
  *
  * Owns:    the folder and what is in it. Threads: one at a time.
  * Errors:  ST_UNSUPPORTED: no cpu controller here; ST_DENIED: it may not be used (why, and what
@@ -46,9 +46,15 @@ enum status cgroup_open(int version, const char *base, struct cgroup *ret, struc
 /* Removes ours; processes that are still in it keep it, and the next open removes it. */
 void cgroup_close(struct cgroup *g);
 
-/* name: [a-z0-9_-]{1,63}, not "server". share: processors. */
-enum status cgroup_add(const struct cgroup *g, const char *name, double share, struct error *err);
-enum status cgroup_set(const struct cgroup *g, const char *name, double share, struct error *err);
+/* name: [a-z0-9_-]{1,63}, not "server". share: processors. weight: of all that wants to run at the
+ * same time, in units of one ordinary process (nice 0). */
+enum status cgroup_add(const struct cgroup *g, const char *name, double share, double weight,
+                       struct error *err);
+enum status cgroup_set(const struct cgroup *g, const char *name, double share, double weight,
+                       struct error *err);
+/* Ours as a whole, against what is outside: the members' sum, so that each counts as if it stood
+ * there itself. */
+enum status cgroup_weigh(const struct cgroup *g, double weight, struct error *err);
 enum status cgroup_join(const struct cgroup *g, const char *name, pid_t pid, struct error *err);
 
 /* Its processes must have ended (ST_CONFLICT). */

@@ -14,8 +14,10 @@
 #include "share/mps.h"
 #include "share/throttle.h"
 
+#define BACKGROUND_WEIGHT 0.1
+
 struct member {
-    bool there;
+    bool there, background;
     char name[LIMITER_NAME_CHARS_MAX + 1];
     double share;
     int started_percent;     /* mps: what the process was started with, 0: not started */
@@ -192,6 +194,36 @@ static void apply(struct limiter *l, struct member *m)
     atomic_store(&m->page->paced, l->means == SHARE_PACING);
 }
 
+static double weight_of(const struct member *m)
+{
+    return m->there ? m->share * (m->background ? BACKGROUND_WEIGHT : 1) : 0;
+}
+
+/* The members as a whole weigh what they weigh one by one. */
+static void weigh_all(struct limiter *l)
+{
+    double sum = 0;
+    for (int i = 0; i < l->count; i++)
+        sum += weight_of(&l->members[i]);
+    if (l->means == SHARE_CGROUP)
+        cgroup_weigh(&l->group, sum, NULL); /* quotas hold without it */
+}
+
+/* *m with another share or standing takes the place of what is there. */
+static enum status change(struct limiter *l, struct member *m, const struct member *to,
+                          struct error *err)
+{
+    enum status st = ST_OK;
+    if (l->means == SHARE_CGROUP)
+        st = cgroup_set(&l->group, m->name, to->share, weight_of(to), err);
+    if (st != ST_OK)
+        return st;
+    *m = *to;
+    apply(l, m);
+    weigh_all(l);
+    return ST_OK;
+}
+
 static enum status add(struct limiter *l, const char *name, double share, int *ret_id,
                        struct error *err)
 {
@@ -208,7 +240,7 @@ static enum status add(struct limiter *l, const char *name, double share, int *r
     if (l->means != SHARE_MPS)
         st = share_page_open(&m.page, &m.fd, err);
     if (st == ST_OK && l->means == SHARE_CGROUP)
-        st = cgroup_add(&l->group, name, m.share, err);
+        st = cgroup_add(&l->group, name, m.share, weight_of(&m), err);
     if (st != ST_OK) {
         share_page_close(&m.page, &m.fd);
         return st;
@@ -216,6 +248,7 @@ static enum status add(struct limiter *l, const char *name, double share, int *r
     apply(l, &m);
     l->members[id] = m;
     l->count += id == l->count;
+    weigh_all(l);
     *ret_id = id;
     return ST_OK;
 }
@@ -257,6 +290,7 @@ void limiter_remove(struct limiter *l, int id)
             cgroup_remove(&l->group, m->name, NULL);
         share_page_close(&m->page, &m->fd);
         *m = (struct member){.there = false};
+        weigh_all(l);
     }
     pthread_mutex_unlock(&l->lock);
 }
@@ -301,16 +335,19 @@ enum status limiter_join(struct limiter *l, int id, pid_t pid, struct error *err
 enum status limiter_set(struct limiter *l, int id, double share, struct error *err)
 {
     pthread_mutex_lock(&l->lock);
-    struct member *m = find(l, id);
-    enum status st = m ? ST_OK : no_member(err);
-    double wanted = within(l, share);
-    if (m && wanted != m->share) {
-        if (l->means == SHARE_CGROUP)
-            st = cgroup_set(&l->group, m->name, wanted, err);
-        if (st == ST_OK)
-            m->share = wanted;
-        apply(l, m);
-    }
+    struct member *m = find(l, id), to = m ? *m : (struct member){0};
+    to.share = within(l, share);
+    enum status st = !m ? no_member(err) : to.share == m->share ? ST_OK : change(l, m, &to, err);
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+enum status limiter_set_background(struct limiter *l, int id, bool background, struct error *err)
+{
+    pthread_mutex_lock(&l->lock);
+    struct member *m = find(l, id), to = m ? *m : (struct member){0};
+    to.background = background;
+    enum status st = m ? change(l, m, &to, err) : no_member(err);
     pthread_mutex_unlock(&l->lock);
     return st;
 }

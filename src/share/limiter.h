@@ -77,6 +77,10 @@ enum status limiter_join(struct limiter *l, int id, pid_t pid, struct error *err
 enum status limiter_set(struct limiter *l, int id, double share, struct error *err);
 double limiter_share(struct limiter *l, int id);
 
+/* Who else wants the processors goes first, as if the member were at nice +10 (cgroup: a tenth of
+ * the weight; the others leave it to the process's own nice value). Not so at the start. */
+enum status limiter_set_background(struct limiter *l, int id, bool background, struct error *err);
+
 /* The process runs under another percentage than the member's share (mps only). */
 bool limiter_restart_due(struct limiter *l, int id);
 

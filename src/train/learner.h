@@ -129,6 +129,14 @@ enum status learner_finish(struct learner *l, struct learner_result *ret, struct
                            struct error *err);
 void learner_abandon(struct learner *l);
 
+/* In a phase with a step: judges the candidate as learner_finish does, and the phase goes on.
+ * Accepted: the delta to a new version is appended, training goes on from its rounded weights, and
+ * this is what abandon and a rejection at the end go back to. Rejected: on from the weights as they
+ * are. The frames that are held out stay the same. ST_AGAIN: too early, the coordinates are not
+ * chosen. */
+enum status learner_checkpoint(struct learner *l, struct learner_result *ret, struct buf *delta_out,
+                               struct error *err);
+
 /* The weights in training (nn_model_param_count floats, borrowed): between learner_begin and the
  * end of the phase the candidate's, not rounded yet; else those of learner_params. */
 const float *learner_candidate(const struct learner *l);
@@ -150,10 +158,11 @@ enum status learner_snapshot(const struct learner *l, struct buf *out, struct er
  * version = max(the snapshot's, version + 1); the optimiser starts anew. */
 enum status learner_install(struct learner *l, const void *snapshot, size_t n, struct error *err);
 
-/* The state between phases, without the frames: weights, optimiser, history, version, generator.
- * A learner opened with the same model and options that loads it and is given the same frames goes
- * on identically. Format: docs/formats.md, "learner"; checked by CRC-32. ST_CONFLICT: of another
- * model; ST_FORMAT: damaged; nothing has changed then. */
+/* The state between phases (in one: at its begin or last accepted checkpoint), without the frames:
+ * weights, optimiser, history, version, generator. A learner opened with the same model and options
+ * that loads it and is given the same frames goes on identically. Format: docs/formats.md,
+ * "learner"; checked by CRC-32. ST_CONFLICT: of another model; ST_FORMAT: damaged; nothing has
+ * changed then. */
 enum status learner_save(const struct learner *l, struct buf *out, struct error *err);
 enum status learner_load(struct learner *l, const void *bytes, size_t n, struct error *err);
 

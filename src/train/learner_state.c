@@ -12,8 +12,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "parameters are writte
 
 enum status learner_save(const struct learner *l, struct buf *out, struct error *err)
 {
-    if (l->phase.open)
-        return error_set(err, ST_CONFLICT, "a phase is under way: save between phases");
+    const struct rng *rng = l->phase.open ? &l->phase.rng_before : &l->rng;
     size_t begin = out->size_bytes;
     buf_put(out, magic, 4);
     buf_put_u32(out, STATE_FORMAT);
@@ -23,11 +22,14 @@ enum status learner_save(const struct learner *l, struct buf *out, struct error 
     buf_put_u64(out, l->seen_us);
     buf_put_u8(out, (uint8_t)l->finest_step);
     for (int i = 0; i < 4; i++)
-        buf_put_u64(out, l->rng.s[i]);
+        buf_put_u64(out, rng->s[i]);
     delta_history_save(&l->history, out);
     buf_put_u64(out, l->count);
     buf_put(out, l->params, l->count * sizeof *l->params);
-    nn_optimizer_save(l->optimizer, out);
+    if (l->phase.open)
+        buf_put(out, l->optimizer_before.data, l->optimizer_before.size_bytes);
+    else
+        nn_optimizer_save(l->optimizer, out);
     if (!out->failed)
         buf_put_u32(out, file_crc32(out->data + begin, out->size_bytes - begin));
     if (!out->failed)

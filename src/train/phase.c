@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nn/loss.h"
@@ -259,36 +260,83 @@ static enum status accept(struct learner *l, struct learner_result *r, struct bu
     return ST_OK;
 }
 
-enum status learner_finish(struct learner *l, struct learner_result *ret, struct buf *delta_out,
-                           struct error *err)
+/* Judges the candidate and makes a version of it when it is accepted; the phase stays open. */
+static enum status settle(struct learner *l, struct learner_result *ret, struct buf *delta_out,
+                          struct error *err)
 {
-    if (!l->phase.open || l->phase.steps == 0)
-        return error_set(err, ST_INVALID, "there is no phase with a step to finish");
     struct learner_result r = {.trained = true, .holdout_frames = l->phase.holdout_frames};
-    if (!l->phase.mask_ready) { /* stopped before the choice */
-        nn_rank_moves(&l->rank, nn_session_params(l->train), l->params, l->trainable);
-        choose_by_moves(l);
-    }
     struct gate_decision d;
     enum status st = judge(l, &d, err);
     if (st == ST_OK && d.accepted)
         st = accept(l, &r, delta_out, err);
-    if (st != ST_OK) {
-        learner_abandon(l);
+    if (st != ST_OK)
         return st;
-    }
-    if (!d.accepted)
-        go_back(l);
     fill_losses(l, &r);
     r.accepted = d.accepted;
     r.score_candidate = d.candidate;
     r.score_current = d.current;
     r.version = l->version;
     memcpy(r.reason, d.reason, sizeof r.reason);
+    *ret = r;
+    return ST_OK;
+}
+
+enum status learner_finish(struct learner *l, struct learner_result *ret, struct buf *delta_out,
+                           struct error *err)
+{
+    struct learner_result r;
+    if (!l->phase.open || l->phase.steps == 0)
+        return error_set(err, ST_INVALID, "there is no phase with a step to finish");
+    if (!l->phase.mask_ready) { /* stopped before the choice */
+        nn_rank_moves(&l->rank, nn_session_params(l->train), l->params, l->trainable);
+        choose_by_moves(l);
+    }
+    enum status st = settle(l, &r, delta_out, err);
+    if (st != ST_OK) {
+        learner_abandon(l);
+        return st;
+    }
+    if (!r.accepted)
+        go_back(l);
     l->seen_us = l->phase.newest_us;
     l->phase.open = false;
     *ret = r;
     return ST_OK;
+}
+
+/* The state that the phase goes back to is the one that there is now. */
+static void keep_state(struct learner *l)
+{
+    l->optimizer_before.size_bytes = 0; /* as long as before: nothing is allocated */
+    nn_optimizer_save(l->optimizer, &l->optimizer_before);
+    assert(!l->optimizer_before.failed);
+    l->phase.rng_before = l->rng;
+}
+
+enum status learner_checkpoint(struct learner *l, struct learner_result *ret, struct buf *delta_out,
+                               struct error *err)
+{
+    size_t bytes = l->count * sizeof *l->params;
+    struct learner_result r;
+    if (!l->phase.open || l->phase.steps == 0)
+        return error_set(err, ST_INVALID, "there is no phase with a step to make a version of");
+    if (!l->phase.mask_ready)
+        return error_set(err, ST_AGAIN, "the coordinates are not chosen yet");
+    float *candidate = malloc(bytes);
+    if (!candidate)
+        return error_set(err, ST_NOMEM, "no memory to keep the weights in training");
+    memcpy(candidate, nn_session_params(l->train), bytes);
+    enum status st = settle(l, &r, delta_out, err);
+    if (st == ST_OK && r.accepted)
+        keep_state(l);
+    else { /* on from the weights as they were, not rounded */
+        memcpy(nn_session_params(l->train), candidate, bytes);
+        nn_session_params_changed(l->train);
+    }
+    free(candidate);
+    if (st == ST_OK)
+        *ret = r;
+    return st;
 }
 
 static void nothing_to_do(const struct learner *l, const char *reason, struct learner_result *ret)

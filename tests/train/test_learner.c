@@ -642,6 +642,87 @@ static void soft_labels_and_early_stop(void **state)
     nn_model_close(&m);
 }
 
+/* Versions in mid-training: cameras follow them exactly, and what comes after falls back on them.
+ */
+static void checkpoints_are_versions(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model();
+    struct learner_options o = quick_options(LEARNER_ATTUNE);
+    o.gated = false;
+    struct learner *l = open_learner(m, &o, 5);
+    struct camera camera;
+    struct rng rng;
+    struct learner_result r;
+    struct buf delta, at_checkpoint, after;
+    double loss;
+    camera_init(&camera, m);
+    rng_init(&rng, 31, 0);
+    buf_init(&delta);
+    buf_init(&at_checkpoint);
+    buf_init(&after);
+    feed(l, 0, 10, 0, &rng);
+    assert_int_equal(learner_checkpoint(l, &r, &delta, NULL), ST_INVALID);
+    assert_int_equal(learner_begin(l, NULL), ST_OK);
+    assert_int_equal(learner_checkpoint(l, &r, &delta, NULL), ST_INVALID);
+    for (int version = 1; version <= 3; version++) {
+        assert_int_equal(learner_train(l, 5, &loss, NULL), ST_OK);
+        delta.size_bytes = 0;
+        assert_int_equal(learner_checkpoint(l, &r, &delta, NULL), ST_OK);
+        assert_true(r.accepted && (int)r.version == version && r.steps == 5 * version);
+        camera_apply(&camera, l, &delta);
+    }
+    save(l, &at_checkpoint);
+    assert_int_equal(learner_train(l, 5, &loss, NULL), ST_OK);
+    save(l, &after); /* what is saved in a phase is the last checkpoint */
+    assert_int_equal(after.size_bytes, at_checkpoint.size_bytes);
+    assert_memory_equal(after.data, at_checkpoint.data, after.size_bytes);
+    learner_abandon(l);
+    save(l, &after);
+    assert_memory_equal(after.data, at_checkpoint.data, after.size_bytes);
+    assert_int_equal(learner_version(l), 3);
+    buf_clear(&delta);
+    buf_clear(&at_checkpoint);
+    buf_clear(&after);
+    camera_clear(&camera);
+    learner_close(&l);
+    nn_model_close(&m);
+}
+
+static void a_rejected_checkpoint_changes_nothing(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model();
+    struct learner_options o = quick_options(LEARNER_ATTUNE);
+    o.gate.margin = 1;
+    struct learner *asked = open_learner(m, &o, 5), *plain = open_learner(m, &o, 5);
+    struct rng rng, same;
+    struct learner_result r;
+    struct buf delta;
+    double a, b;
+    buf_init(&delta);
+    rng_init(&rng, 32, 0);
+    same = rng;
+    feed(asked, 0, 10, 0, &rng);
+    feed(plain, 0, 10, 0, &same);
+    assert_int_equal(learner_begin(asked, NULL), ST_OK);
+    assert_int_equal(learner_begin(plain, NULL), ST_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(learner_train(asked, 6, &a, NULL), ST_OK);
+        assert_int_equal(learner_checkpoint(asked, &r, &delta, NULL), ST_OK);
+        assert_true(!r.accepted && r.holdout_frames >= 1 && isfinite(r.score_candidate));
+        assert_int_equal(learner_train(plain, 6, &b, NULL), ST_OK);
+        assert_true(a == b);
+    }
+    assert_int_equal(delta.size_bytes, 0);
+    assert_memory_equal(learner_candidate(asked), learner_candidate(plain),
+                        nn_model_param_count(m) * sizeof(float));
+    buf_clear(&delta);
+    learner_close(&asked);
+    learner_close(&plain);
+    nn_model_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -651,6 +732,8 @@ int main(void)
         cmocka_unit_test(whole_fraction_is_plain_adam),
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(rejected_phases_leave_no_trace),
+        cmocka_unit_test(checkpoints_are_versions),
+        cmocka_unit_test(a_rejected_checkpoint_changes_nothing),
         cmocka_unit_test(divergence_is_rejected),
         cmocka_unit_test(restored_goes_on_identically),
         cmocka_unit_test(damaged_states_are_refused),
