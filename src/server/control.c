@@ -1,424 +1,297 @@
-/* control.c - everything that a restart needs is on disk: this thread's memory is only what it has
- * told the present worker. A version's row is written after its files, and the worker's state of
- * version N is in vN.learner, so a crash between the two repeats the phase from version N - 1. */
 #include "server/control.h"
 
-#include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/worker_process.h"
+#include "server/executor.h"
 #include "train/atr.h"
 #include "train/round_robin.h"
 
 #define SECOND_US ((uint64_t)1000000)
-#define ASK_US (120 * SECOND_US) /* for everything but a phase */
 #define RETRY_US (SECOND_US / 2) /* a camera without new frames is looked at again */
-#define BACKOFF_MAX_US (60 * SECOND_US)
+#define BUSY_US (SECOND_US / 5)  /* one whose worker has another job */
 #define PENALTY_MAX_US (600 * SECOND_US)
-#define CHUNKS_MAX 512 /* told to the worker in one turn */
 
-struct trainee {
-    char id[CAMERA_ID_CHARS_MAX + 1];
-    bool open;            /* the worker has it */
-    uint64_t added_seq;   /* the worker has chunks up to here */
-    uint64_t trained_seq; /* newest chunk of the last recorded phase */
-    int frames;           /* in the worker's buffer */
-    int failures;         /* turns in a row */
+struct seat {
+    struct trainee trainee;
+    int executor; /* whose worker has or gets the learner; -1: none */
+    bool busy;
+    int failures; /* in a row */
     struct atr atr;
 };
 
 struct control {
     struct server *server;
-    struct worker_process worker;
-    atomic_int worker_pid;
+    struct executor *executors[EXECUTORS_MAX];
+    int executor_count;
     struct round_robin ring;
-    struct trainee *trainees; /* [cameras_max], index is the ring's id */
+    pthread_mutex_t lock; /* of count and of the seats' executors, for others than the thread */
+    struct seat *seats;   /* [cameras_max], index is the ring's id */
     int count;
-    uint64_t backoff_us, restart_us; /* not before restart_us */
-    bool ready;                      /* the worker knows the model */
     pthread_t thread;
     bool running;
 };
 
-const char *control_worker_state(const struct server *s)
+/* ---- what others see ---- */
+
+const char *control_worker_state(struct control *c)
 {
-    static const char *const names[] = {"off", "running", "restarting"};
-    return names[atomic_load(&s->counters.worker_state)];
+    struct executor_view view;
+    enum executor_state worst = EXECUTOR_OFF;
+    for (int i = 0; c && i < c->executor_count; i++) {
+        executor_look(c->executors[i], &view);
+        worst = view.state > worst ? view.state : worst;
+    }
+    return executor_state_name(worst);
 }
 
-int control_worker_pid(const struct control *c)
+int control_worker_pid(struct control *c, const char *camera)
 {
-    return atomic_load(&c->worker_pid);
-}
-
-/* ---- the worker ---- */
-
-static void end_worker(struct control *c)
-{
-    worker_process_stop(&c->worker);
-    atomic_store(&c->worker_pid, 0);
-    c->ready = false;
+    struct executor_view view = {.pid = 0};
+    pthread_mutex_lock(&c->lock);
     for (int i = 0; i < c->count; i++)
-        c->trainees[i].open = false;
+        if (c->seats[i].executor >= 0 && strcmp(c->seats[i].trainee.id, camera) == 0)
+            executor_look(c->executors[c->seats[i].executor], &view);
+    pthread_mutex_unlock(&c->lock);
+    return view.pid;
 }
 
-static void lose_worker(struct control *c, const struct error *why)
+static json_t *cameras_json(struct control *c, int executor)
 {
-    struct counters *n = &c->server->counters;
-    c->backoff_us = c->backoff_us ? c->backoff_us * 2 : SECOND_US;
-    if (c->backoff_us > BACKOFF_MAX_US)
-        c->backoff_us = BACKOFF_MAX_US;
-    c->restart_us = clock_mono_us() + c->backoff_us;
-    end_worker(c);
-    atomic_fetch_add(&n->worker_restarts, 1);
-    atomic_store(&n->worker_state, WORKER_RESTARTING);
-    server_event(c->server, "", "worker_restarted", NULL, "%s; another starts in %llu s",
-                 why->message, (unsigned long long)(c->backoff_us / SECOND_US));
+    json_t *all = json_array();
+    pthread_mutex_lock(&c->lock);
+    for (int i = 0; i < c->count; i++)
+        if (c->seats[i].executor == executor)
+            json_array_append_new(all, json_string(c->seats[i].trainee.id));
+    pthread_mutex_unlock(&c->lock);
+    return all;
 }
 
-static enum status ask(struct control *c, json_t *request, uint64_t wait_us, json_t **ret,
-                       struct error *err)
+json_t *control_workers_json(struct control *c)
 {
-    if (!request)
-        return error_set(err, ST_NOMEM, "no memory for a request to the worker");
-    return worker_process_ask(&c->worker, request, clock_mono_us() + wait_us, &c->server->bell, ret,
-                              err);
+    json_t *all = json_array();
+    for (int i = 0; c && i < c->executor_count; i++) {
+        struct executor_view v;
+        executor_look(c->executors[i], &v);
+        json_array_append_new(all, json_pack("{s:i,s:s,s:i,s:s,s:o,s:f,s:f,s:I}", "worker", i,
+                                             "state", executor_state_name(v.state), "pid", v.pid,
+                                             "camera", v.camera, "cameras", cameras_json(c, i),
+                                             "share", v.share, "used_s", (double)v.used_us / 1e6,
+                                             "restarts", (json_int_t)v.restarts));
+    }
+    return all;
 }
 
-static json_t *init_request(const struct server *s)
+/* ---- executors and shares ---- */
+
+static void sit(struct control *c, struct seat *s, int executor)
 {
-    const struct settings *set = &s->set;
-    char cores[CORES_TEXT_BYTES] = "";
-    if (s->cores.pinned)
-        cores_write(&s->roles[SERVER_TRAIN].own, cores);
-    return json_pack("{s:s,s:s,s:s,s:f,s:i,s:i,s:f,s:f,s:f,s:i,s:s,s:i}", "op", "init", "student",
-                     set->student, "preset", set->preset, "gamma", set->gamma, "steps", set->steps,
-                     "batch", set->batch, "learning_rate", set->learning_rate, "horizon_s",
-                     set->horizon_s, "sampling_fps_max", set->sampling_fps_max, "threads",
-                     set->train_threads, "cores", cores, "seed", set->seed);
+    pthread_mutex_lock(&c->lock);
+    s->executor = executor;
+    pthread_mutex_unlock(&c->lock);
 }
 
-static enum status ensure_worker(struct control *c, struct error *err)
+static int load_of(const struct control *c, int executor)
 {
-    static char self[] = "/proc/self/exe", command[] = "worker";
-    static char *const standard[] = {self, command, NULL};
-    char *const *argv = c->server->options.worker_argv;
-    if (c->ready)
-        return ST_OK;
-    end_worker(c);
-    enum status st = worker_process_start(&c->worker, argv ? argv : standard, err);
-    if (st != ST_OK)
-        return ST_NETWORK;
-    atomic_store(&c->worker_pid, (int)c->worker.pid);
-    json_t *reply;
-    st = ask(c, init_request(c->server), ASK_US, &reply, err);
-    if (st != ST_OK)
-        return st == ST_AGAIN ? st : ST_NETWORK;
-    json_decref(reply);
-    c->ready = true;
-    atomic_store(&c->server->counters.worker_state, WORKER_RUNNING);
-    return ST_OK;
+    int load = 0;
+    for (int i = 0; i < c->count; i++)
+        load += c->seats[i].executor == executor;
+    return load;
 }
 
-/* ---- a camera's learner in the worker ---- */
+/* The executor for the seat: its own, or the one with the fewest learners. -1: not now. */
+static int executor_for(struct control *c, const struct seat *s, uint64_t now_us)
+{
+    int best = -1;
+    if (s->executor >= 0)
+        return executor_ready(c->executors[s->executor], now_us) ? s->executor : -1;
+    for (int i = 0; i < c->executor_count; i++)
+        if (executor_ready(c->executors[i], now_us) &&
+            (best < 0 || load_of(c, i) < load_of(c, best)))
+            best = i;
+    return best;
+}
+
+static void plan_share(struct control *c, const struct seat *s, double share)
+{
+    struct error err;
+    if (ledger_plan(c->server->ledger, s->trainee.id, LEDGER_TRAIN, share, clock_mono_us(), &err) !=
+        ST_OK)
+        log_write(LOG_WARN, "account", "camera=%s why=\"%s\"", s->trainee.id, err.message);
+    if (share > 0 && executor_set_share(c->executors[s->executor], share, &err) != ST_OK)
+        log_write(LOG_WARN, "share not set", "camera=%s why=\"%s\"", s->trainee.id, err.message);
+}
+
+/* All that train have equal parts of the capacity. */
+static void share_out(struct control *c)
+{
+    int busy = 0;
+    for (int i = 0; i < c->count; i++)
+        busy += c->seats[i].busy;
+    for (int i = 0; i < c->count; i++)
+        if (c->seats[i].busy)
+            plan_share(c, &c->seats[i], limiter_capacity(c->server->limiter) / busy);
+}
+
+/* ---- the end of a job ---- */
+
+/* The next turn at another time than the ring would give. */
+static void delay(struct control *c, int index, uint64_t wait_us)
+{
+    const struct seat *s = &c->seats[index];
+    round_robin_remove(&c->ring, (uint32_t)index);
+    round_robin_add(&c->ring, (uint32_t)index, s->atr.period_us, clock_mono_us() + wait_us, NULL);
+}
+
+/* A worker's death moves its cameras elsewhere: it may have been one of them. */
+static void clear_executor(struct control *c, int executor)
+{
+    for (int i = 0; i < c->count; i++)
+        if (c->seats[i].executor == executor)
+            sit(c, &c->seats[i], -1);
+}
+
+static void fail(struct control *c, int index, const struct executor_report *report)
+{
+    struct seat *s = &c->seats[index];
+    uint64_t wait_us = s->atr.period_us << (s->failures < 10 ? s->failures : 10);
+    bool again = ++s->failures % CONTROL_TRIES_MAX != 0;
+    atomic_fetch_add(&c->server->counters.phases_failed, 1);
+    server_event(c->server, s->trainee.id, again ? "phase_failed" : "training_dropped",
+                 json_pack("{s:i}", "tries", s->failures), "%s; %s", report->why.message,
+                 again ? "it is tried again" : "dropped until there are new frames");
+    s->trainee.trained_seq = again ? 0 : report->result.newest_seq;
+    if (report->status == ST_NETWORK)
+        clear_executor(c, s->executor);
+    delay(c, index, wait_us < PENALTY_MAX_US ? wait_us : PENALTY_MAX_US);
+}
+
+static void succeed(struct control *c, int index, const struct job_result *r)
+{
+    struct seat *s = &c->seats[index];
+    struct store_camera camera;
+    s->failures = 0;
+    s->trainee.trained_seq = r->newest_seq;
+    if (r->end == JOB_DIVERGED || r->end == JOB_CANCELLED)
+        server_event(c->server, s->trainee.id, "training_dropped", NULL, "%s", r->reason);
+    if (c->server->set.adaptive_period &&
+        store_camera_get(c->server->store, s->trainee.id, &camera, NULL) == ST_OK)
+        round_robin_set_period(&c->ring, (uint32_t)index, atr_update(&s->atr, camera.sampling_fps));
+}
+
+static void collect(struct control *c, const struct executor_report *report)
+{
+    int index = 0;
+    while (&c->seats[index].trainee != report->trainee)
+        index++;
+    struct seat *s = &c->seats[index];
+    s->busy = false;
+    plan_share(c, s, 0);
+    if (report->status == ST_AGAIN)
+        return;
+    if (report->status != ST_OK)
+        fail(c, index, report);
+    else if (report->result.end == JOB_NOTHING)
+        delay(c, index, RETRY_US);
+    else
+        succeed(c, index, &report->result);
+}
+
+static void collect_all(struct control *c)
+{
+    struct executor_report report;
+    for (int i = 0; i < c->executor_count; i++)
+        if (executor_collect(c->executors[i], &report))
+            collect(c, &report);
+}
+
+/* ---- the next job ---- */
+
+static void start(struct control *c, int index, uint64_t now_us)
+{
+    struct seat *s = &c->seats[index];
+    struct error err = {0};
+    bool due = false;
+    int executor = executor_for(c, s, now_us);
+    if (s->busy || executor < 0) {
+        delay(c, index, BUSY_US);
+        return;
+    }
+    if (job_is_due(c->server, &s->trainee, &due, &err) != ST_OK)
+        log_write(LOG_ERROR, "store", "why=\"%s\"", err.message);
+    if (!due) {
+        delay(c, index, RETRY_US);
+        return;
+    }
+    sit(c, s, executor);
+    s->busy = true;
+    share_out(c);
+    executor_start(c->executors[executor], &s->trainee, &(struct job){.kind = LEDGER_TRAIN});
+}
+
+static bool any_ready(struct control *c, uint64_t now_us)
+{
+    for (int i = 0; i < c->executor_count; i++)
+        if (executor_ready(c->executors[i], now_us))
+            return true;
+    return false;
+}
+
+/* ---- the thread ---- */
 
 static void note_trained(const struct store_version *v, void *context)
 {
     *(uint64_t *)context = v->trained_seq;
 }
 
-static enum status open_trainee(struct control *c, struct trainee *t, struct error *err)
-{
-    struct store *store = c->server->store;
-    struct store_camera camera;
-    char name[32], state[PATH_MAX], snapshot[PATH_MAX];
-    enum status st = store_camera_get(store, t->id, &camera, err);
-    if (st != ST_OK)
-        return st;
-    snprintf(name, sizeof name, "v%llu.learner", (unsigned long long)camera.version);
-    store_model_path(store, t->id, name, state);
-    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)camera.version);
-    store_model_path(store, t->id, name, snapshot);
-    json_t *reply;
-    st = ask(c,
-             json_pack("{s:s,s:s,s:I,s:s,s:s}", "op", "open", "camera", t->id, "version",
-                       (json_int_t)camera.version, "state", state, "snapshot", snapshot),
-             ASK_US, &reply, err);
-    if (st != ST_OK)
-        return st;
-    const char *note = json_string_value(json_object_get(reply, "note"));
-    if (note && note[0])
-        log_write(LOG_WARN, "learner restored", "camera=%s note=\"%s\"", t->id, note);
-    json_decref(reply);
-    t->open = true;
-    t->added_seq = 0;
-    t->frames = 0;
-    return ST_OK;
-}
-
-struct seq_list {
-    uint64_t seq[CHUNKS_MAX], newest_seq;
-    uint64_t since_us; /* older ones are passed over */
-    int count;
-};
-
-static void add_seq(const struct store_chunk *chunk, void *context)
-{
-    struct seq_list *l = context;
-    l->newest_seq = chunk->seq;
-    if (chunk->received_us >= l->since_us && l->count < CHUNKS_MAX)
-        l->seq[l->count++] = chunk->seq;
-}
-
-static enum status add_chunk(struct control *c, struct trainee *t, uint64_t seq, struct error *err)
-{
-    char chunk[PATH_MAX], labels[PATH_MAX];
-    store_chunk_path(c->server->store, t->id, seq, chunk);
-    store_label_path(c->server->store, t->id, seq, labels);
-    json_t *reply;
-    enum status st = ask(c,
-                         json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", t->id, "chunk",
-                                   chunk, "labels", labels),
-                         ASK_US, &reply, err);
-    if (st == ST_INVALID) { /* that chunk is lost for training, the rest is not */
-        log_write(LOG_WARN, "chunk not trained on", "camera=%s seq=%llu why=\"%s\"", t->id,
-                  (unsigned long long)seq, err->message);
-        return ST_OK;
-    }
-    if (st != ST_OK)
-        return st;
-    t->frames = (int)json_integer_value(json_object_get(reply, "buffered"));
-    json_decref(reply);
-    return ST_OK;
-}
-
-static enum status add_chunks(struct control *c, struct trainee *t, const struct seq_list *l,
-                              struct error *err)
-{
-    enum status st = ST_OK;
-    for (int i = 0; i < l->count && st == ST_OK; i++) {
-        st = add_chunk(c, t, l->seq[i], err);
-        if (st == ST_OK)
-            t->added_seq = l->seq[i];
-    }
-    if (st == ST_OK && l->newest_seq > t->added_seq)
-        t->added_seq = l->newest_seq; /* only ones older than the horizon were passed over */
-    return st;
-}
-
-/* Chunks that the worker does not have; all of the horizon for a new one. */
-static enum status list_chunks(struct control *c, const struct trainee *t, struct seq_list *l,
-                               struct error *err)
-{
-    uint64_t horizon_us = (uint64_t)(c->server->set.horizon_s * 1.25e6), now_us = clock_wall_us();
-    l->count = 0;
-    l->newest_seq = 0;
-    l->since_us = now_us > horizon_us ? now_us - horizon_us : 0;
-    return store_chunks_labelled(c->server->store, t->id, t->open ? t->added_seq : 0, CHUNKS_MAX,
-                                 add_seq, l, err);
-}
-
-/* ---- a phase ---- */
-
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static uint64_t whole(const json_t *o, const char *key)
-{
-    json_int_t v = json_integer_value(json_object_get(o, key));
-    return v > 0 ? (uint64_t)v : 0;
-}
-
-static void announce(struct control *c, const struct trainee *t, const struct store_version *v,
-                     const json_t *reply)
-{
-    json_t *more = json_pack(
-        "{s:I,s:b,s:o,s:o,s:I,s:I,s:o,s:I}", "version", (json_int_t)v->version, "accepted",
-        (int)v->accepted, "score_before", server_json_real(v->score_before), "score_after",
-        server_json_real(v->score_after), "delta_bytes", (json_int_t)v->delta_bytes, "steps",
-        (json_int_t)whole(reply, "steps"), "loss", server_json_real(number(reply, "loss_last")),
-        "coordinates", (json_int_t)whole(reply, "coordinates"));
-    server_event(c->server, t->id, v->accepted ? "accepted" : "rejected", more, "%s", v->reason);
-}
-
-/* The previous version's learner state is not needed once the next one is committed. */
-static void drop_state(struct control *c, const struct trainee *t, uint64_t version)
-{
-    char name[32], path[PATH_MAX];
-    snprintf(name, sizeof name, "v%llu.learner", (unsigned long long)version);
-    store_model_path(c->server->store, t->id, name, path);
-    unlink(path);
-}
-
-static enum status record(struct control *c, struct trainee *t, const json_t *reply,
-                          struct error *err)
-{
-    struct store_camera camera;
-    enum status st = store_camera_get(c->server->store, t->id, &camera, err);
-    if (st != ST_OK)
-        return st;
-    const char *reason = json_string_value(json_object_get(reply, "reason"));
-    struct store_version v = {.version = camera.version + 1,
-                              .base = camera.version,
-                              .accepted = json_is_true(json_object_get(reply, "accepted")),
-                              .delta_bytes = whole(reply, "delta_bytes"),
-                              .snapshot_bytes = whole(reply, "snapshot_bytes"),
-                              .score_before = number(reply, "score_current"),
-                              .score_after = number(reply, "score_candidate"),
-                              .trained_seq = t->added_seq,
-                              .t_us = clock_wall_us()};
-    snprintf(v.reason, sizeof v.reason, "%s", reason ? reason : "");
-    if (v.accepted && whole(reply, "version") != v.version)
-        return error_set(err, ST_INTERNAL, "the worker made version %llu, %llu was due",
-                         (unsigned long long)whole(reply, "version"),
-                         (unsigned long long)v.version);
-    st = store_version_put(c->server->store, t->id, &v, err);
-    if (st != ST_OK)
-        return st;
-    if (v.accepted && v.base > 0)
-        drop_state(c, t, v.base);
-    announce(c, t, &v, reply);
-    return ST_OK;
-}
-
-static enum status run_phase(struct control *c, struct trainee *t, struct error *err)
-{
-    char folder[PATH_MAX];
-    struct server *s = c->server;
-    uint64_t start_us = clock_mono_us();
-    store_model_path(s->store, t->id, "", folder);
-    json_t *reply;
-    enum status st =
-        ask(c, json_pack("{s:s,s:s,s:s}", "op", "phase", "camera", t->id, "folder", folder),
-            (uint64_t)(s->set.phase_timeout_s * 1e6), &reply, err);
-    if (st != ST_OK)
-        return st;
-    atomic_fetch_add(&s->counters.phases, 1);
-    atomic_fetch_add(&s->counters.phase_us, clock_mono_us() - start_us);
-    if (json_is_true(json_object_get(reply, "trained")))
-        st = record(c, t, reply, err);
-    json_decref(reply);
-    return st;
-}
-
-/* ---- turns ---- */
-
-/* *ret_worked false: nothing new to learn from. */
-static enum status take_turn(struct control *c, struct trainee *t, bool *ret_worked,
-                             struct error *err)
-{
-    struct seq_list *l = malloc(sizeof *l);
-    if (!l)
-        return error_set(err, ST_NOMEM, "no memory for a turn");
-    *ret_worked = false;
-    enum status st = list_chunks(c, t, l, err);
-    bool anything = st == ST_OK && l->newest_seq > t->trained_seq;
-    if (anything)
-        st = ensure_worker(c, err);
-    if (anything && st == ST_OK && !t->open)
-        st = open_trainee(c, t, err);
-    if (anything && st == ST_OK)
-        st = add_chunks(c, t, l, err);
-    free(l);
-    if (st != ST_OK || !anything || t->frames < c->server->set.frames_min)
-        return st;
-    *ret_worked = true;
-    t->trained_seq = t->added_seq;
-    return run_phase(c, t, err);
-}
-
-/* The next turn at another time than the ring would give. */
-static void delay(struct control *c, int index, uint64_t wait_us)
-{
-    const struct trainee *t = &c->trainees[index];
-    round_robin_remove(&c->ring, (uint32_t)index);
-    round_robin_add(&c->ring, (uint32_t)index, t->atr.period_us, clock_mono_us() + wait_us, NULL);
-}
-
-static void fail_turn(struct control *c, int index, enum status st, const struct error *why)
-{
-    struct trainee *t = &c->trainees[index];
-    struct error err = {0};
-    json_t *reply;
-    uint64_t wait_us = t->atr.period_us << (t->failures < 10 ? t->failures : 10);
-    t->failures++;
-    atomic_fetch_add(&c->server->counters.phases_failed, 1);
-    server_event(c->server, t->id, "phase_failed", NULL, "%s", why->message);
-    if (st == ST_NETWORK)
-        lose_worker(c, why);
-    else if (t->open) { /* what the worker has in memory may be ahead of the disk */
-        if (ask(c, json_pack("{s:s,s:s}", "op", "close", "camera", t->id), ASK_US, &reply, &err) ==
-            ST_OK)
-            json_decref(reply);
-        t->open = false;
-    }
-    t->trained_seq = 0;
-    delay(c, index, wait_us < PENALTY_MAX_US ? wait_us : PENALTY_MAX_US);
-}
-
-static void serve(struct control *c, int index)
-{
-    struct trainee *t = &c->trainees[index];
-    struct error err = {0};
-    struct store_camera camera;
-    bool worked = false;
-    enum status st = take_turn(c, t, &worked, &err);
-    if (st == ST_AGAIN)
-        return;
-    if (st != ST_OK) {
-        fail_turn(c, index, st, &err);
-        return;
-    }
-    if (!worked) {
-        delay(c, index, RETRY_US);
-        return;
-    }
-    t->failures = 0;
-    c->backoff_us = 0;
-    if (c->server->set.adaptive_period &&
-        store_camera_get(c->server->store, t->id, &camera, NULL) == ST_OK)
-        round_robin_set_period(&c->ring, (uint32_t)index, atr_update(&t->atr, camera.sampling_fps));
-}
-
-/* ---- the thread ---- */
-
-static void add_trainee(const struct store_camera *camera, void *context)
+static void add_seat(const struct store_camera *camera, void *context)
 {
     struct control *c = context;
     for (int i = 0; i < c->count; i++)
-        if (strcmp(c->trainees[i].id, camera->id) == 0)
+        if (strcmp(c->seats[i].trainee.id, camera->id) == 0)
             return;
     if (c->count == c->server->set.cameras_max)
         return;
-    struct trainee *t = &c->trainees[c->count];
-    memset(t, 0, sizeof *t);
-    memcpy(t->id, camera->id, sizeof t->id);
+    struct seat *s = &c->seats[c->count];
+    *s = (struct seat){.executor = -1};
+    memcpy(s->trainee.id, camera->id, sizeof s->trainee.id);
     struct atr_options o;
     atr_options_init(&o);
     o.base_us = (uint64_t)(c->server->set.period_s * 1e6);
-    atr_init(&t->atr, &o);
-    if (round_robin_add(&c->ring, (uint32_t)c->count, o.base_us, clock_mono_us(), NULL) == ST_OK)
-        c->count++;
+    atr_init(&s->atr, &o);
+    if (round_robin_add(&c->ring, (uint32_t)c->count, o.base_us, clock_mono_us(), NULL) != ST_OK)
+        return;
+    pthread_mutex_lock(&c->lock);
+    c->count++;
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* New cameras join the ring; what was trained before a restart is not trained again. */
 static void refresh(struct control *c)
 {
     int before = c->count;
-    if (store_cameras(c->server->store, add_trainee, c, NULL) != ST_OK)
+    if (store_cameras(c->server->store, add_seat, c, NULL) != ST_OK)
         return;
-    for (int i = before; i < c->count; i++)
-        store_versions(c->server->store, c->trainees[i].id, 1, note_trained,
-                       &c->trainees[i].trained_seq, NULL);
+    for (int i = before; i < c->count; i++) {
+        struct trainee *t = &c->seats[i].trainee;
+        store_versions(c->server->store, t->id, 1, note_trained, &t->trained_seq, NULL);
+    }
+}
+
+/* When something may be due that no bell announces. */
+static uint64_t next_us(struct control *c, uint64_t now_us)
+{
+    uint64_t due_us = round_robin_due_us(&c->ring), most_us = now_us + SECOND_US;
+    for (int i = 0; i < c->executor_count; i++) {
+        uint64_t restart_us = executor_restart_us(c->executors[i]);
+        if (restart_us > now_us && restart_us < due_us)
+            due_us = restart_us;
+    }
+    due_us = due_us > now_us ? due_us : now_us + BUSY_US; /* due, but all are at work */
+    return due_us < most_us ? due_us : most_us;
 }
 
 static void *run(void *context)
@@ -429,20 +302,26 @@ static void *run(void *context)
         uint64_t seen = bell_count(bell), now_us = clock_mono_us(), late_us;
         uint32_t index;
         refresh(c);
-        if (now_us >= c->restart_us && round_robin_next(&c->ring, now_us, &index, &late_us)) {
-            if (late_us > c->trainees[index].atr.period_us)
-                log_write(LOG_DEBUG, "late turn", "camera=%s late_ms=%llu", c->trainees[index].id,
-                          (unsigned long long)(late_us / 1000));
-            serve(c, (int)index);
+        collect_all(c);
+        if (any_ready(c, now_us) && round_robin_next(&c->ring, now_us, &index, &late_us)) {
+            start(c, (int)index, now_us);
             continue;
         }
-        uint64_t until_us = round_robin_due_us(&c->ring);
-        until_us = until_us < c->restart_us ? c->restart_us : until_us;
-        until_us = until_us < now_us + SECOND_US ? until_us : now_us + SECOND_US;
-        /* A ring of the bell may be a new camera; due times come by themselves. */
-        bell_wait(bell, seen, until_us);
+        bell_wait(bell, seen, next_us(c, now_us));
     }
     return NULL;
+}
+
+/* ---- open, close ---- */
+
+static enum status open_executors(struct control *c, struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = 0; i < c->server->set.workers && st == ST_OK; i++) {
+        st = executor_open(c->server, i, c->server->set.workers, &c->executors[i], err);
+        c->executor_count += st == ST_OK;
+    }
+    return st;
 }
 
 enum status control_open(struct server *s, struct control **ret, struct error *err)
@@ -451,10 +330,12 @@ enum status control_open(struct server *s, struct control **ret, struct error *e
     if (!c)
         return error_set(err, ST_NOMEM, "no memory for the control loop");
     c->server = s;
-    worker_process_init(&c->worker);
-    c->trainees = calloc((size_t)s->set.cameras_max, sizeof *c->trainees);
-    enum status st = c->trainees ? round_robin_init(&c->ring, s->set.cameras_max, err)
-                                 : error_set(err, ST_NOMEM, "no memory for cameras");
+    pthread_mutex_init(&c->lock, NULL);
+    c->seats = calloc((size_t)s->set.cameras_max, sizeof *c->seats);
+    enum status st = c->seats ? round_robin_init(&c->ring, s->set.cameras_max, err)
+                              : error_set(err, ST_NOMEM, "no memory for cameras");
+    if (st == ST_OK)
+        st = open_executors(c, err);
     if (st == ST_OK) {
         c->running = pthread_create(&c->thread, NULL, run, c) == 0;
         if (!c->running)
@@ -475,9 +356,11 @@ void control_close(struct control **ptr)
         return;
     if (c->running)
         pthread_join(c->thread, NULL);
-    worker_process_stop(&c->worker);
+    for (int i = 0; i < c->executor_count; i++)
+        executor_close(&c->executors[i]);
     round_robin_clear(&c->ring);
-    free(c->trainees);
+    pthread_mutex_destroy(&c->lock);
+    free(c->seats);
     free(c);
     *ptr = NULL;
 }

@@ -63,6 +63,13 @@ void server_event(struct server *s, const char *camera, const char *kind, json_t
     bell_ring(&s->bell);
 }
 
+void server_charge(struct server *s, const char *camera, enum ledger_kind kind, uint64_t used_us)
+{
+    struct error err;
+    if (used_us && ledger_charge(s->ledger, camera, kind, used_us, clock_mono_us(), &err) != ST_OK)
+        log_write(LOG_WARN, "account", "camera=%s why=\"%s\"", camera, err.message);
+}
+
 static enum status apply_snapshot(const struct server *s, const struct buf *snapshot, float *params,
                                   struct error *err)
 {

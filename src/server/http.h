@@ -82,6 +82,7 @@ bool http_route(struct server *s, const char *method, const char *path, struct r
 http_handler api_hello, api_chunk, api_updates;                             /* api_camera.c */
 http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* api_view.c */
 http_handler api_frame, api_model;                                          /* api_files.c */
+http_handler api_compute;                                                   /* api_compute.c */
 http_handler api_events;                                                    /* api_events.c */
 http_handler api_asset;                                                     /* assets.c */
 

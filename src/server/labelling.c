@@ -16,6 +16,7 @@
 #include "label/labeller.h"
 #include "server/params_cache.h"
 #include "server/preview.h"
+#include "share/pacer.h"
 #include "task/scorer.h"
 #include "train/asr.h"
 #include "uplink/chunk.h"
@@ -49,6 +50,8 @@ struct labelling {
     struct frame frame;
     struct label_map student, original;
     uint64_t retire_us;
+    struct pacer pacer; /* where label_share bounds labelling */
+    uint64_t cpu_us;    /* the thread's processor time that is in the account */
     pthread_t thread;
     bool running;
 };
@@ -227,6 +230,32 @@ static void task_clear(struct task *t)
     free(t->frames);
 }
 
+/* Charges this thread's work since the last call, its team's as much for each, and waits until
+ * labelling is within its share. */
+static void account(struct labelling *l, const char *camera)
+{
+    struct server *s = l->server;
+    uint64_t cpu_us = clock_thread_cpu_us(), now_us = clock_mono_us();
+    uint64_t used_us = (cpu_us - l->cpu_us) * (uint64_t)s->set.label_threads;
+    l->cpu_us = cpu_us;
+    server_charge(s, camera, LEDGER_LABEL, used_us);
+    if (s->set.label_share <= 0)
+        return;
+    pacer_charge(&l->pacer, used_us, now_us);
+    while (pacer_due_us(&l->pacer) > clock_mono_us() && !bell_stopped(&s->bell))
+        bell_wait(&s->bell, bell_count(&s->bell), pacer_due_us(&l->pacer));
+}
+
+static void open_account(struct labelling *l)
+{
+    double share = l->server->set.label_share;
+    l->cpu_us = clock_thread_cpu_us();
+    if (share <= 0)
+        return;
+    pacer_init(&l->pacer, share, clock_mono_us());
+    ledger_plan(l->server->ledger, "", LEDGER_LABEL, share, clock_mono_us(), NULL);
+}
+
 static enum status label_frames(struct labelling *l, struct watched *w, struct task *t,
                                 struct error *err)
 {
@@ -242,6 +271,7 @@ static enum status label_frames(struct labelling *l, struct watched *w, struct t
                                             : clip_decoder_next(d, &l->frame, err);
         if (st == ST_OK)
             st = label_frame(l, w, t, i, err);
+        account(l, w->id);
     }
     clip_decoder_close(&d);
     if (st == ST_OK) {
@@ -459,6 +489,7 @@ static void *run(void *context)
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     keep_to_cores(l->server);
     for_each_camera(l, restore_preview);
+    open_account(l);
     while (!bell_stopped(bell)) {
         uint64_t seen = bell_count(bell);
         bool worked = label_next(l);

@@ -13,11 +13,15 @@
 #include "nn/model.h"
 #include "server/bell.h"
 #include "server/server.h"
+#include "share/ledger.h"
+#include "share/limiter.h"
 #include "store/store.h"
 #include "task/task.h"
 
 /* What has processors of its own; HTTP and everything else gets the rest. */
 enum server_role { SERVER_LABEL, SERVER_TRAIN, SERVER_ROLES };
+
+#define LEDGER_WINDOW_US ((uint64_t)60 * 1000000)
 
 struct labelling;
 struct control;
@@ -26,7 +30,6 @@ struct http;
 struct counters {
     atomic_ullong frames_labelled, label_us, chunks_failed;
     atomic_ullong phases, phases_failed, phase_us, worker_restarts, retired_chunks;
-    atomic_int worker_state;   /* enum worker_state of control.h */
     atomic_int waiters;        /* long polls and event streams */
     atomic_bool backlog_noted; /* the event was written; cleared when the backlog shrinks */
 };
@@ -42,6 +45,8 @@ struct server {
     uint64_t started_us; /* monotonic */
     struct cores_role roles[SERVER_ROLES];
     struct cores_plan cores; /* settings have the threads that it left */
+    struct limiter *limiter; /* of every process that is given a share */
+    struct ledger *ledger;   /* of all compute, over LEDGER_WINDOW_US, on the monotonic clock */
     struct labelling *labelling;
     struct control *control;
     struct http *http, *https;
@@ -52,6 +57,9 @@ struct server {
  * object with more about it. A failure to record is logged, nothing else. */
 void server_event(struct server *s, const char *camera, const char *kind, json_t *members,
                   const char *reason, ...) __attribute__((format(printf, 5, 6)));
+
+/* Enters into the ledger what work for a camera ("": nobody's) has just used. */
+void server_charge(struct server *s, const char *camera, enum ledger_kind kind, uint64_t used_us);
 
 /* Parameters of a camera's version from its snapshot file into params[nn_model_param_count].
  * ST_NOT_FOUND: not kept any more. Version 0 is the student's own. */

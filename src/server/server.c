@@ -15,6 +15,8 @@
 #include "server/tls.h"
 #include "train/learner.h"
 
+#define WORKERS_AUTO_MAX 8
+
 static enum status open_models(struct server *s, struct error *err)
 {
     if (!learner_preset_parse(s->set.preset))
@@ -79,8 +81,9 @@ static enum status plan_cores(struct server *s, struct error *err)
     struct settings *set = &s->set;
     s->roles[SERVER_LABEL] = (struct cores_role){
         .name = "label_cores", .wish = set->label_cores, .threads = set->label_threads};
-    s->roles[SERVER_TRAIN] = (struct cores_role){
-        .name = "train_cores", .wish = set->train_cores, .threads = set->train_threads};
+    s->roles[SERVER_TRAIN] = (struct cores_role){.name = "train_cores",
+                                                 .wish = set->train_cores,
+                                                 .threads = set->train_threads * set->workers};
     enum status st = cores_machine_read(&machine, err);
     if (st == ST_OK)
         st = cores_plan(&machine, s->roles, SERVER_ROLES, &s->cores, err);
@@ -95,13 +98,41 @@ static enum status plan_cores(struct server *s, struct error *err)
     else if (s->cores.pinned)
         log_write(LOG_INFO, "processors", "plan=\"%s\"", text);
     set->label_threads = s->roles[SERVER_LABEL].threads;
-    set->train_threads = s->roles[SERVER_TRAIN].threads;
+    if (s->roles[SERVER_TRAIN].threads < set->train_threads * set->workers)
+        set->train_threads = 1;
     return ST_OK;
+}
+
+/* As many as can work at once: with a team of threads each they would stall each other. */
+static int workers_of(const struct settings *set)
+{
+    if (set->workers > 0)
+        return set->workers;
+    double processors = set->train_threads > 1 ? 1 : limiter_processors();
+    return processors < 1 ? 1 : processors > WORKERS_AUTO_MAX ? WORKERS_AUTO_MAX : (int)processors;
+}
+
+static enum status open_shares(struct server *s, struct error *err)
+{
+    int means = share_means_parse(s->set.share_means);
+    if (means < 0)
+        return error_set(err, ST_INVALID, "share_means is auto, cgroup, pacing or mps, not '%.40s'",
+                         s->set.share_means);
+    s->set.workers = workers_of(&s->set);
+    enum status st = limiter_open((enum share_means)means, s->set.compute, &s->limiter, err);
+    if (st == ST_OK)
+        st = ledger_open(LEDGER_WINDOW_US, s->set.cameras_max, clock_mono_us(), &s->ledger, err);
+    if (st == ST_OK)
+        log_write(LOG_INFO, "shares", "capacity=%g workers=%d means=\"%s\"",
+                  limiter_capacity(s->limiter), s->set.workers, limiter_reason(s->limiter));
+    return st;
 }
 
 static enum status open_parts(struct server *s, struct error *err)
 {
-    enum status st = plan_cores(s, err);
+    enum status st = open_shares(s, err);
+    if (st == ST_OK)
+        st = plan_cores(s, err);
     if (st == ST_OK)
         st = open_models(s, err);
     if (st == ST_OK)
@@ -153,6 +184,8 @@ void server_close(struct server **ptr)
     control_close(&s->control);
     labelling_close(&s->labelling);
     store_close(&s->store);
+    limiter_close(&s->limiter);
+    ledger_close(&s->ledger);
     nn_model_close(&s->student);
     nn_model_close(&s->teacher);
     bell_clear(&s->bell);

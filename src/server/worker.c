@@ -1,5 +1,5 @@
-/* worker.c - the loop and the five requests. State files are named by version and written before
- * the answer: v7.delta, v7.snap, then v7.learner; the server commits the row afterwards. */
+/* worker.c - the loop, and the requests about learners and their frames; those about training are
+ * in worker_train.c. */
 #include "server/worker.h"
 
 #include <errno.h>
@@ -15,38 +15,22 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "label/label_file.h"
+#include "server/worker_internal.h"
 #include "server/worker_process.h"
-#include "train/learner.h"
 #include "uplink/chunk.h"
 #include "video/decode.h"
 #include "video/frame.h"
-#include "video/scale.h"
 
 #define SNAPSHOT_BYTES_MAX ((size_t)1 << 30)
 #define FRAMES_MAX 2048 /* a camera; pictures of the student's size */
 
-struct pupil {
-    char camera[CAMERA_ID_CHARS_MAX + 1];
-    struct learner *learner;
-};
-
-struct worker {
-    struct nn_model *model; /* NULL before init */
-    struct learner_options options;
-    uint64_t seed;
-    struct pupil *pupils;
-    int count;
-    struct scaler scaler;
-    struct frame decoded, scaled;
-};
-
-static const char *text_of(const json_t *o, const char *key)
+const char *worker_text(const json_t *o, const char *key)
 {
     const char *t = json_string_value(json_object_get(o, key));
     return t ? t : "";
 }
 
-static double number_of(const json_t *o, const char *key)
+double worker_number(const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
     return json_is_number(v) ? json_number_value(v) : 0;
@@ -57,23 +41,23 @@ static double number_of(const json_t *o, const char *key)
 /* The preset, and over it what the settings give (0: as the preset has it). */
 static enum status read_options(const json_t *q, struct learner_options *o, struct error *err)
 {
-    const char *name = text_of(q, "preset");
+    const char *name = worker_text(q, "preset");
     enum learner_preset preset = learner_preset_parse(name);
     if (!preset)
         return error_set(err, ST_INVALID,
                          "there is no preset '%.40s'; it is attune, ams, full or one-time", name);
     learner_preset(preset, o);
-    if (number_of(q, "gamma") > 0)
-        o->fraction = number_of(q, "gamma");
-    if (number_of(q, "steps") > 0)
-        o->steps = (int)number_of(q, "steps");
-    if (number_of(q, "batch") > 0)
-        o->batch = (int)number_of(q, "batch");
-    if (number_of(q, "learning_rate") > 0)
-        o->optimizer.learning_rate = (float)number_of(q, "learning_rate");
-    if (number_of(q, "threads") > 0)
-        o->threads = (int)number_of(q, "threads");
-    double horizon_s = number_of(q, "horizon_s"), fps = number_of(q, "sampling_fps_max");
+    if (worker_number(q, "gamma") > 0)
+        o->fraction = worker_number(q, "gamma");
+    if (worker_number(q, "steps") > 0)
+        o->steps = (int)worker_number(q, "steps");
+    if (worker_number(q, "batch") > 0)
+        o->batch = (int)worker_number(q, "batch");
+    if (worker_number(q, "learning_rate") > 0)
+        o->optimizer.learning_rate = (float)worker_number(q, "learning_rate");
+    if (worker_number(q, "threads") > 0)
+        o->threads = (int)worker_number(q, "threads");
+    double horizon_s = worker_number(q, "horizon_s"), fps = worker_number(q, "sampling_fps_max");
     if (horizon_s > 0) {
         o->horizon_us = (uint64_t)(horizon_s * 1e6);
         /* Room for every frame of the horizon, and some that come early. */
@@ -100,10 +84,10 @@ static enum status do_init(struct worker *w, const json_t *q, json_t *reply, str
         return error_set(err, ST_INVALID, "init comes once");
     enum status st = read_options(q, &w->options, err);
     if (st == ST_OK)
-        st = keep_to_cores(text_of(q, "cores"), err);
+        st = keep_to_cores(worker_text(q, "cores"), err);
     if (st == ST_OK)
-        st = nn_model_open(text_of(q, "student"), NULL, &w->model, err);
-    w->seed = (uint64_t)number_of(q, "seed");
+        st = nn_model_open(worker_text(q, "student"), NULL, &w->model, err);
+    w->seed = (uint64_t)worker_number(q, "seed");
     return st;
 }
 
@@ -117,11 +101,12 @@ static struct pupil *find(struct worker *w, const char *camera)
     return NULL;
 }
 
-static enum status get(struct worker *w, const json_t *q, struct pupil **ret, struct error *err)
+enum status worker_pupil(struct worker *w, const json_t *q, struct pupil **ret, struct error *err)
 {
-    *ret = find(w, text_of(q, "camera"));
+    *ret = find(w, worker_text(q, "camera"));
     return *ret ? ST_OK
-                : error_set(err, ST_NOT_FOUND, "camera '%.63s' is not open", text_of(q, "camera"));
+                : error_set(err, ST_NOT_FOUND, "camera '%.63s' is not open",
+                            worker_text(q, "camera"));
 }
 
 static void remove_pupil(struct worker *w, struct pupil *p)
@@ -149,11 +134,11 @@ static enum status restore(struct learner *l, const json_t *q, uint64_t version,
     struct error why = {0};
     if (version == 0)
         return ST_OK;
-    if (learner_load_file(l, text_of(q, "state"), &why) != ST_OK) {
+    if (learner_load_file(l, worker_text(q, "state"), &why) != ST_OK) {
         char note[sizeof why.message + 64];
         snprintf(note, sizeof note, "started from the snapshot: %s", why.message);
         json_object_set_new(reply, "note", json_string(note));
-        enum status st = install(l, text_of(q, "snapshot"), err);
+        enum status st = install(l, worker_text(q, "snapshot"), err);
         if (st != ST_OK)
             return st;
     }
@@ -165,8 +150,8 @@ static enum status restore(struct learner *l, const json_t *q, uint64_t version,
 
 static enum status do_open(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
-    const char *camera = text_of(q, "camera");
-    uint64_t version = (uint64_t)number_of(q, "version");
+    const char *camera = worker_text(q, "camera");
+    uint64_t version = (uint64_t)worker_number(q, "version");
     if (find(w, camera))
         return error_set(err, ST_CONFLICT, "camera '%.63s' is open already", camera);
     if (w->count == WORKER_CAMERAS_MAX)
@@ -194,7 +179,7 @@ static enum status do_close(struct worker *w, const json_t *q, json_t *reply, st
 {
     (void)reply;
     struct pupil *p;
-    enum status st = get(w, q, &p, err);
+    enum status st = worker_pupil(w, q, &p, err);
     if (st == ST_OK)
         remove_pupil(w, p);
     return st;
@@ -232,11 +217,11 @@ static enum status read_pair(const json_t *q, struct buf *bytes, struct chunk *c
 {
     struct buf text;
     buf_init(&text);
-    enum status st = file_read(text_of(q, "chunk"), CHUNK_BYTES_MAX, bytes, err);
+    enum status st = file_read(worker_text(q, "chunk"), CHUNK_BYTES_MAX, bytes, err);
     if (st == ST_OK)
         st = chunk_parse(bytes->data, bytes->size_bytes, chunk, err);
     if (st == ST_OK)
-        st = file_read(text_of(q, "labels"), LABEL_SET_BYTES_MAX, &text, err);
+        st = file_read(worker_text(q, "labels"), LABEL_SET_BYTES_MAX, &text, err);
     if (st == ST_OK)
         st = label_set_read(text.data, text.size_bytes, labels, err);
     buf_clear(&text);
@@ -248,7 +233,7 @@ static enum status do_add(struct worker *w, const json_t *q, json_t *reply, stru
     struct pupil *p;
     struct buf bytes;
     struct label_set labels = {0};
-    enum status st = get(w, q, &p, err);
+    enum status st = worker_pupil(w, q, &p, err);
     if (st != ST_OK)
         return st;
     struct chunk *chunk = calloc(1, sizeof *chunk);
@@ -267,96 +252,20 @@ static enum status do_add(struct worker *w, const json_t *q, json_t *reply, stru
     return st;
 }
 
-/* ---- phase ---- */
-
-static enum status write_named(const char *folder, uint64_t version, const char *kind,
-                               const struct buf *bytes, struct error *err)
-{
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof path, "%s/v%llu.%s", folder, (unsigned long long)version, kind);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return error_set(err, ST_LIMIT, "the path of the models is too long");
-    return file_write(path, bytes->data, bytes->size_bytes, err);
-}
-
-static enum status write_version(const struct pupil *p, const char *folder, uint64_t version,
-                                 const struct buf *delta, size_t *ret_snapshot_bytes,
-                                 struct error *err)
-{
-    struct buf snapshot, state;
-    buf_init(&snapshot);
-    buf_init(&state);
-    enum status st = write_named(folder, version, "delta", delta, err);
-    if (st == ST_OK)
-        st = learner_snapshot(p->learner, &snapshot, err);
-    if (st == ST_OK)
-        st = write_named(folder, version, "snap", &snapshot, err);
-    if (st == ST_OK)
-        st = learner_save(p->learner, &state, err);
-    if (st == ST_OK)
-        st = write_named(folder, version, "learner", &state, err);
-    if (st == ST_OK)
-        *ret_snapshot_bytes = snapshot.size_bytes;
-    buf_clear(&snapshot);
-    buf_clear(&state);
-    return st;
-}
-
-static json_t *real(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
-static void describe(const struct learner_result *r, size_t snapshot_bytes, json_t *reply)
-{
-    json_object_set_new(reply, "trained", json_boolean(r->trained));
-    json_object_set_new(reply, "accepted", json_boolean(r->accepted));
-    json_object_set_new(reply, "reason", json_string(r->reason));
-    json_object_set_new(reply, "version", json_integer((json_int_t)r->version));
-    json_object_set_new(reply, "steps", json_integer(r->steps));
-    json_object_set_new(reply, "loss_first", real(r->loss_first));
-    json_object_set_new(reply, "loss_last", real(r->loss_last));
-    json_object_set_new(reply, "holdout_frames", json_integer(r->holdout_frames));
-    json_object_set_new(reply, "score_current", real(r->score_current));
-    json_object_set_new(reply, "score_candidate", real(r->score_candidate));
-    json_object_set_new(reply, "coordinates", json_integer((json_int_t)r->coordinates));
-    json_object_set_new(reply, "delta_bytes", json_integer((json_int_t)r->delta_bytes));
-    json_object_set_new(reply, "snapshot_bytes", json_integer((json_int_t)snapshot_bytes));
-}
-
-static enum status do_phase(struct worker *w, const json_t *q, json_t *reply, struct error *err)
-{
-    struct pupil *p;
-    enum status st = get(w, q, &p, err);
-    if (st != ST_OK)
-        return st;
-    struct learner_result r = {0};
-    struct buf delta;
-    size_t snapshot_bytes = 0;
-    buf_init(&delta);
-    st = learner_phase(p->learner, NULL, NULL, &r, &delta, err);
-    if (st == ST_OK && r.accepted)
-        st = write_version(p, text_of(q, "folder"), r.version, &delta, &snapshot_bytes, err);
-    buf_clear(&delta);
-    if (st == ST_OK)
-        describe(&r, snapshot_bytes, reply);
-    return st;
-}
-
 /* ---- the loop ---- */
 
 static const struct {
     const char *name;
     enum status (*run)(struct worker *w, const json_t *q, json_t *reply, struct error *err);
-} requests[] = {{"init", do_init},
-                {"open", do_open},
-                {"close", do_close},
-                {"add", do_add},
-                {"phase", do_phase}};
+} requests[] = {{"init", do_init},         {"open", do_open},
+                {"close", do_close},       {"add", do_add},
+                {"phase", worker_phase},   {"begin", worker_begin},
+                {"train", worker_train},   {"checkpoint", worker_checkpoint},
+                {"finish", worker_finish}, {"abandon", worker_abandon}};
 
 static enum status dispatch(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
-    const char *op = text_of(q, "op");
+    const char *op = worker_text(q, "op");
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
         if (strcmp(op, requests[i].name) == 0) {
             if (!w->model && requests[i].run != do_init)
@@ -412,6 +321,7 @@ static enum status answer_lines(struct worker *w, struct buf *in, int out_fd, st
     while (st == ST_OK && (end = memchr(in->data + at, '\n', in->size_bytes - at))) {
         size_t n = (size_t)(end - in->data) - at;
         st = answer(w, (const char *)in->data + at, n, out_fd, err);
+        throttle_step(&w->throttle); /* after the answer: only the next request waits */
         at += n + 1;
     }
     memmove(in->data, in->data + at, in->size_bytes - at);
@@ -449,7 +359,10 @@ enum status worker_run(int in_fd, int out_fd, struct error *err)
     scaler_init(&w.scaler);
     frame_init(&w.decoded);
     frame_init(&w.scaled);
-    enum status st = serve(&w, in_fd, out_fd, err);
+    enum status st = throttle_open(&w.throttle, err);
+    if (st == ST_OK)
+        st = serve(&w, in_fd, out_fd, err);
+    throttle_clear(&w.throttle);
     for (int i = 0; i < w.count; i++)
         learner_close(&w.pupils[i].learner);
     free(w.pupils);

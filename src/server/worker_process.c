@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,17 +27,47 @@ void worker_process_init(struct worker_process *w)
     buf_init(&w->line);
 }
 
-enum status worker_process_start(struct worker_process *w, char *const *argv, struct error *err)
+/* Our environment with one setting more; the strings are borrowed. */
+static char **environment_with(const char *setting)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        return error_set(err, ST_IO, "cannot make a socket pair: %s", strerror(errno));
+    int n = 0;
+    while (environ[n])
+        n++;
+    char **all = calloc((size_t)n + 2, sizeof *all);
+    if (!all)
+        return NULL;
+    if (setting)
+        all[0] = (char *)(uintptr_t)setting; /* the first of a name counts */
+    memcpy(all + (setting != NULL), environ, (size_t)n * sizeof *all);
+    return all;
+}
+
+static int spawn(pid_t *ret, char *const *argv, const struct worker_process_start *start, int end)
+{
+    char **environment = environment_with(start->setting);
+    if (!environment)
+        return ENOMEM;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, pair[1], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, pair[1], STDOUT_FILENO);
-    int code = posix_spawn(&w->pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_adddup2(&actions, end, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, end, STDOUT_FILENO);
+    if (start->fd >= 0)
+        posix_spawn_file_actions_adddup2(&actions, start->fd, WORKER_PROCESS_FD);
+    int code = posix_spawn(ret, argv[0], &actions, NULL, argv, environment);
     posix_spawn_file_actions_destroy(&actions);
+    free(environment);
+    return code;
+}
+
+enum status worker_process_start(struct worker_process *w, char *const *argv,
+                                 const struct worker_process_start *start, struct error *err)
+{
+    static const struct worker_process_start plain = {.fd = -1};
+    int pair[2];
+    start = start ? start : &plain;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return error_set(err, ST_IO, "cannot make a socket pair: %s", strerror(errno));
+    int code = spawn(&w->pid, argv, start, pair[1]);
     close(pair[1]);
     if (code != 0) {
         close(pair[0]);
@@ -45,6 +76,9 @@ enum status worker_process_start(struct worker_process *w, char *const *argv, st
     }
     w->fd = pair[0];
     w->line.size_bytes = 0;
+    struct rlimit most = {start->memory_mb << 20, start->memory_mb << 20};
+    if (start->memory_mb && prlimit(w->pid, RLIMIT_AS, &most, NULL) != 0)
+        return error_set(err, ST_IO, "cannot bound the worker's memory: %s", strerror(errno));
     return ST_OK;
 }
 

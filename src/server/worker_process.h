@@ -30,8 +30,18 @@ struct worker_process {
 
 void worker_process_init(struct worker_process *w);
 
-/* argv: program first, NULL-terminated. */
-enum status worker_process_start(struct worker_process *w, char *const *argv, struct error *err);
+/* What a process is started with beyond its arguments. */
+struct worker_process_start {
+    const char *setting; /* NAME=VALUE for its environment, NULL for none */
+    int fd;              /* a descriptor of ours that it has as WORKER_PROCESS_FD; -1: none */
+    uint64_t memory_mb;  /* most address space that it may take, 0: no bound */
+};
+
+#define WORKER_PROCESS_FD 3
+
+/* argv: program first, NULL-terminated. start: NULL for nothing beyond. */
+enum status worker_process_start(struct worker_process *w, char *const *argv,
+                                 const struct worker_process_start *start, struct error *err);
 
 /* Kills and reaps; fine when it is not running. */
 void worker_process_stop(struct worker_process *w);

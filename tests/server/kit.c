@@ -180,12 +180,18 @@ long kit_put(struct kit *k, const char *camera, uint64_t seq, const struct buf *
 void kit_chunk(const char *camera, uint64_t seq, int count, uint64_t t_us, uint64_t version,
                struct buf *out)
 {
+    kit_chunk_sized(camera, seq, count, 48, 32, t_us, version, out);
+}
+
+void kit_chunk_sized(const char *camera, uint64_t seq, int count, int width, int height,
+                     uint64_t t_us, uint64_t version, struct buf *out)
+{
     struct frame frames[CHUNK_FRAMES_MAX];
     struct clip clip;
     struct clip_options o;
     struct chunk c = {.seq = seq,
-                      .width = 48,
-                      .height = 32,
+                      .width = width,
+                      .height = height,
                       .count = count,
                       .sampling_fps = 1,
                       .codec = CHUNK_H264};
@@ -228,6 +234,25 @@ static uint64_t look_for(struct kit *k, const char *kind, uint64_t *after)
         if (!found && strcmp(json_string_value(json_object_get(e, "kind")), kind) == 0)
             found = *after;
     }
+    json_decref(all);
+    return found;
+}
+
+uint64_t kit_event_of(struct kit *k, const char *camera, const char *kind, uint64_t after,
+                      char **ret_reason)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/v1/events?format=json&limit=1000&after=%llu",
+             (unsigned long long)after);
+    json_t *all = kit_json(k, path, 200), *e, *last = NULL;
+    size_t i;
+    json_array_foreach(
+        json_object_get(all, "events"), i,
+        e) if (strcmp(json_string_value(json_object_get(e, "camera")), camera) == 0 &&
+               strcmp(json_string_value(json_object_get(e, "kind")), kind) == 0) last = e;
+    uint64_t found = (uint64_t)json_integer_value(json_object_get(last, "id"));
+    if (ret_reason)
+        *ret_reason = last ? strdup(json_string_value(json_object_get(last, "reason"))) : NULL;
     json_decref(all);
     return found;
 }

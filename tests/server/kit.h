@@ -43,6 +43,15 @@ long kit_put(struct kit *k, const char *camera, uint64_t seq, const struct buf *
 void kit_chunk(const char *camera, uint64_t seq, int count, uint64_t t_us, uint64_t version,
                struct buf *out);
 
+/* The same in another size; the pictures are noise-free and large ones take a moment. */
+void kit_chunk_sized(const char *camera, uint64_t seq, int count, int width, int height,
+                     uint64_t t_us, uint64_t version, struct buf *out);
+
+/* The newest event of a kind of the camera after `after`; 0 for none. *ret_reason (NULL allowed) is
+ * the caller's to free. */
+uint64_t kit_event_of(struct kit *k, const char *camera, const char *kind, uint64_t after,
+                      char **ret_reason);
+
 /* Reads events after `after` until one of `kind` comes (bounded); returns its id. */
 uint64_t kit_await(struct kit *k, const char *kind, uint64_t after);
 

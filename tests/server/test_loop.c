@@ -265,14 +265,14 @@ static void a_killed_worker_costs_one_phase(void **state)
     kit_hello(kit, "gate");
     upload("gate", 1, 4, 0);
     await_versions(1);
-    int pid = control_worker_pid(kit->server->control);
+    int pid = control_worker_pid(kit->server->control, "gate");
     assert_true(pid > 0);
     kill(pid, SIGKILL);
     upload("gate", 2, 4, 0);
     kit_await(kit, "worker_restarted", 0);
     kit_await(kit, "phase_failed", 0);
     await_versions(2);
-    assert_int_not_equal(control_worker_pid(kit->server->control), pid);
+    assert_int_not_equal(control_worker_pid(kit->server->control, "gate"), pid);
 }
 
 static void a_worker_that_cannot_start_is_told(void **state)
@@ -340,7 +340,7 @@ static void requests_are_checked(void **state)
     bell_init(&bell);
     worker_process_init(&worker);
     assert_int_equal(ask(json_pack("{s:s}", "op", "phase"), NULL, &err), ST_NETWORK);
-    assert_int_equal(worker_process_start(&worker, worker_argv, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
     assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "phase", "camera", "gate"), NULL, &err),
                      ST_INVALID);
     assert_non_null(strstr(err.message, "init"));
@@ -382,7 +382,7 @@ static void start_and_fill(int steps, const char *chunk, const char *labels)
 {
     struct error err = {0};
     json_t *reply;
-    assert_int_equal(worker_process_start(&worker, worker_argv, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
     assert_int_equal(ask(init_request(steps), NULL, &err), ST_OK);
     assert_int_equal(ask(open_request(0), NULL, &err), ST_OK);
     assert_int_equal(ask(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", "gate", "chunk",
@@ -439,7 +439,7 @@ static void silence_has_an_end(void **state)
     json_t *reply;
     bell_init(&bell);
     worker_process_init(&worker);
-    assert_int_equal(worker_process_start(&worker, sleeper, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, sleeper, NULL, &err), ST_OK);
     assert_int_equal(
         worker_process_ask(&worker, json_object(), clock_mono_us(), &bell, &reply, &err),
         ST_NETWORK);
@@ -460,7 +460,7 @@ static void nonsense_is_not_believed(void **state)
     struct error err;
     bell_init(&bell);
     worker_process_init(&worker);
-    assert_int_equal(worker_process_start(&worker, liar, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, liar, NULL, &err), ST_OK);
     for (int i = 0; i < 3; i++)
         assert_int_equal(ask(json_object(), NULL, &err), ST_NETWORK);
     worker_process_stop(&worker);

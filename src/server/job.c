@@ -1,0 +1,408 @@
+#include "server/job.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define CHUNKS_MAX 512 /* told to the worker in one job */
+
+/* ---- asking ---- */
+
+static void charge(struct job_run *r, const struct job *job)
+{
+    uint64_t used_us = limiter_used_us(r->server->limiter, r->member);
+    uint64_t more_us = used_us > r->charged_us ? used_us - r->charged_us : 0;
+    r->charged_us += more_us;
+    server_charge(r->server, r->trainee ? r->trainee->id : "", job->kind, more_us);
+}
+
+enum status job_ask(struct job_run *r, const struct job *job, json_t *request, uint64_t until_us,
+                    json_t **ret, struct error *err)
+{
+    if (!request)
+        return error_set(err, ST_NOMEM, "no memory for a request to the worker");
+    enum status st = worker_process_ask(r->worker, request, until_us, &r->server->bell, ret, err);
+    charge(r, job);
+    return st;
+}
+
+static enum status ask(struct job_run *r, const struct job *job, json_t *request, json_t **ret,
+                       struct error *err)
+{
+    return job_ask(r, job, request, clock_mono_us() + JOB_ASK_US, ret, err);
+}
+
+/* For a request whose answer says nothing more. */
+static enum status tell(struct job_run *r, const struct job *job, json_t *request,
+                        struct error *err)
+{
+    json_t *reply;
+    enum status st = ask(r, job, request, &reply, err);
+    if (st == ST_OK)
+        json_decref(reply);
+    return st;
+}
+
+static json_t *request_of(const struct job_run *r, const char *op)
+{
+    return json_pack("{s:s,s:s}", "op", op, "camera", r->trainee->id);
+}
+
+static double number(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static uint64_t whole(const json_t *o, const char *key)
+{
+    json_int_t v = json_integer_value(json_object_get(o, key));
+    return v > 0 ? (uint64_t)v : 0;
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    const char *t = json_string_value(json_object_get(o, key));
+    return t ? t : "";
+}
+
+/* ---- the learner ---- */
+
+static enum status open_learner(struct job_run *r, const struct job *job, struct error *err)
+{
+    struct trainee *t = r->trainee;
+    struct store *store = r->server->store;
+    struct store_camera camera;
+    char name[32], state[PATH_MAX], snapshot[PATH_MAX];
+    enum status st = store_camera_get(store, t->id, &camera, err);
+    if (st != ST_OK)
+        return st;
+    snprintf(name, sizeof name, "v%llu.learner", (unsigned long long)camera.version);
+    store_model_path(store, t->id, name, state);
+    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)camera.version);
+    store_model_path(store, t->id, name, snapshot);
+    json_t *reply;
+    st = ask(r, job,
+             json_pack("{s:s,s:s,s:I,s:s,s:s}", "op", "open", "camera", t->id, "version",
+                       (json_int_t)camera.version, "state", state, "snapshot", snapshot),
+             &reply, err);
+    if (st != ST_OK)
+        return st;
+    if (text(reply, "note")[0])
+        log_write(LOG_WARN, "learner restored", "camera=%s note=\"%s\"", t->id,
+                  text(reply, "note"));
+    json_decref(reply);
+    t->process = r->process;
+    t->added_seq = 0;
+    t->frames = 0;
+    return ST_OK;
+}
+
+struct seq_list {
+    uint64_t seq[CHUNKS_MAX], newest_seq;
+    uint64_t since_us; /* older ones are passed over */
+    int count;
+};
+
+static void add_seq(const struct store_chunk *chunk, void *context)
+{
+    struct seq_list *l = context;
+    l->newest_seq = chunk->seq;
+    if (chunk->received_us >= l->since_us && l->count < CHUNKS_MAX)
+        l->seq[l->count++] = chunk->seq;
+}
+
+static bool is_open(const struct job_run *r)
+{
+    return r->trainee->process == r->process;
+}
+
+/* Chunks that the worker does not have; all of the horizon for a new one. */
+static enum status list_chunks(const struct job_run *r, struct seq_list *l, struct error *err)
+{
+    const struct trainee *t = r->trainee;
+    uint64_t horizon_us = (uint64_t)(r->server->set.horizon_s * 1.25e6), now_us = clock_wall_us();
+    l->count = 0;
+    l->newest_seq = 0;
+    l->since_us = now_us > horizon_us ? now_us - horizon_us : 0;
+    return store_chunks_labelled(r->server->store, t->id, is_open(r) ? t->added_seq : 0, CHUNKS_MAX,
+                                 add_seq, l, err);
+}
+
+static enum status add_chunk(struct job_run *r, const struct job *job, uint64_t seq,
+                             struct error *err)
+{
+    char chunk[PATH_MAX], labels[PATH_MAX];
+    struct trainee *t = r->trainee;
+    json_t *reply;
+    store_chunk_path(r->server->store, t->id, seq, chunk);
+    store_label_path(r->server->store, t->id, seq, labels);
+    enum status st = ask(r, job,
+                         json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", t->id, "chunk",
+                                   chunk, "labels", labels),
+                         &reply, err);
+    if (st == ST_INVALID) { /* that chunk is lost for training, the rest is not */
+        server_event(r->server, t->id, "chunk_untrained",
+                     json_pack("{s:I}", "seq", (json_int_t)seq), "chunk %llu is not trained on: %s",
+                     (unsigned long long)seq, err->message);
+        return ST_OK;
+    }
+    if (st != ST_OK)
+        return st;
+    t->frames = (int)whole(reply, "buffered");
+    json_decref(reply);
+    return ST_OK;
+}
+
+static enum status add_chunks(struct job_run *r, const struct job *job, const struct seq_list *l,
+                              struct error *err)
+{
+    struct trainee *t = r->trainee;
+    enum status st = ST_OK;
+    for (int i = 0; i < l->count && st == ST_OK; i++) {
+        st = add_chunk(r, job, l->seq[i], err);
+        if (st == ST_OK)
+            t->added_seq = l->seq[i];
+    }
+    if (st == ST_OK && l->newest_seq > t->added_seq)
+        t->added_seq = l->newest_seq; /* only ones older than the horizon were passed over */
+    return st;
+}
+
+static enum status bring_up_to_date(struct job_run *r, const struct job *job, struct error *err)
+{
+    struct seq_list *l = malloc(sizeof *l);
+    if (!l)
+        return error_set(err, ST_NOMEM, "no memory for a training");
+    enum status st = is_open(r) ? ST_OK : open_learner(r, job, err);
+    if (st == ST_OK)
+        st = list_chunks(r, l, err);
+    if (st == ST_OK)
+        st = add_chunks(r, job, l, err);
+    free(l);
+    return st;
+}
+
+static void note_seq(const struct store_chunk *chunk, void *context)
+{
+    *(uint64_t *)context = chunk->seq;
+}
+
+enum status job_is_due(struct server *s, const struct trainee *t, bool *ret, struct error *err)
+{
+    uint64_t seq = 0;
+    enum status st = store_chunks_labelled(s->store, t->id, t->trained_seq, 1, note_seq, &seq, err);
+    if (st == ST_OK)
+        *ret = seq > t->trained_seq;
+    return st;
+}
+
+/* ---- recording ---- */
+
+static void announce(struct job_run *r, const struct store_version *v, const json_t *reply,
+                     const struct job_result *so_far)
+{
+    json_t *more = json_pack(
+        "{s:I,s:b,s:o,s:o,s:I,s:I,s:o,s:I,s:f}", "version", (json_int_t)v->version, "accepted",
+        (int)v->accepted, "score_before", server_json_real(v->score_before), "score_after",
+        server_json_real(v->score_after), "delta_bytes", (json_int_t)v->delta_bytes, "steps",
+        (json_int_t)whole(reply, "steps"), "loss", server_json_real(number(reply, "loss_last")),
+        "coordinates", (json_int_t)whole(reply, "coordinates"), "compute_s",
+        (double)so_far->compute_us / 1e6);
+    server_event(r->server, r->trainee->id, v->accepted ? "accepted" : "rejected", more, "%s",
+                 v->reason);
+}
+
+/* The previous version's learner state is not needed once the next one is committed. */
+static void drop_state(struct job_run *r, uint64_t version)
+{
+    char name[32], path[PATH_MAX];
+    snprintf(name, sizeof name, "v%llu.learner", (unsigned long long)version);
+    store_model_path(r->server->store, r->trainee->id, name, path);
+    unlink(path);
+}
+
+static struct store_version version_of(const json_t *reply, const struct store_camera *camera,
+                                       uint64_t trained_seq)
+{
+    struct store_version v = {.version = camera->version + 1,
+                              .base = camera->version,
+                              .accepted = json_is_true(json_object_get(reply, "accepted")),
+                              .delta_bytes = whole(reply, "delta_bytes"),
+                              .snapshot_bytes = whole(reply, "snapshot_bytes"),
+                              .score_before = number(reply, "score_current"),
+                              .score_after = number(reply, "score_candidate"),
+                              .trained_seq = trained_seq,
+                              .t_us = clock_wall_us()};
+    snprintf(v.reason, sizeof v.reason, "%s", text(reply, "reason"));
+    return v;
+}
+
+static enum status record(struct job_run *r, const json_t *reply, struct job_result *so_far,
+                          struct error *err)
+{
+    struct store_camera camera;
+    enum status st = store_camera_get(r->server->store, r->trainee->id, &camera, err);
+    if (st != ST_OK)
+        return st;
+    struct store_version v = version_of(reply, &camera, r->trainee->added_seq);
+    if (v.accepted && whole(reply, "version") != v.version)
+        return error_set(err, ST_INTERNAL, "the worker made version %llu, %llu was due",
+                         (unsigned long long)whole(reply, "version"),
+                         (unsigned long long)v.version);
+    st = store_version_put(r->server->store, r->trainee->id, &v, err);
+    if (st != ST_OK)
+        return st;
+    if (v.accepted && v.base > 0)
+        drop_state(r, v.base);
+    so_far->accepted |= v.accepted;
+    so_far->before = isnan(so_far->before) ? v.score_before : so_far->before;
+    so_far->after = v.score_after;
+    snprintf(so_far->reason, sizeof so_far->reason, "%s", v.reason);
+    announce(r, &v, reply, so_far);
+    return ST_OK;
+}
+
+/* Has the worker judge what there is and records it: "checkpoint" or "finish". A checkpoint that is
+ * not better is nothing to record. */
+static enum status judge(struct job_run *r, const struct job *job, const char *op,
+                         struct job_result *so_far, struct error *err)
+{
+    char folder[PATH_MAX];
+    json_t *reply;
+    bool last = strcmp(op, "finish") == 0;
+    store_model_path(r->server->store, r->trainee->id, "", folder);
+    enum status st = job_ask(
+        r, job, json_pack("{s:s,s:s,s:s}", "op", op, "camera", r->trainee->id, "folder", folder),
+        r->until_us, &reply, err);
+    if (st != ST_OK)
+        return st;
+    so_far->checkpoints += !last && json_is_true(json_object_get(reply, "accepted"));
+    if (last || json_is_true(json_object_get(reply, "accepted")))
+        st = record(r, reply, so_far, err);
+    json_decref(reply);
+    return st;
+}
+
+/* ---- training ---- */
+
+/* The next slice's steps, from what the last one took. */
+static int slice_of(int steps, uint64_t took_us, int left)
+{
+    double fit = steps * (double)JOB_SLICE_US / (double)(took_us ? took_us : 1);
+    double most = 4.0 * steps;
+    int next = (int)fmax(1, fmin(fit, most));
+    return next < left ? next : left;
+}
+
+/* One slice of `steps`; *ret_loss is NaN when the weights have run away. */
+static enum status train_slice(struct job_run *r, const struct job *job, int steps,
+                               double *ret_loss, struct error *err)
+{
+    json_t *reply, *request = request_of(r, "train");
+    json_object_set_new(request, "steps", json_integer(steps));
+    enum status st = job_ask(r, job, request, r->until_us, &reply, err);
+    if (st != ST_OK)
+        return st;
+    *ret_loss = number(reply, "loss");
+    json_decref(reply);
+    return ST_OK;
+}
+
+/* Until `total` steps are done, it is cancelled or the loss is not a number (ret->end). */
+static enum status train(struct job_run *r, const struct job *job, int total,
+                         struct job_result *ret, struct error *err)
+{
+    int steps = 1;
+    enum status st = ST_OK;
+    ret->end = JOB_TRAINED;
+    while (st == ST_OK && ret->end == JOB_TRAINED && ret->steps < total) {
+        double loss = NAN;
+        uint64_t start_us = clock_mono_us();
+        st = train_slice(r, job, steps, &loss, err);
+        if (st != ST_OK)
+            break;
+        ret->steps += steps;
+        steps = slice_of(steps, clock_mono_us() - start_us, total - ret->steps);
+        if (!isfinite(loss))
+            ret->end = JOB_DIVERGED;
+        else if (atomic_load(&r->wishes->cancel))
+            ret->end = JOB_CANCELLED;
+        else if (atomic_exchange(&r->wishes->checkpoint, false) && ret->steps < total)
+            st = judge(r, job, "checkpoint", ret, err);
+    }
+    return st;
+}
+
+/* Ends a training that does not come to its end. */
+static enum status give_up(struct job_run *r, const struct job *job, struct job_result *ret,
+                           struct error *err)
+{
+    if (ret->end == JOB_DIVERGED)
+        snprintf(ret->reason, sizeof ret->reason,
+                 "the loss was not a number after %d steps; the weights stay as they were",
+                 ret->steps);
+    else
+        snprintf(ret->reason, sizeof ret->reason, "given up after %d steps", ret->steps);
+    return tell(r, job, request_of(r, "abandon"), err);
+}
+
+/* *ret_steps 0: there is nothing to train on, ret->reason says why. */
+static enum status begin(struct job_run *r, const struct job *job, struct job_result *ret,
+                         int *ret_steps, struct error *err)
+{
+    json_t *reply;
+    enum status st = ask(r, job, request_of(r, "begin"), &reply, err);
+    if (st != ST_OK)
+        return st;
+    bool begun = json_is_true(json_object_get(reply, "begun"));
+    int recipe = (int)whole(reply, "steps");
+    *ret_steps = !begun ? 0 : job->steps ? job->steps : recipe;
+    snprintf(ret->reason, sizeof ret->reason, "%s", text(reply, "reason"));
+    json_decref(reply);
+    return ST_OK;
+}
+
+static enum status run_phase(struct job_run *r, const struct job *job, struct job_result *ret,
+                             struct error *err)
+{
+    int total = 0;
+    enum status st = begin(r, job, ret, &total, err);
+    if (st != ST_OK || total == 0)
+        return st;
+    st = train(r, job, total, ret, err);
+    if (st != ST_OK)
+        return st;
+    return ret->end == JOB_TRAINED ? judge(r, job, "finish", ret, err) : give_up(r, job, ret, err);
+}
+
+enum status job_execute(struct job_run *r, const struct job *job, struct job_result *ret,
+                        struct error *err)
+{
+    struct trainee *t = r->trainee;
+    struct server *s = r->server;
+    struct error ignored;
+    struct job_result result = {.end = JOB_NOTHING, .before = NAN, .after = NAN};
+    uint64_t start_us = clock_mono_us(), before_us = r->charged_us;
+    r->until_us = start_us + (uint64_t)(s->set.phase_timeout_s * 1e6);
+    enum status st = bring_up_to_date(r, job, err);
+    result.newest_seq = t->added_seq;
+    if (st == ST_OK && t->frames >= s->set.frames_min) {
+        st = run_phase(r, job, &result, err);
+        atomic_fetch_add(&s->counters.phases, st == ST_OK);
+        atomic_fetch_add(&s->counters.phase_us, st == ST_OK ? clock_mono_us() - start_us : 0);
+    }
+    /* After a failure the worker's memory may be ahead of the disk. */
+    if (st != ST_OK && st != ST_NETWORK && st != ST_AGAIN && is_open(r)) {
+        tell(r, job, request_of(r, "close"), &ignored);
+        t->process = 0;
+    }
+    result.compute_us = r->charged_us - before_us;
+    *ret = result;
+    return st;
+}

@@ -1,0 +1,81 @@
+/* job.h - one training of one camera, step by step, in a worker that is there. Internal.
+ *
+ * A job brings the camera's learner up to date (open it, add the chunks that it does not have),
+ * trains it in slices of about JOB_SLICE_US and records what came of it. Between two slices it
+ * looks whether it is to stop or to try a checkpoint. Everything that a restart needs is on disk: a
+ * version's row is written after its files, and the worker's state of version N is in vN.learner,
+ * so a crash in between repeats the training from version N - 1.
+ *
+ * Threads: runs in its executor's thread (server/executor.h); wishes may be set by any.
+ * Errors:  ST_AGAIN: the server is stopping. ST_NETWORK: the worker is lost. Others: it refused, or
+ *          the store failed; the camera's learner is closed then.
+ */
+#ifndef ATTUNE_SERVER_JOB_H
+#define ATTUNE_SERVER_JOB_H
+
+#include "server/node.h"
+#include "server/worker_process.h"
+
+#define JOB_SLICE_US 250000
+#define JOB_ASK_US ((uint64_t)120 * 1000000) /* for everything but training */
+
+/* What the server knows of a camera's learner; only its memory, made anew after a restart. */
+struct trainee {
+    char id[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t process;     /* the one that has the learner (job_run.process); 0: none */
+    uint64_t added_seq;   /* it has chunks up to here */
+    uint64_t trained_seq; /* newest chunk of the last training that counts */
+    int frames;           /* in the learner */
+};
+
+struct job {
+    enum ledger_kind kind;
+    int steps; /* 0: the recipe's */
+};
+
+/* What others wish of a job under way. */
+struct job_wishes {
+    atomic_bool cancel;     /* give up */
+    atomic_bool checkpoint; /* let the cameras have what is there, when it is better */
+};
+
+enum job_end {
+    JOB_NOTHING = 1, /* too few frames, or none that are new */
+    JOB_TRAINED,     /* to its end; accepted or not */
+    JOB_CANCELLED,
+    JOB_DIVERGED /* the loss is not a number; the version stays what it was */
+};
+
+struct job_result {
+    enum job_end end;
+    bool accepted;        /* the last version that it made, checkpoints among them */
+    double before, after; /* scores on held-out frames, NaN: not scored */
+    int steps, checkpoints;
+    uint64_t newest_seq; /* of the chunks that it learned from, or could have */
+    uint64_t compute_us; /* processor time of the worker */
+    char reason[STORE_REASON_CHARS_MAX + 1];
+};
+
+struct job_run {
+    struct server *server;
+    struct worker_process *worker;
+    uint64_t process; /* a number that no other process of the server has or had */
+    int member;       /* of the limiter */
+    struct trainee *trainee;
+    struct job_wishes *wishes;
+    uint64_t until_us;   /* monotonic; a training that is not done by then has failed */
+    uint64_t charged_us; /* the member's processor time that is in the ledger */
+};
+
+/* Asks the worker and charges what it used to the camera (NULL: nobody's). Takes the request. */
+enum status job_ask(struct job_run *r, const struct job *job, json_t *request, uint64_t until_us,
+                    json_t **ret, struct error *err);
+
+/* *ret is filled in any case. */
+enum status job_execute(struct job_run *r, const struct job *job, struct job_result *ret,
+                        struct error *err);
+
+/* Has the camera labelled chunks after trained_seq? */
+enum status job_is_due(struct server *s, const struct trainee *t, bool *ret, struct error *err);
+
+#endif
