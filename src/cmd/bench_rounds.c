@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/progress.h"
-#include "cmd/child.h"
 #include "cmd/cmd.h"
 
 #define WAIT_MS 200

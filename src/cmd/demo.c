@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "cmd/child.h"
 #include "cmd/demo_view.h"
 
 #define NAME "demo"
@@ -233,7 +233,7 @@ static enum status start(struct demo *d, struct child *c, const char *name, char
 {
     char path[PATH_MAX];
     log_path(d, name, path);
-    return child_start(c, argv, path, err);
+    return child_start(c, argv, &(struct child_options){.log_path = path}, err);
 }
 
 static enum status start_server(struct demo *d, struct error *err)

@@ -15,7 +15,8 @@ static void print_help(void)
     printf("usage: attune server --student FILE.onnx --teacher FILE.onnx [OPTIONS]\n\n"
            "Labels the frames that cameras upload with the teacher, retrains the student for each\n"
            "camera and streams the weights that matter back. The page is at / of each address.\n\n"
-           "  --config FILE        YAML file with the same settings (name: value)\n"
+           "  --config FILE        YAML file with the same settings (name: value),\n"
+           "                       and of cameras that only stream (docs/configuration.md)\n"
            "  --settings-markdown  print docs/configuration.md\n%.*s\n"
            "example: attune server --student models/student.onnx --teacher models/teacher.onnx \\\n"
            "             --http 127.0.0.1:8080\n",
@@ -45,7 +46,7 @@ static const char *value_of(int argc, char **argv, int *i, char *name, size_t si
 }
 
 /* pass 0: only --config; pass 1: the others, so that the command line wins. */
-static int read_flags(int argc, char **argv, int pass, struct settings *set)
+static int read_flags(int argc, char **argv, int pass, struct server_options *o)
 {
     struct error err = {0};
     for (int i = 1; i < argc; i++) {
@@ -56,9 +57,10 @@ static int read_flags(int argc, char **argv, int pass, struct settings *set)
         if (!value)
             return cmd_usage(argv[0], "--%s needs a value", name);
         bool is_config = strcmp(name, "config") == 0;
-        if (is_config && pass == 0 && settings_open(set, value, &err) != ST_OK)
+        if (is_config && pass == 0 &&
+            settings_open(&o->settings, &o->cameras, value, &err) != ST_OK)
             return cmd_fail(argv[0], &err);
-        if (!is_config && pass == 1 && settings_set(set, name, value, &err) != ST_OK)
+        if (!is_config && pass == 1 && settings_set(&o->settings, name, value, &err) != ST_OK)
             return cmd_usage(argv[0], "%s", err.message);
     }
     return CMD_OK;
@@ -74,20 +76,18 @@ static void announce(const struct server *s)
     fflush(stdout);
 }
 
-static int run(const char *name, const struct settings *set)
+static int run(const char *name, const struct server_options *options)
 {
-    static struct server_options options;
     struct server *s;
     struct error err = {0};
     sigset_t stop;
-    options.settings = *set;
     /* Blocked before any thread starts, so that only sigwait sees them. */
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (server_open(&options, &s, &err) != ST_OK)
+    if (server_open(options, &s, &err) != ST_OK)
         return cmd_fail(name, &err);
     announce(s);
     int which;
@@ -99,7 +99,7 @@ static int run(const char *name, const struct settings *set)
 
 int cmd_server(int argc, char **argv)
 {
-    static struct settings set;
+    static struct server_options options;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();
@@ -108,19 +108,21 @@ int cmd_server(int argc, char **argv)
         if (strcmp(argv[i], "--settings-markdown") == 0)
             return print_markdown();
     }
-    settings_init(&set);
+    settings_init(&options.settings);
     for (int pass = 0; pass < 2; pass++) {
-        int code = read_flags(argc, argv, pass, &set);
+        int code = read_flags(argc, argv, pass, &options);
         if (code != CMD_OK)
             return code;
     }
-    enum log_level level = log_level_parse(set.log_level);
+    enum log_level level = log_level_parse(options.settings.log_level);
     if (!level)
         return cmd_usage(argv[0], "log_level is error, warn, info or debug, not '%.40s'",
-                         set.log_level);
+                         options.settings.log_level);
     log_level_set(level);
     struct error err = {0};
-    if (settings_check(&set, &err) != ST_OK)
+    if (settings_check(&options.settings, &options.cameras, &err) != ST_OK)
         return cmd_usage(argv[0], "%s", err.message);
-    return run(argv[0], &set);
+    int status = run(argv[0], &options);
+    camera_list_clear(&options.cameras);
+    return status;
 }

@@ -151,7 +151,7 @@ static enum status open_parts(struct server *s, struct error *err)
 enum status server_open(const struct server_options *options, struct server **ret,
                         struct error *err)
 {
-    enum status st = settings_check(&options->settings, err);
+    enum status st = settings_check(&options->settings, &options->cameras, err);
     if (st != ST_OK)
         return st;
     struct server *s = calloc(1, sizeof *s);

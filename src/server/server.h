@@ -16,6 +16,7 @@
 
 struct server_options {
     struct settings settings;
+    struct camera_list cameras; /* borrowed: it must live as long as the server */
     /* Program and arguments of the worker, NULL-terminated; NULL: /proc/self/exe worker. */
     char *const *worker_argv;
     bool no_label_thread; /* tests: chunks stay unlabelled */

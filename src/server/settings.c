@@ -1,189 +1,183 @@
-/* settings.c - everything here is a loop over the one table: adding a setting is adding a row to
- * settings.def. Values from the file and from flags go through the same settings_set. */
+/* settings.c - the two tables, and the file that fills both. What can be said of a table of
+ * settings as such is in setting_table.c: adding a setting is adding a row to a .def file. */
 #include "server/settings.h"
 
-#include <errno.h>
-#include <math.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/names.h"
-#include "base/yaml.h"
+#include "store/store.h"
 
 #define TEXT_OF(x) #x
-static const struct setting table[] = {
 #define TEXT(name, standard, help)                                                                 \
-    {#name, "", standard, help, SETTING_TEXT, 0, 0, offsetof(struct settings, name)},
+    {#name, "", standard, help, SETTING_TEXT, 0, 0, offsetof(struct VALUES, name)},
 #define INT(name, unit, standard, min, max, help)                                                  \
-    {#name, unit, TEXT_OF(standard), help, SETTING_INT, min, max, offsetof(struct settings, name)},
+    {#name, unit, TEXT_OF(standard), help, SETTING_INT, min, max, offsetof(struct VALUES, name)},
 #define REAL(name, unit, standard, min, max, help)                                                 \
-    {#name, unit, TEXT_OF(standard), help, SETTING_REAL, min, max, offsetof(struct settings, name)},
+    {#name, unit, TEXT_OF(standard), help, SETTING_REAL, min, max, offsetof(struct VALUES, name)},
 #define BOOL(name, standard, help)                                                                 \
-    {#name, "", #standard, help, SETTING_BOOL, 0, 1, offsetof(struct settings, name)},
+    {#name, "", #standard, help, SETTING_BOOL, 0, 1, offsetof(struct VALUES, name)},
+#define VALUES settings
+static const struct setting server_rows[] = {
 #include "server/settings.def"
+};
+#undef VALUES
+#define VALUES camera_settings
+static const struct setting camera_rows[] = {
+#include "server/camera_settings.def"
+};
+#undef VALUES
 #undef TEXT
 #undef INT
 #undef REAL
 #undef BOOL
-};
-enum { COUNT = sizeof table / sizeof table[0] };
 
-const struct setting *settings_table(int *ret_count)
+const struct setting_table *settings_table(void)
 {
-    *ret_count = COUNT;
-    return table;
+    static const struct setting_table t = {server_rows, sizeof server_rows / sizeof server_rows[0]};
+    return &t;
+}
+
+const struct setting_table *camera_settings_table(void)
+{
+    static const struct setting_table t = {camera_rows, sizeof camera_rows / sizeof camera_rows[0]};
+    return &t;
 }
 
 void settings_init(struct settings *s)
 {
     memset(s, 0, sizeof *s);
-#define TEXT(name, standard, help) snprintf(s->name, sizeof s->name, "%s", standard);
-#define INT(name, unit, standard, min, max, help) s->name = standard;
-#define REAL(name, unit, standard, min, max, help) s->name = standard;
-#define BOOL(name, standard, help) s->name = standard;
-#include "server/settings.def"
-#undef TEXT
-#undef INT
-#undef REAL
-#undef BOOL
+    setting_table_init(settings_table(), s);
 }
 
-static void names(const char *ret[COUNT])
+void camera_settings_init(struct camera_settings *c)
 {
-    for (int i = 0; i < COUNT; i++)
-        ret[i] = table[i].name;
+    memset(c, 0, sizeof *c);
+    setting_table_init(camera_settings_table(), c);
 }
 
-static const struct setting *find(const char *name)
+void camera_list_init(struct camera_list *l)
 {
-    char key[64];
-    if (strlen(name) >= sizeof key)
-        return NULL;
-    snprintf(key, sizeof key, "%s", name);
-    for (char *p = key; *p; p++)
-        if (*p == '-')
-            *p = '_';
-    for (int i = 0; i < COUNT; i++)
-        if (strcmp(table[i].name, key) == 0)
-            return &table[i];
+    *l = (struct camera_list){0};
+}
+
+void camera_list_clear(struct camera_list *l)
+{
+    free(l->cameras);
+    camera_list_init(l);
+}
+
+const struct camera_settings *camera_list_find(const struct camera_list *l, const char *id)
+{
+    for (int i = 0; i < l->count; i++)
+        if (strcmp(l->cameras[i].id, id) == 0)
+            return &l->cameras[i];
     return NULL;
-}
-
-static enum status fail_unknown(const char *name, struct error *err)
-{
-    const char *known[COUNT];
-    names(known);
-    const char *near = yaml_nearest(name, known, COUNT);
-    return near ? error_set(err, ST_INVALID, "there is no setting '%.60s'; did you mean '%s'?",
-                            name, near)
-                : error_set(err, ST_INVALID, "there is no setting '%.60s'", name);
-}
-
-static enum status set_number(const struct setting *row, const char *value, double *ret,
-                              struct error *err)
-{
-    char *end;
-    errno = 0;
-    double v = strtod(value, &end);
-    bool whole = row->kind == SETTING_INT;
-    if (end == value || *end || !isfinite(v) || (whole && v != floor(v)) || strpbrk(value, "xX \t"))
-        return error_set(err, ST_INVALID, "%s takes a %s, not '%.60s'", row->name,
-                         whole ? "whole number" : "number", value);
-    if (v < row->min || v > row->max)
-        return error_set(err, ST_INVALID, "%s is %.10g to %.10g%s%s, not %.60s", row->name,
-                         row->min, row->max, row->unit[0] ? " " : "", row->unit, value);
-    *ret = v;
-    return ST_OK;
-}
-
-static enum status set_bool(const struct setting *row, const char *value, bool *ret,
-                            struct error *err)
-{
-    static const char *const yes[] = {"true", "yes", "on", "1"};
-    static const char *const no[] = {"false", "no", "off", "0"};
-    bool is_yes = names_find(yes, NAMES_COUNT(yes), value, -1) >= 0;
-    if (is_yes || names_find(no, NAMES_COUNT(no), value, -1) >= 0) {
-        *ret = is_yes;
-        return ST_OK;
-    }
-    return error_set(err, ST_INVALID, "%s is true or false, not '%.60s'", row->name, value);
 }
 
 enum status settings_set(struct settings *s, const char *name, const char *value, struct error *err)
 {
-    const struct setting *row = find(name);
-    if (!row)
-        return fail_unknown(name, err);
-    void *at = (char *)s + row->offset;
-    if (row->kind == SETTING_BOOL)
-        return set_bool(row, value, at, err);
-    if (row->kind == SETTING_TEXT) {
-        if (strlen(value) >= SETTING_TEXT_BYTES)
-            return error_set(err, ST_INVALID, "%s may have %d characters", row->name,
-                             SETTING_TEXT_BYTES - 1);
-        snprintf(at, SETTING_TEXT_BYTES, "%s", value);
-        return ST_OK;
-    }
-    double v = 0;
-    enum status st = set_number(row, value, &v, err);
+    return setting_table_set(settings_table(), s, name, value, err);
+}
+
+/* ---- the file ---- */
+
+static enum status read_camera(struct camera_list *l, const struct yaml_doc *d,
+                               const yaml_node *key, const yaml_node *value, struct error *err)
+{
+    const char *id = yaml_text(key), *text = yaml_text(value);
+    if (!id || !store_camera_id_valid(id))
+        return yaml_fail(d, key, err, "a camera id is 1 to %d of a-z, 0-9, _ and -",
+                         CAMERA_ID_CHARS_MAX);
+    if (camera_list_find(l, id))
+        return yaml_fail(d, key, err, "the camera '%s' is given twice", id);
+    struct camera_settings *c = &l->cameras[l->count];
+    camera_settings_init(c);
+    snprintf(c->id, sizeof c->id, "%s", id);
+    bool nothing = text && !*text; /* "gate:" */
+    enum status st =
+        nothing ? ST_OK : setting_table_read(camera_settings_table(), c, d, value, NULL, err);
     if (st != ST_OK)
         return st;
-    if (row->kind == SETTING_INT)
-        *(int *)at = (int)v;
-    else
-        *(double *)at = v;
+    if (c->fps > 0 && !c->source[0])
+        return yaml_fail(d, key, err,
+                         "'%s' has fps but no source; fps is the rate at which the server reads "
+                         "one",
+                         id);
+    l->count++;
     return ST_OK;
 }
 
-static enum status read_map(struct settings *s, const struct yaml_doc *d, struct error *err)
+/* *l is empty before. */
+static enum status read_cameras(struct camera_list *l, const struct yaml_doc *d,
+                                const yaml_node *map, struct error *err)
 {
-    const yaml_node *root = yaml_root(d);
-    if (!root)
-        return ST_OK;
-    const char *known[COUNT];
-    names(known);
-    enum status st = yaml_check_keys(d, root, known, COUNT, err);
-    for (size_t i = 0; i < yaml_count(root) && st == ST_OK; i++) {
-        const yaml_node *value = yaml_value(d, root, i);
-        const char *key = yaml_text(yaml_key(d, root, i)), *text = yaml_text(value);
-        struct error why = {0};
-        if (!text)
-            st = yaml_fail(d, value, err, "%s takes one value, not a list or map", key);
-        else if (settings_set(s, key, text, &why) != ST_OK)
-            st = yaml_fail(d, value, err, "%s", why.message);
-    }
+    size_t count = yaml_count(map);
+    if (!yaml_is_map(map))
+        return yaml_fail(d, map, err, "cameras takes a map of camera ids to their settings");
+    if (count > CAMERA_LIST_MAX)
+        return yaml_fail(d, map, err, "there may be %d cameras, these are %zu", CAMERA_LIST_MAX,
+                         count);
+    l->cameras = calloc(count ? count : 1, sizeof *l->cameras);
+    if (!l->cameras)
+        return error_set(err, ST_NOMEM, "no memory for %zu cameras", count);
+    enum status st = ST_OK;
+    for (size_t i = 0; i < count && st == ST_OK; i++)
+        st = read_camera(l, d, yaml_key(d, map, i), yaml_value(d, map, i), err);
     return st;
 }
 
-enum status settings_read(struct settings *s, const void *text, size_t n, const char *source,
-                          struct error *err)
+enum status settings_read(struct settings *s, struct camera_list *cameras, const void *text,
+                          size_t n, const char *source, struct error *err)
 {
     struct yaml_doc *d;
     enum status st = yaml_open(text, n, source, &d, err);
     if (st != ST_OK)
         return st;
     struct settings copy = *s;
-    st = read_map(&copy, d, err);
+    struct camera_list list;
+    camera_list_init(&list);
+    const yaml_node *root = yaml_root(d), *map = root ? yaml_get(d, root, "cameras") : NULL;
+    if (root)
+        st = setting_table_read(settings_table(), &copy, d, root, "cameras", err);
+    if (st == ST_OK && map)
+        st = read_cameras(&list, d, map, err);
     yaml_close(&d);
-    if (st == ST_OK)
-        *s = copy;
-    return st;
+    if (st != ST_OK) {
+        camera_list_clear(&list);
+        return st;
+    }
+    *s = copy;
+    camera_list_clear(cameras);
+    *cameras = list;
+    return ST_OK;
 }
 
-enum status settings_open(struct settings *s, const char *path, struct error *err)
+enum status settings_open(struct settings *s, struct camera_list *cameras, const char *path,
+                          struct error *err)
 {
     struct buf text;
     buf_init(&text);
     enum status st = file_read(path, SETTINGS_FILE_BYTES_MAX, &text, err);
     if (st == ST_OK)
-        st = settings_read(s, text.data, text.size_bytes, path, err);
+        st = settings_read(s, cameras, text.data, text.size_bytes, path, err);
     buf_clear(&text);
     return st;
 }
 
-enum status settings_check(const struct settings *s, struct error *err)
+static enum status check_cameras(const struct settings *s, const struct camera_list *cameras,
+                                 struct error *err)
+{
+    if (cameras->count > s->cameras_max)
+        return error_set(err, ST_INVALID, "%d cameras are configured, cameras_max is %d; raise it",
+                         cameras->count, s->cameras_max);
+    return ST_OK;
+}
+
+enum status settings_check(const struct settings *s, const struct camera_list *cameras,
+                           struct error *err)
 {
     if (!s->student[0])
         return error_set(err, ST_INVALID, "no student is given; add --student FILE.onnx");
@@ -197,45 +191,30 @@ enum status settings_check(const struct settings *s, struct error *err)
                          s->horizon_s, s->chunk_s);
     if (strcmp(s->listen, "off") == 0 && strcmp(s->http, "off") == 0)
         return error_set(err, ST_INVALID, "listen and http are both off; nobody could connect");
-    return ST_OK;
-}
-
-static void write_range(struct buf *out, const struct setting *row)
-{
-    if (row->kind == SETTING_INT || row->kind == SETTING_REAL)
-        buf_printf(out, "%.10g..%.10g%s%s", row->min, row->max, row->unit[0] ? " " : "", row->unit);
-    else
-        buf_printf(out, "%s", row->kind == SETTING_BOOL ? "true or false" : "text");
+    return check_cameras(s, cameras, err);
 }
 
 void settings_write_markdown(struct buf *out)
 {
+    buf_printf(out, "# Settings of `attune server`\n\n"
+                    "Made by `attune server --settings-markdown` from the tables that the parser "
+                    "uses; do not edit.\n\nIn a YAML file (`--config FILE`) as `name: value`, on "
+                    "the command line as `--name VALUE` with dashes for underscores; the command "
+                    "line wins.\n\n");
+    setting_table_write_markdown(settings_table(), out);
     buf_printf(out,
-               "# Settings of `attune server`\n\n"
-               "Made by `attune server --settings-markdown` from the table that the parser "
-               "uses; do not edit.\n\nIn a YAML file (`--config FILE`) as `name: value`, on "
-               "the command line as `--name VALUE` with dashes for underscores; the command "
-               "line wins.\n\n| setting | default | range | what it is |\n|---|---|---|---|\n");
-    for (int i = 0; i < COUNT; i++) {
-        buf_printf(out, "| `%s` | %s | ", table[i].name,
-                   table[i].standard[0] ? table[i].standard : "(none)");
-        write_range(out, &table[i]);
-        buf_printf(out, " | %s |\n", table[i].help);
-    }
+               "\n## Settings of a camera\n\n"
+               "In the file only, a mapping for each camera id (`[a-z0-9_-]`, 1 to %d "
+               "characters):\n\n```yaml\ncameras:\n"
+               "  gate-1: {source: \"rtsp://10.0.0.7/main\", fps: 10} # only streams: the server "
+               "infers\n"
+               "  gate-2: {uplink_kbps: 100}                        # has a computer of its own\n"
+               "```\n\n",
+               CAMERA_ID_CHARS_MAX);
+    setting_table_write_markdown(camera_settings_table(), out);
 }
 
 void settings_write_help(struct buf *out)
 {
-    for (int i = 0; i < COUNT; i++) {
-        char flag[64];
-        snprintf(flag, sizeof flag, "--%s", table[i].name);
-        for (char *p = flag + 2; *p; p++)
-            if (*p == '_')
-                *p = '-';
-        buf_printf(out, "  %-20s %s", flag, table[i].help);
-        if (table[i].standard[0])
-            buf_printf(out, " [%s%s%s]", table[i].standard, table[i].unit[0] ? " " : "",
-                       table[i].unit);
-        buf_printf(out, "\n");
-    }
+    setting_table_write_help(settings_table(), out);
 }

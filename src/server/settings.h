@@ -1,6 +1,7 @@
-/* settings.h - the server's settings: one table (settings.def), one YAML file, the same as flags.
+/* settings.h - what `attune server` is told: its own settings (settings.def; YAML file or flags)
+ * and those of its cameras (camera_settings.def; YAML file only, below the key `cameras`).
  *
- * Owns:    plain values.
+ * Owns:    plain values; a camera_list its array.
  * Errors:  ST_FORMAT with file:line:column (YAML), ST_INVALID (range, unknown name with the
  *          nearest one that exists).
  */
@@ -11,53 +12,63 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
-#include "base/error.h"
+#include "flow/records.h"
+#include "server/setting_table.h"
 
-#define SETTING_TEXT_BYTES 1024
 #define SETTINGS_FILE_BYTES_MAX ((size_t)1 << 20)
+#define CAMERA_LIST_MAX 1024
 
-struct settings {
 #define TEXT(name, standard, help) char name[SETTING_TEXT_BYTES];
 #define INT(name, unit, standard, min, max, help) int name;
 #define REAL(name, unit, standard, min, max, help) double name;
 #define BOOL(name, standard, help) bool name;
+struct settings {
 #include "server/settings.def"
+};
+
+/* What the file says of one camera. */
+struct camera_settings {
+    char id[CAMERA_ID_CHARS_MAX + 1];
+#include "server/camera_settings.def"
+};
 #undef TEXT
 #undef INT
 #undef REAL
 #undef BOOL
+
+struct camera_list {
+    struct camera_settings *cameras; /* in the order of the file */
+    int count;                       /* 0..CAMERA_LIST_MAX */
 };
 
-enum setting_kind { SETTING_TEXT = 1, SETTING_INT, SETTING_REAL, SETTING_BOOL };
+/* Where each struct's values are; offsets are within it. */
+const struct setting_table *settings_table(void);
+const struct setting_table *camera_settings_table(void);
 
-/* One row of the table, for help, documentation and tests. */
-struct setting {
-    const char *name, *unit, *standard, *help;
-    enum setting_kind kind;
-    double min, max; /* INT and REAL */
-    size_t offset;   /* within struct settings */
-};
-
-/* The rows, in the order of settings.def. */
-const struct setting *settings_table(int *ret_count);
-
-/* The defaults. */
+/* The defaults; the id is empty. */
 void settings_init(struct settings *s);
+void camera_settings_init(struct camera_settings *c);
+
+void camera_list_init(struct camera_list *l);
+void camera_list_clear(struct camera_list *l);
+/* NULL when the file does not name the camera. */
+const struct camera_settings *camera_list_find(const struct camera_list *l, const char *id);
 
 /* name: as in the file, or the flag's form with dashes. ST_INVALID names the range, or for an
  * unknown name the nearest. */
 enum status settings_set(struct settings *s, const char *name, const char *value,
                          struct error *err);
 
-/* A YAML mapping of names to scalars; a name may occur once. `source` is the name for messages.
- * On failure *s is as before. */
-enum status settings_read(struct settings *s, const void *text, size_t n, const char *source,
+/* A YAML mapping of names to scalars, and `cameras`, a mapping of ids to mappings; a name may occur
+ * once. `source` is the name for messages. *cameras is replaced. On failure both are as before. */
+enum status settings_read(struct settings *s, struct camera_list *cameras, const void *text,
+                          size_t n, const char *source, struct error *err);
+enum status settings_open(struct settings *s, struct camera_list *cameras, const char *path,
                           struct error *err);
-enum status settings_open(struct settings *s, const char *path, struct error *err);
 
 /* Rules between settings (min not over max, student given, ...). */
-enum status settings_check(const struct settings *s, struct error *err);
+enum status settings_check(const struct settings *s, const struct camera_list *cameras,
+                           struct error *err);
 
 /* docs/configuration.md, and the option lines of --help. */
 void settings_write_markdown(struct buf *out);

@@ -1,5 +1,5 @@
-/* child.c - fork and exec of /proc/self/exe, and the reading of lines without waiting. */
-#include "cmd/child.h"
+/* child.c - fork and exec, and the reading of lines without waiting. */
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,40 +20,81 @@ void child_init(struct child *c)
     c->out_fd = -1;
 }
 
+/* What the new process needs; made before the fork, since memory is not to be had after it. */
+struct start {
+    const char *program;
+    char *const *argv;
+    char **environment;
+    int out_fd, log_fd;
+    pid_t parent;
+};
+
 /* In the new process: wire it up and become the program; never returns. */
-static void become(char *const *argv, int out_fd, int log_fd, pid_t parent)
+static void become(const struct start *s)
 {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setpgid(0, 0); /* Ctrl-C is ours; we stop the children in order */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent || dup2(out_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0)
+    if (getppid() != s->parent || dup2(s->out_fd, STDOUT_FILENO) < 0 ||
+        dup2(s->log_fd, STDERR_FILENO) < 0)
         _exit(127);
-    execv("/proc/self/exe", argv);
+    execve(s->program, s->argv, s->environment);
     _exit(127);
 }
 
-enum status child_start(struct child *c, char *const *argv, const char *log_path, struct error *err)
+/* Ours and one more; the caller's to free. NULL: no memory. */
+static char **environment_with(const char *more)
 {
+    size_t n = 0;
+    while (environ[n])
+        n++;
+    char **all = calloc(n + 2, sizeof *all);
+    if (!all)
+        return NULL;
+    all[0] = (char *)(uintptr_t)more; /* first: it hides one of the same name */
+    memcpy(all + (more != NULL), environ, n * sizeof *all);
+    return all;
+}
+
+static enum status open_log(const struct child_options *o, int out_fd, int *ret, struct error *err)
+{
+    *ret = o->log_path ? open(o->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
+                       : fcntl(o->merge ? out_fd : STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (*ret < 0)
+        return error_set(err, ST_IO, "cannot write %s: %s",
+                         o->log_path ? o->log_path : "standard error", strerror(errno));
+    return ST_OK;
+}
+
+enum status child_start(struct child *c, char *const *argv, const struct child_options *options,
+                        struct error *err)
+{
+    const struct child_options o = options ? *options : (struct child_options){0};
     int fds[2];
-    int log_fd = log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
-                          : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-    if (log_fd < 0)
-        return error_set(err, ST_IO, "cannot write %s: %s", log_path ? log_path : "standard error",
-                         strerror(errno));
-    if (pipe2(fds, O_CLOEXEC) != 0) {
-        close(log_fd);
+    if (pipe2(fds, O_CLOEXEC) != 0)
         return error_set(err, ST_IO, "cannot make a pipe: %s", strerror(errno));
-    }
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        become(argv, fds[1], log_fd, parent);
+    struct start s = {.program = o.program ? o.program : "/proc/self/exe",
+                      .argv = argv,
+                      .environment = environment_with(o.environment),
+                      .out_fd = fds[1],
+                      .log_fd = -1,
+                      .parent = getpid()};
+    pid_t pid = -1;
+    enum status st = s.environment ? open_log(&o, fds[1], &s.log_fd, err)
+                                   : error_set(err, ST_NOMEM, "no memory to start a process");
+    if (st == ST_OK && (pid = fork()) == 0)
+        become(&s);
+    if (st == ST_OK && pid < 0)
+        st = error_set(err, ST_IO, "cannot start a process: %s", strerror(errno));
+    free(s.environment);
     close(fds[1]);
-    close(log_fd);
-    if (pid < 0) {
+    if (s.log_fd >= 0)
+        close(s.log_fd);
+    if (st != ST_OK) {
         close(fds[0]);
-        return error_set(err, ST_IO, "cannot start a process: %s", strerror(errno));
+        return st;
     }
     (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
     child_init(c);

@@ -1,12 +1,12 @@
-/* child.h - the programs that `attune demo` and `attune bench` run: started with pipes, watched,
- * stopped in order.
+/* child.h - programs that ours runs beside itself: started with pipes, watched, stopped in order.
  *
  * Owns:    a struct child its process and the reading end of its standard output.
- * Threads: one.
+ * Threads: one a struct; the one that starts a child must live as long as that does (it gets
+ *          SIGTERM when this thread ends).
  * Errors:  ST_IO when a process cannot be started.
  */
-#ifndef ATTUNE_CMD_CHILD_H
-#define ATTUNE_CMD_CHILD_H
+#ifndef ATTUNE_BASE_CHILD_H
+#define ATTUNE_BASE_CHILD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,9 +27,17 @@ struct child {
 
 void child_init(struct child *c);
 
-/* Runs this very program with argv (argv[0] included, NULL at the end). Its standard error goes to
- * log_path, NULL: to ours. It gets SIGTERM when we die, and no signals of our terminal. */
-enum status child_start(struct child *c, char *const *argv, const char *log_path,
+struct child_options {
+    const char *program;  /* NULL: this very program */
+    const char *log_path; /* of its standard error; NULL: ours */
+    bool merge;           /* its standard error goes the way of its standard output */
+    /* "NAME=VALUE", added to our environment (for what `ps` must not show); NULL: none */
+    const char *environment;
+};
+
+/* Runs a program with argv (argv[0] included, NULL at the end). It gets SIGTERM when we die, and no
+ * signals of our terminal. options NULL: all as zeros are. */
+enum status child_start(struct child *c, char *const *argv, const struct child_options *options,
                         struct error *err);
 
 /* Calls on_line for each whole line (without its end) that is there; does not wait. */
