@@ -17,7 +17,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "edge/agent_internal.h"
-#include "nn/loss.h"
 #include "video/frame.h"
 
 #define SAMPLES_WAITING_MAX 16
@@ -65,15 +64,19 @@ static size_t frame_size_bytes(const struct agent *a)
 
 static enum status open_student(struct agent *a, struct error *err)
 {
-    enum status st = nn_model_open(a->options.student_path, NULL, &a->model, err);
-    if (st == ST_OK)
-        st = task_spec_read(a->model, &a->spec, err);
-    if (st == ST_OK)
-        st = slot_open(a->model, a->inference.threads, &a->slot, err);
-    if (st == ST_OK && nn_model_is_calibrated(a->model))
+    struct inference_grid grid;
+    inference_grid_init(&grid);
+    enum status st = student_open(a->options.student_path, a->inference.threads, grid.scales,
+                                  a->options.choose ? grid.scale_count : 1, &a->student, err);
+    if (st != ST_OK)
+        return st;
+    a->model = student_model(a->student);
+    a->slot = student_slot(a->student);
+    a->spec = *student_spec(a->student);
+    if (nn_model_is_calibrated(a->model))
         log_write(LOG_INFO, "calibrated student", "precision=%s",
                   nn_precision_of_model(a->model) == NN_PRECISION_INT8 ? "int8" : "f32");
-    return st;
+    return ST_OK;
 }
 
 /* A state that cannot be used costs a download, not the start. */
@@ -112,6 +115,14 @@ static enum status open_clients(struct agent *a, struct error *err)
     return st == ST_OK ? client_open(&o, &a->update_client, err) : st;
 }
 
+static void on_source(void *context, const char *reason)
+{
+    struct agent *a = context;
+    pthread_mutex_lock(&a->mutex);
+    snprintf(a->told.source, sizeof a->told.source, "%s", reason ? reason : "");
+    pthread_mutex_unlock(&a->mutex);
+}
+
 static enum status open_feed(struct agent *a, struct error *err)
 {
     const struct feed_options o = {.url = a->options.source_url,
@@ -119,7 +130,9 @@ static enum status open_feed(struct agent *a, struct error *err)
                                    .height = a->spec.height,
                                    .fps = a->options.fps,
                                    .seed = a->options.seed,
-                                   .cancel = &a->stopping};
+                                   .cancel = &a->stopping,
+                                   .on_source = on_source,
+                                   .context = a};
     enum status st = feed_open(&o, &a->feed, err);
     if (st == ST_OK && a->options.score && a->spec.task != TASK_SEGMENT)
         st = error_set(err, ST_UNSUPPORTED,
@@ -163,6 +176,8 @@ static enum status open_parts(struct agent *a, struct error *err)
     if (st == ST_OK)
         st = open_feed(a, err);
     if (st == ST_OK)
+        st = agent_infer_open(a, err);
+    if (st == ST_OK)
         st = open_queues(a, err);
     if (st == ST_OK)
         st = agent_report_open(a, &a->report, err);
@@ -185,7 +200,8 @@ enum status agent_open(const struct agent_options *options, struct agent **ret, 
     pthread_condattr_destroy(&monotonic);
     meter_init(&a->latency);
     /* Until the server has been heard: AMS's defaults. */
-    a->settings = (struct client_settings){.sampling_fps = 1, .chunk_s = 10, .uplink_kbps = 200};
+    a->settings = (struct client_settings){
+        .sampling_fps = 1, .chunk_s = 10, .uplink_kbps = 200, .share = INFINITY};
     atomic_store(&a->rate_fps, a->settings.sampling_fps);
     enum status st = open_parts(a, err);
     if (st != ST_OK) {
@@ -208,8 +224,8 @@ void agent_close(struct agent **a)
     client_close(&(*a)->upload_client);
     client_close(&(*a)->update_client);
     spool_close(&(*a)->spool);
-    slot_close(&(*a)->slot);
-    nn_model_close(&(*a)->model);
+    agent_infer_close(*a);
+    student_close(&(*a)->student);
     pthread_cond_destroy(&(*a)->changed);
     pthread_mutex_destroy(&(*a)->mutex);
     free(*a);
@@ -237,6 +253,15 @@ struct client_settings agent_settings(struct agent *a)
     struct client_settings s = a->settings;
     pthread_mutex_unlock(&a->mutex);
     return s;
+}
+
+void agent_take_settings(struct agent *a, const struct client_settings *s)
+{
+    pthread_mutex_lock(&a->mutex);
+    a->settings = *s;
+    pthread_mutex_unlock(&a->mutex);
+    atomic_store(&a->rate_fps, s->sampling_fps);
+    atomic_fetch_add(&a->wishes, 1);
 }
 
 bool agent_pause(struct agent *a, uint64_t pause_us)
@@ -291,8 +316,8 @@ static void hand_sample(struct agent *a, const struct frame *f, uint64_t t_us, u
     handoff_commit(a->samples);
 }
 
-static void hand_look(struct agent *a, const struct feed_view *v, const uint8_t *labels,
-                      uint64_t t_us, uint64_t version, bool score)
+static void hand_look(struct agent *a, const struct feed_view *v, uint64_t t_us, uint64_t version,
+                      bool score)
 {
     size_t bytes = frame_size_bytes(a);
     size_t answers = task_cells(&a->spec);
@@ -304,7 +329,7 @@ static void hand_look(struct agent *a, const struct feed_view *v, const uint8_t 
     snprintf(l->condition, sizeof l->condition, "%s", v->condition);
     uint8_t *at = (uint8_t *)(l + 1);
     memcpy(at, v->frame.pixels, bytes);
-    memcpy(at + bytes, labels, answers);
+    memcpy(at + bytes, a->infer.labels, answers);
     if (score)
         memcpy(at + bytes + answers, v->truth->classes, bytes / 3);
     handoff_commit(a->looks);
@@ -313,72 +338,95 @@ static void hand_look(struct agent *a, const struct feed_view *v, const uint8_t 
 /* The loop's own variables. */
 struct loop {
     struct sampler sampler;
-    uint8_t *labels;
     uint64_t last_version, late_before, scored_us, wall_offset_us;
+    struct agent_result newest; /* of the last frame that was inferred */
     bool ran_over; /* the last frame took a new model and ended after the next was due */
 };
 
-/* Infers one frame and publishes its result; *ret_version is what it ran. */
-static enum status infer(struct agent *a, struct loop *l, const struct feed_view *v,
-                         uint64_t *ret_version, struct error *err)
+static enum status next_frame(struct agent *a, struct loop *l, bool score, struct feed_view *v,
+                              struct error *err)
 {
-    struct nn_session *session = slot_session(a->slot);
-    const struct nn_view input = nn_session_input(session, 0);
-    task_input(&a->spec, &v->frame, &input, 0);
-    enum status st = slot_forward(a->slot, ret_version, err);
+    bool all = score || a->options.overlay_path;
+    uint64_t before_us = clock_thread_cpu_us();
+    enum status st = feed_next(a->feed, all ? 0 : agent_infer_pixels_from(a), v, err);
     if (st != ST_OK)
         return st;
-    const struct nn_view logits = nn_session_output(session, 0);
-    nn_argmax(&logits, NULL, l->labels);
-    struct agent_result *r = handoff_begin(a->results);
-    *r = (struct agent_result){
-        .t_us = v->available_us + l->wall_offset_us, .frame = v->index, .version = *ret_version};
-    sum_up_answer(a, &logits, l->labels, r);
+    agent_infer_count_frame(a, v->frame.pixels != NULL,
+                            (double)(clock_thread_cpu_us() - before_us) * 1e-6);
+    struct feed_stats stats;
+    feed_stats_get(a->feed, &stats);
+    if (l->ran_over)
+        a->dropped_by_swap += stats.late - l->late_before;
+    l->ran_over = false;
+    l->late_before = stats.late;
+    atomic_store(&a->late, stats.late);
+    return ST_OK;
+}
+
+/* Infers one frame; l->newest is its result. */
+static enum status infer(struct agent *a, struct loop *l, const struct feed_view *v,
+                         struct error *err)
+{
+    uint64_t version;
+    struct nn_view logits;
+    enum status st = agent_infer_frame(a, v, &version, &logits, err);
+    if (st != ST_OK)
+        return st;
+    struct agent_result *r = &l->newest;
+    *r = (struct agent_result){.version = version};
+    sum_up_answer(a, &logits, a->infer.labels, r);
     r->latency_us = clock_mono_us() - v->available_us;
     meter_add(&a->latency, r->latency_us);
-    l->ran_over = *ret_version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
-    l->last_version = *ret_version;
-    handoff_commit(a->results);
+    l->ran_over = version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
+    l->last_version = version;
+    atomic_fetch_add(&a->frames, 1);
     return ST_OK;
+}
+
+static void publish(struct agent *a, const struct loop *l, const struct feed_view *v, bool inferred)
+{
+    struct agent_result *r = handoff_begin(a->results);
+    *r = l->newest;
+    r->t_us = v->available_us + l->wall_offset_us;
+    r->frame = v->index;
+    r->held = !inferred;
+    if (r->held) {
+        r->latency_us = clock_mono_us() - v->available_us;
+        a->infer.held++;
+    }
+    handoff_commit(a->results);
 }
 
 static enum status step(struct agent *a, struct loop *l, struct error *err)
 {
     struct feed_view v;
-    enum status st = feed_next(a->feed, &v, err);
+    uint64_t now_us = clock_mono_us();
+    agent_infer_follow(a, now_us);
+    bool score = a->options.score && now_us - l->scored_us >= SCORE_PERIOD_US;
+    enum status st = next_frame(a, l, score, &v, err);
     if (st != ST_OK)
         return st;
-    struct feed_stats stats;
-    feed_stats_get(a->feed, &stats);
-    if (l->ran_over)
-        a->dropped_by_swap += stats.late - l->late_before;
-    l->late_before = stats.late;
-    atomic_store(&a->late, stats.late);
-    uint64_t version;
-    st = infer(a, l, &v, &version, err);
-    if (st != ST_OK)
+    bool inferred = agent_infer_is_due(a, v.index);
+    if (inferred && (st = infer(a, l, &v, err)) != ST_OK)
         return st;
-    atomic_fetch_add(&a->frames, 1);
-    uint64_t t_us = v.available_us + l->wall_offset_us;
+    publish(a, l, &v, inferred);
+    uint64_t t_us = v.available_us + l->wall_offset_us, version = l->newest.version;
     double rate_fps = atomic_load(&a->rate_fps);
     if (rate_fps != l->sampler.rate_fps)
         sampler_set_rate(&l->sampler, rate_fps);
-    if (a->samples && sampler_take(&l->sampler, v.available_us))
+    if (a->samples && inferred && sampler_take(&l->sampler, v.available_us))
         hand_sample(a, &v.frame, t_us, version);
-    bool score = a->options.score && v.available_us - l->scored_us >= SCORE_PERIOD_US;
     if (score)
-        l->scored_us = v.available_us;
+        l->scored_us = now_us;
     if (score || a->options.overlay_path)
-        hand_look(a, &v, l->labels, t_us, version, score);
+        hand_look(a, &v, t_us, version, score);
+    agent_infer_probe(a, &v, inferred, version, now_us);
     return ST_OK;
 }
 
 static enum status run_frames(struct agent *a, struct error *err)
 {
     struct loop l = {.wall_offset_us = clock_wall_us() - clock_mono_us()};
-    l.labels = malloc(task_cells(&a->spec));
-    if (!l.labels)
-        return error_set(err, ST_NOMEM, "no memory for labels");
     sampler_init(&l.sampler, atomic_load(&a->rate_fps));
     l.last_version = slot_version(a->slot);
     uint64_t until_us =
@@ -386,7 +434,6 @@ static enum status run_frames(struct agent *a, struct error *err)
     enum status st = ST_OK;
     while (st == ST_OK && !atomic_load(&a->stopping) && clock_mono_us() < until_us)
         st = step(a, &l, err);
-    free(l.labels);
     return st == ST_END ? ST_OK : st;
 }
 
@@ -410,6 +457,8 @@ static void sum_up(struct agent *a, struct agent_summary *ret)
 {
     *ret = (struct agent_summary){
         .frames = atomic_load(&a->frames),
+        .held = a->infer.held,
+        .running = a->infer.table.points[a->infer.current],
         .dropped_late = atomic_load(&a->late),
         .dropped_by_swap = a->dropped_by_swap,
         .dropped_results = handoff_dropped(a->results),

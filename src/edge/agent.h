@@ -11,6 +11,9 @@
  * the spool (uplink/spool.h): neither the network nor the disk can hold a frame up. Offline for
  * ever is a normal state, and so is a server that restarts.
  *
+ * Not every frame need be inferred: agent_infer.c chooses a frame rate and a resolution
+ * (profile/inference.h) within a share of the machine; the other frames get the last answer.
+ *
  * State folder: params.ckpt (newest parameters and version, atomic, CRC; damaged or of another
  * student: discarded, the camera starts at version 0 and the server sends a snapshot), spool/.
  *
@@ -28,6 +31,7 @@
 
 #include "base/error.h"
 #include "flow/records.h"
+#include "profile/inference.h"
 #include "task/task.h"
 
 #define AGENT_CONDITION_CHARS_MAX 47
@@ -37,6 +41,7 @@ struct agent_result {
     uint64_t t_us;  /* capture, microseconds since 1970 UTC */
     uint64_t frame; /* index of the source's frame */
     uint64_t version;
+    bool held;           /* the answer is that of an earlier frame */
     uint64_t latency_us; /* frame available to labels published */
     int class_count;
     float fraction[CLASSES_MAX]; /* of the pixels, a class; of a classification: its probability */
@@ -67,6 +72,10 @@ struct agent_options {
     double seconds;           /* 0: until the source ends or agent_stop */
     int threads;              /* of an inference, default 1 */
     const char *cores;        /* its processors (base/cores.h), a list or "auto"; the default */
+    /* Measures what lower rates and resolutions would cost and lose, and runs the best that the
+     * share allows; false: every frame at full size, unless the server asks for less. */
+    bool choose;
+    double share; /* processors; the server may say less; 0: as many as there are */
     bool score;
     uint64_t seed; /* of the back-off's jitter */
     /* From one thread; may block (then results are dropped and counted). NULL: none. */
@@ -79,6 +88,7 @@ void agent_options_init(struct agent_options *o);
 
 struct agent_summary {
     uint64_t frames;          /* inferred */
+    uint64_t held;            /* answered with the answer of an earlier one */
     uint64_t dropped_late;    /* skipped because the source was ahead */
     uint64_t dropped_by_swap; /* because a frame that took a new model ended too late */
     uint64_t dropped_samples; /* not encoded because the encoder was busy */
@@ -94,6 +104,7 @@ struct agent_summary {
     double adapted, unadapted;         /* the score over all scored frames, NaN for none */
     double adapted_60s, unadapted_60s; /* over the last minute */
     int scored_frames;
+    struct inference_point running; /* the last configuration, as measured */
 };
 
 struct agent;

@@ -2,10 +2,11 @@
  *
  *   file             thread            writes
  *   agent.c          caller of run     meter, counters of frames; samples, results, looks (giver)
+ *   agent_infer.c    the same          infer; told (under mutex)
  *   agent_report.c   report            scorer, overlay; results, looks (taker)
  *   agent_encode.c   encode            chunks into the spool; samples (taker)
  *   agent_uplink.c   upload            acknowledgements
- *   agent_update.c   update            slot, params.ckpt
+ *   agent_update.c   update            slot, params.ckpt; settings (under mutex)
  *
  * The main thread reads the other threads' plain counters after it has joined them.
  */
@@ -22,7 +23,7 @@
 #include "edge/handoff.h"
 #include "edge/meter.h"
 #include "edge/sampler.h"
-#include "edge/slot.h"
+#include "edge/student.h"
 #include "task/scorer.h"
 #include "task/task.h"
 #include "uplink/client.h"
@@ -43,6 +44,37 @@ struct agent_look {
 
 struct agent_report; /* agent_report.c */
 
+/* A comparison of configurations that is under way, and when the next one is due. */
+struct probe {
+    bool active;
+    uint64_t start, version; /* index of its first frame, and what ran there */
+    uint64_t turn;
+    int size; /* that answered on the first frame besides the full one; 0: none */
+    int knot; /* index into the grid's strides: the next frame of the probe */
+    double cpu_s;
+    uint64_t next_us;
+};
+
+/* How frames are inferred. The capture thread's. */
+struct agent_infer {
+    struct inference_profile profile;
+    struct inference_table table;
+    int current; /* what runs, index into the table */
+    double share;
+    uint8_t *labels; /* the newest answer, held until the next */
+    bool started;    /* there is one, of frame last_index */
+    uint64_t last_index;
+    uint64_t held; /* frames that got a held answer */
+    uint64_t wishes_seen;
+    uint64_t measured_us, process_us, thread_us; /* when, and processor time until then */
+    double team_us;                              /* of the other threads of a team, since then */
+
+    struct inference_watch *watch; /* NULL: nothing is compared */
+    uint8_t *full, *smaller;       /* answers of a probe */
+    struct probe probe;
+    struct confusion confusion;
+};
+
 struct agent {
     struct agent_options options;
     char params_path[PATH_MAX], spool_path[PATH_MAX];
@@ -54,9 +86,11 @@ struct agent {
     pthread_cond_t changed;  /* wakes sleeping threads: ending, or a chunk was spooled */
     uint64_t chunks_spooled; /* under mutex */
 
-    struct nn_model *model;
-    struct task_spec spec;
+    struct student *student;
+    const struct nn_model *model; /* the student's */
     struct slot *slot;
+    struct task_spec spec;
+    struct agent_infer infer;
     struct feed *feed;
     struct spool *spool;
     struct client *upload_client, *update_client;
@@ -69,6 +103,8 @@ struct agent {
     /* The server's wishes; rate_fps is read for every frame. */
     struct client_settings settings; /* under mutex */
     _Atomic double rate_fps;
+    atomic_uint_fast64_t wishes;  /* counts changes of the settings */
+    struct inference_report told; /* under mutex: for the server */
 
     uint64_t start_us; /* monotonic */
     atomic_uint_fast64_t frames, late;
@@ -93,6 +129,31 @@ void agent_report_summary(const struct agent_report *r, struct agent_summary *re
 void agent_traffic(const struct agent *a, uint64_t *ret_up_bytes, uint64_t *ret_down_bytes);
 
 struct client_settings agent_settings(struct agent *a);
+void agent_take_settings(struct agent *a, const struct client_settings *s);
+
+/* ---- agent_infer.c; from the capture thread ---- */
+
+enum status agent_infer_open(struct agent *a, struct error *err);
+void agent_infer_close(struct agent *a);
+
+/* Before a frame: follows share and wishes, once a second also costs. */
+void agent_infer_follow(struct agent *a, uint64_t now_us);
+
+/* The first frame whose pixels are needed, and whether one is to be inferred or keeps the answer of
+ * the last one. */
+uint64_t agent_infer_pixels_from(const struct agent *a);
+bool agent_infer_is_due(const struct agent *a, uint64_t index);
+
+/* What getting a frame took. */
+void agent_infer_count_frame(struct agent *a, bool has_pixels, double cpu_s);
+
+/* Infers into infer.labels; the logits are those of the size that ran, lent until it runs again. */
+enum status agent_infer_frame(struct agent *a, const struct feed_view *v, uint64_t *ret_version,
+                              struct nn_view *ret_logits, struct error *err);
+
+/* After a frame was published: compares configurations now and then. inferred: by version. */
+void agent_infer_probe(struct agent *a, const struct feed_view *v, bool inferred, uint64_t version,
+                       uint64_t now_us);
 
 /* Sleeps at most this long; false when the agent is ending. */
 bool agent_pause(struct agent *a, uint64_t pause_us);

@@ -94,13 +94,28 @@ static void apply(struct updater *u)
               delta->size_bytes, slot_params_crc32(a->slot));
 }
 
+/* The server wishes something else than it did. */
+static void renew_settings(struct updater *u)
+{
+    struct client_settings settings;
+    struct error err;
+    if (client_get_settings(u->agent->update_client, &settings, &err) == ST_OK)
+        agent_take_settings(u->agent, &settings);
+    else
+        retry_later(u, "settings wait", &err);
+}
+
 static void poll_update(struct updater *u)
 {
     struct agent *a = u->agent;
     struct error err;
     uint64_t have = u->want_snapshot ? 0 : slot_version(a->slot);
+    uint64_t revision = agent_settings(a).revision;
     u->update.retry_after_s = 0;
-    enum status st = client_get_update(a->update_client, have, POLL_S, &u->update, &err);
+    u->update.revision = 0;
+    enum status st = client_get_update(a->update_client, have, revision, POLL_S, &u->update, &err);
+    if (u->update.revision > 0 && u->update.revision != revision)
+        renew_settings(u);
     if (st == ST_OK) {
         apply(u);
     } else if (st == ST_AGAIN && u->update.retry_after_s == 0) {

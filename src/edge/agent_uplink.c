@@ -16,6 +16,7 @@
 #define BACKOFF_MAX_US 30000000
 #define IDLE_US 1000000
 #define BACKLOG_SPEED 1.25
+#define REPORT_US 10000000
 
 struct uploader {
     struct agent *agent;
@@ -23,6 +24,8 @@ struct uploader {
     struct backoff backoff;
     struct rng rng;
     uint64_t next_us; /* not before: keeps the uplink's rate */
+    struct inference_report told;
+    uint64_t told_us;
 };
 
 /* Until a chunk is spooled, the agent ends, or a second is over. */
@@ -63,10 +66,7 @@ static enum status say_hello(struct agent *a, struct client_settings *ret, struc
         st = spool_skip_to(a->spool, ret->next_seq, err);
     if (st != ST_OK)
         return st;
-    pthread_mutex_lock(&a->mutex);
-    a->settings = *ret;
-    pthread_mutex_unlock(&a->mutex);
-    atomic_store(&a->rate_fps, ret->sampling_fps);
+    agent_take_settings(a, ret);
     /* Compared with what was said: the update thread may have got further meanwhile. */
     if (ret->version < hello.version)
         atomic_store(&a->server_lost, true);
@@ -87,6 +87,29 @@ static void greet(struct uploader *u)
               "server_version=%lu sampling_fps=%.2f chunk_s=%.1f uplink_kbps=%.0f next_seq=%lu",
               (unsigned long)settings.version, settings.sampling_fps, settings.chunk_s,
               settings.uplink_kbps, (unsigned long)settings.next_seq);
+}
+
+/* What the server cannot see by itself: how this camera infers. Every REPORT_US, sooner when
+ * another configuration runs or the source comes or goes. One that is lost is followed by the next.
+ */
+static void report(struct uploader *u)
+{
+    struct agent *a = u->agent;
+    struct inference_report r;
+    uint64_t now_us = clock_mono_us();
+    pthread_mutex_lock(&a->mutex);
+    r = a->told;
+    pthread_mutex_unlock(&a->mutex);
+    bool changed = r.running.stride != u->told.running.stride ||
+                   r.running.scale != u->told.running.scale ||
+                   strcmp(r.source, u->told.source) != 0;
+    if (r.running.stride == 0 || (!changed && now_us - u->told_us < REPORT_US))
+        return;
+    struct error err;
+    if (client_put_report(a->upload_client, &r, &err) != ST_OK)
+        log_write(LOG_DEBUG, "report lost", "reason=\"%s\"", err.message);
+    u->told = r;
+    u->told_us = now_us;
 }
 
 static void acknowledged(struct uploader *u, uint64_t seq, const struct client_put *put)
@@ -145,6 +168,7 @@ static void send_chunk(struct uploader *u, uint64_t seq)
 static void upload_next(struct uploader *u)
 {
     struct agent *a = u->agent;
+    report(u);
     pthread_mutex_lock(&a->mutex);
     uint64_t seen = a->chunks_spooled;
     pthread_mutex_unlock(&a->mutex);

@@ -152,9 +152,27 @@ static enum status fit_town_view(struct feed *f, struct feed_view *out, struct e
     return st;
 }
 
-static enum status next_town(struct feed *f, struct feed_view *out, struct error *err)
+/* The frame as a time alone. */
+static enum status pass_town(struct feed *f, struct feed_view *out)
+{
+    double t_s = (double)f->index / f->fps, end_s = synth_source_url(f->town)->seconds;
+    if (end_s > 0 && t_s >= end_s)
+        return ST_END;
+    synth_source_skip(f->town, 1);
+    *out = (struct feed_view){.frame = {.width = f->options.width,
+                                        .height = f->options.height,
+                                        .t_us = (uint64_t)(t_s * 1e6 + 0.5)},
+                              .condition = ""};
+    f->town_next_us = out->frame.t_us + f->period_us;
+    return ST_OK;
+}
+
+static enum status next_town(struct feed *f, uint64_t pixels_from, struct feed_view *out,
+                             struct error *err)
 {
     skip_overdue_town(f);
+    if (f->started && f->index < pixels_from)
+        return pass_town(f, out);
     enum status st = synth_source_next(f->town, &f->town_view, err);
     if (st != ST_OK)
         return st;
@@ -165,11 +183,18 @@ static enum status next_town(struct feed *f, struct feed_view *out, struct error
     return fit_town_view(f, out, err);
 }
 
+static void tell_source(const struct feed *f, const char *reason)
+{
+    if (f->options.on_source)
+        f->options.on_source(f->options.context, reason);
+}
+
 /* Waits, opens the live source anew, until it works or cancel is set (ST_END). */
 static enum status restart_video(struct feed *f, const struct error *why)
 {
-    log_write(LOG_WARN, "source lost", "reason=\"%s\"",
-              why->message[0] ? why->message : "the stream ended");
+    const char *reason = why->message[0] ? why->message : "the stream ended";
+    log_write(LOG_WARN, "source lost", "reason=\"%s\"", reason);
+    tell_source(f, reason);
     struct backoff backoff;
     backoff_init(&backoff, RESTART_FIRST_US, RESTART_MAX_US);
     video_source_close(&f->video);
@@ -178,6 +203,7 @@ static enum status restart_video(struct feed *f, const struct error *why)
         if (!cancelled(f) && open_video(f, NULL) == ST_OK) {
             f->stats.restarts++;
             log_write(LOG_INFO, "source back", NULL);
+            tell_source(f, NULL);
             f->started = false;
             return ST_OK;
         }
@@ -227,11 +253,12 @@ static enum status next_video(struct feed *f, struct feed_view *out, struct erro
     }
 }
 
-enum status feed_next(struct feed *f, struct feed_view *out, struct error *err)
+enum status feed_next(struct feed *f, uint64_t pixels_from, struct feed_view *out,
+                      struct error *err)
 {
     uint64_t asked_us = clock_mono_us();
     enum status st = cancelled(f) ? ST_END
-                     : f->town    ? next_town(f, out, err)
+                     : f->town    ? next_town(f, pixels_from, out, err)
                                   : next_video(f, out, err);
     if (st != ST_OK)
         return st;
@@ -260,6 +287,11 @@ double feed_fps(const struct feed *f)
 }
 
 bool feed_has_truth(const struct feed *f)
+{
+    return f->town != NULL;
+}
+
+bool feed_passes(const struct feed *f)
 {
     return f->town != NULL;
 }

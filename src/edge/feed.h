@@ -24,6 +24,9 @@ struct feed_options {
     double fps;        /* 0: the source's own */
     uint64_t seed;     /* of the back-off */
     const atomic_bool *cancel;
+    /* NULL: none. From feed_next: why a live source does not deliver, NULL when it does again. */
+    void (*on_source)(void *context, const char *reason);
+    void *context;
 };
 
 struct feed;
@@ -32,7 +35,7 @@ enum status feed_open(const struct feed_options *options, struct feed **ret, str
 void feed_close(struct feed **f);
 
 struct feed_view {
-    struct frame frame;            /* t_us: source time */
+    struct frame frame;            /* t_us: source time; pixels NULL: it was passed over */
     const struct label_map *truth; /* town classes at the frame's size; NULL: not known */
     const char *condition;         /* of the town, "" elsewhere */
     uint64_t index;                /* counts frames that were left out, too */
@@ -40,8 +43,11 @@ struct feed_view {
     uint64_t available_us;
 };
 
-/* ST_END: the file or scenario is over, or cancel was set. */
-enum status feed_next(struct feed *f, struct feed_view *out, struct error *err);
+/* Frames before the index pixels_from may come without pixels, where that saves work (the town need
+ * not be drawn; video is decoded throughout).
+ * ST_END: the file or scenario is over, or cancel was set. */
+enum status feed_next(struct feed *f, uint64_t pixels_from, struct feed_view *out,
+                      struct error *err);
 
 struct feed_stats {
     uint64_t late;     /* frames left out */
@@ -52,5 +58,6 @@ void feed_stats_get(const struct feed *f, struct feed_stats *ret);
 
 double feed_fps(const struct feed *f);     /* 30 where the source does not say */
 bool feed_has_truth(const struct feed *f); /* the town */
+bool feed_passes(const struct feed *f);    /* frames may come without pixels */
 
 #endif

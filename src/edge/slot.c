@@ -1,4 +1,4 @@
-/* slot.c - one session, one update, one atomic word between the threads.
+/* slot.c - sessions with one vector of parameters, one update, one atomic word between the threads.
  *
  * `offer` says whose the update is, and who may write the session's parameters:
  *   NONE    the updater's. It reads the parameters to decode; nobody writes them.
@@ -9,6 +9,7 @@
  */
 #include "edge/slot.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,9 +22,10 @@
 enum offer { OFFER_NONE, OFFER_READY, OFFER_TAKEN, OFFER_REFUSED };
 
 struct slot {
-    const struct nn_model *model;
+    const struct nn_model *model; /* the first one */
     struct delta_model delta_model;
-    struct nn_session *session;
+    struct nn_session *sessions[SLOT_SIZES_MAX]; /* the first one's parameters are what counts */
+    int session_count;
     struct delta_update *update;
     size_t count; /* parameters */
     int threads;
@@ -31,28 +33,42 @@ struct slot {
     _Atomic uint64_t version; /* of the session's parameters */
 };
 
-static enum status open_parts(struct slot *s, struct error *err)
+static enum status open_session(struct slot *s, const struct nn_model *m, struct error *err)
 {
     struct nn_session_options o;
     nn_session_options_init(&o);
     o.logits = true;
     o.threads = s->threads;
-    o.precision = nn_precision_of_model(s->model);
-    enum status st = nn_session_open(s->model, &o, &s->session, err);
-    if (st == ST_OK)
-        st = delta_model_init(s->model, &s->delta_model, err);
+    o.precision = nn_precision_of_model(m);
+    if (strcmp(nn_model_identity_hex(m), nn_model_identity_hex(s->model)) != 0 ||
+        nn_model_param_count(m) != s->count)
+        return error_set(err, ST_CONFLICT,
+                         "at another input size the network has other parameters");
+    enum status st = nn_session_open(m, &o, &s->sessions[s->session_count], err);
+    s->session_count += st == ST_OK;
+    return st;
+}
+
+static enum status open_parts(struct slot *s, const struct nn_model *const *models, int count,
+                              struct error *err)
+{
+    enum status st = delta_model_init(s->model, &s->delta_model, err);
+    for (int i = 0; i < count && st == ST_OK; i++)
+        st = open_session(s, models[i], err);
     return st == ST_OK ? delta_update_open(&s->delta_model, &s->update, err) : st;
 }
 
-enum status slot_open(const struct nn_model *m, int threads, struct slot **ret, struct error *err)
+enum status slot_open(const struct nn_model *const *models, int count, int threads,
+                      struct slot **ret, struct error *err)
 {
+    assert(count >= 1 && count <= SLOT_SIZES_MAX);
     struct slot *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(err, ST_NOMEM, "no memory for the model slot");
-    s->model = m;
+    s->model = models[0];
     s->threads = threads;
-    s->count = nn_model_param_count(m);
-    enum status st = open_parts(s, err);
+    s->count = nn_model_param_count(s->model);
+    enum status st = open_parts(s, models, count, err);
     if (st == ST_OK)
         *ret = s;
     else
@@ -66,14 +82,21 @@ void slot_close(struct slot **s)
         return;
     delta_update_close(&(*s)->update);
     delta_model_clear(&(*s)->delta_model);
-    nn_session_close(&(*s)->session);
+    for (int i = 0; i < (*s)->session_count; i++)
+        nn_session_close(&(*s)->sessions[i]);
     free(*s);
     *s = NULL;
 }
 
-struct nn_session *slot_session(struct slot *s)
+struct nn_session *slot_session(struct slot *s, int size)
 {
-    return s->session;
+    assert(size >= 0 && size < s->session_count);
+    return s->sessions[size];
+}
+
+static float *params_of(const struct slot *s)
+{
+    return nn_session_params(s->sessions[0]);
 }
 
 uint64_t slot_version(const struct slot *s)
@@ -83,11 +106,22 @@ uint64_t slot_version(const struct slot *s)
 
 /* ---- reader ---- */
 
+/* Parameters from begin up to end changed in the first session. */
+static void spread(struct slot *s, size_t begin, size_t end)
+{
+    nn_session_params_changed_in(s->sessions[0], begin, end);
+    for (int i = 1; i < s->session_count; i++) {
+        memcpy(nn_session_params(s->sessions[i]) + begin, params_of(s) + begin,
+               (end - begin) * sizeof(float));
+        nn_session_params_changed_in(s->sessions[i], begin, end);
+    }
+}
+
 static void exchange(struct slot *s)
 {
-    delta_update_exchange(s->update, nn_session_params(s->session), s->threads);
+    delta_update_exchange(s->update, params_of(s), s->threads);
     for (size_t begin = 0, end; delta_update_part(s->update, &begin, &end); begin = end)
-        nn_session_params_changed_in(s->session, begin, end);
+        spread(s, begin, end);
 }
 
 static bool all_finite(const float *v, size_t n)
@@ -109,7 +143,7 @@ static bool finite_view(const struct nn_view *v)
 /* Of the update's tensors. The answer of a session in int8 is finite whatever its weights are. */
 static bool finite_update(const struct slot *s)
 {
-    const float *params = nn_session_params(s->session);
+    const float *params = params_of(s);
     for (size_t begin = 0, end; delta_update_part(s->update, &begin, &end); begin = end)
         if (!all_finite(params + begin, end - begin))
             return false;
@@ -118,14 +152,14 @@ static bool finite_update(const struct slot *s)
 
 /* The first frame with the update. An answer that is not finite is seen before anyone relies on it.
  */
-static enum status forward_updated(struct slot *s, struct error *err)
+static enum status forward_updated(struct slot *s, struct nn_session *session, struct error *err)
 {
     uint64_t version = delta_update_version(s->update);
     exchange(s);
-    enum status st = nn_session_forward(s->session, err);
+    enum status st = nn_session_forward(session, err);
     if (st != ST_OK)
         return st;
-    const struct nn_view logits = nn_session_output(s->session, 0);
+    const struct nn_view logits = nn_session_output(session, 0);
     if (finite_view(&logits) && finite_update(s)) {
         atomic_store(&s->version, version);
         atomic_store(&s->offer, OFFER_TAKEN);
@@ -133,13 +167,14 @@ static enum status forward_updated(struct slot *s, struct error *err)
     }
     exchange(s);
     atomic_store(&s->offer, OFFER_REFUSED);
-    return nn_session_forward(s->session, err);
+    return nn_session_forward(session, err);
 }
 
-enum status slot_forward(struct slot *s, uint64_t *ret_version, struct error *err)
+enum status slot_forward(struct slot *s, int size, uint64_t *ret_version, struct error *err)
 {
-    enum status st = atomic_load(&s->offer) == OFFER_READY ? forward_updated(s, err)
-                                                           : nn_session_forward(s->session, err);
+    struct nn_session *session = slot_session(s, size);
+    enum status st = atomic_load(&s->offer) == OFFER_READY ? forward_updated(s, session, err)
+                                                           : nn_session_forward(session, err);
     *ret_version = slot_version(s);
     return st;
 }
@@ -173,8 +208,8 @@ enum status slot_offer(struct slot *s, const void *delta, size_t n, bool *ret_of
     bool applies = false;
     enum status st = take_back(s, err);
     if (st == ST_OK)
-        st = delta_update_decode(s->update, delta, n, slot_version(s),
-                                 nn_session_params(s->session), NULL, &applies, err);
+        st = delta_update_decode(s->update, delta, n, slot_version(s), params_of(s), NULL, &applies,
+                                 err);
     if (st != ST_OK)
         return st;
     if (applies)
@@ -195,8 +230,7 @@ enum status slot_offer_reset(struct slot *s, struct error *err)
 
 enum status slot_save(const struct slot *s, const char *path, struct error *err)
 {
-    return nn_checkpoint_write(path, s->model, nn_session_params(s->session), NULL, slot_version(s),
-                               NULL, err);
+    return nn_checkpoint_write(path, s->model, params_of(s), NULL, slot_version(s), NULL, err);
 }
 
 enum status slot_load(struct slot *s, const char *path, struct error *err)
@@ -213,11 +247,11 @@ enum status slot_load(struct slot *s, const char *path, struct error *err)
     }
     delta_update_whole(s->update, version);
     atomic_store(&s->offer, OFFER_READY);
-    st = slot_forward(s, &version, err);
+    st = slot_forward(s, 0, &version, err);
     return st == ST_OK ? slot_settle(s, err) : st;
 }
 
 uint32_t slot_params_crc32(const struct slot *s)
 {
-    return file_crc32(nn_session_params(s->session), s->count * sizeof(float));
+    return file_crc32(params_of(s), s->count * sizeof(float));
 }

@@ -6,13 +6,16 @@
  * frame runs with all of it. When the answer is not finite the exchange is undone and the frame
  * runs again. So no frame sees half an update, and the price of one is a part of one frame's time
  * (attune bench case --mode delta tells it), without an allocation.
+ * A student may be open at several input sizes, a session each. Its parameters are the same in all:
+ * an update is exchanged with the first session's, the others get copies of what changed, and each
+ * packs its own weights when it runs next. So a frame may run at any size, without waiting.
  * Source: AMS (Khani et al., ICCV 2021), where the device applies an update to an inactive copy and
  * swaps; docs/decisions/0006-one-session-in-place.md says why there is no copy here.
  *
- * Owns:    the session and the update; borrows the model, which must outlive it.
+ * Owns:    the sessions and the update; borrows the models, which must outlive it.
  * Threads: one reader (slot_forward and what it reads of the session) and one updater (the others)
  *          at the same time; slot_version from any thread.
- * Memory:  the session's and what update.h says, all taken at open.
+ * Memory:  the sessions' and what update.h says, all taken at open.
  */
 #ifndef ATTUNE_EDGE_SLOT_H
 #define ATTUNE_EDGE_SLOT_H
@@ -21,17 +24,22 @@
 
 struct slot;
 
-/* Starts with the model's own values as version 0; gives logits. threads: OpenMP threads of a run.
- * A calibrated model runs in int8 where the processor has it (nn_precision_of_model). */
-enum status slot_open(const struct nn_model *m, int threads, struct slot **ret, struct error *err);
+#define SLOT_SIZES_MAX 4
+
+/* Starts with the model's own values as version 0; gives logits. models[count]: the same file at
+ * different input sizes, 1..SLOT_SIZES_MAX (ST_CONFLICT: they are not). threads: OpenMP threads of a
+ * run. A calibrated model runs in int8 where the processor has it (nn_precision_of_model). */
+enum status slot_open(const struct nn_model *const *models, int count, int threads,
+                      struct slot **ret, struct error *err);
 void slot_close(struct slot **s);
 
-/* Reader: the session, for its input and its outputs. The same one always. */
-struct nn_session *slot_session(struct slot *s);
+/* Reader: the session of a size (index into models), for its input and its outputs. The same one
+ * always. */
+struct nn_session *slot_session(struct slot *s, int size);
 
-/* Reader: runs the session on what is in its input, after taking what is offered; *ret_version is
+/* Reader: runs that session on what is in its input, after taking what is offered; *ret_version is
  * what it ran. Never waits for the updater. */
-enum status slot_forward(struct slot *s, uint64_t *ret_version, struct error *err);
+enum status slot_forward(struct slot *s, int size, uint64_t *ret_version, struct error *err);
 
 /* The version that runs: of the last slot_forward. */
 uint64_t slot_version(const struct slot *s);

@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -344,48 +345,6 @@ static void set_url(struct client *c, const char *rest)
     curl_easy_setopt(c->curl, CURLOPT_URL, url);
 }
 
-/* A number of a JSON object, brought into [low, high]; `missing` when it is no number. */
-static double number_in(const json_t *object, const char *key, double low, double high,
-                        double missing)
-{
-    const json_t *v = json_object_get(object, key);
-    if (!json_is_number(v))
-        return missing;
-    double x = json_number_value(v);
-    return x < low ? low : x > high ? high : x;
-}
-
-/* A count of a JSON object; false when it is not a non-negative integer. */
-static bool count_in(const json_t *object, const char *key, uint64_t *ret)
-{
-    const json_t *v = json_object_get(object, key);
-    if (!json_is_integer(v) || json_integer_value(v) < 0)
-        return false;
-    *ret = (uint64_t)json_integer_value(v);
-    return true;
-}
-
-static enum status read_settings(const struct client *c, struct client_settings *ret,
-                                 struct error *err)
-{
-    json_t *json = json_loadb((const char *)c->answer.data, c->answer.size_bytes, 0, NULL);
-    struct client_settings s = {
-        .sampling_fps = number_in(json, "sampling_fps", 0.01, 30, 0),
-        .chunk_s = number_in(json, "chunk_s", 0.1, 600, 0),
-        .uplink_kbps = number_in(json, "uplink_kbps", 1, 1e6, 0),
-        .adapt = json_is_true(json_object_get(json, "adapt")),
-    };
-    bool good = count_in(json, "version", &s.version) && count_in(json, "next_seq", &s.next_seq) &&
-                s.sampling_fps > 0 && s.chunk_s > 0 && s.uplink_kbps > 0;
-    json_decref(json);
-    if (!good)
-        return error_set(err, ST_FORMAT,
-                         "the answer to hello is not attune's: version, next_seq, sampling_fps, "
-                         "chunk_s and uplink_kbps are needed");
-    *ret = s;
-    return ST_OK;
-}
-
 static char *hello_json(const struct client_hello *h)
 {
     json_t *json = json_pack("{s:s, s:s, s:i, s:i, s:f, s:I}", "student", h->student_identity_hex,
@@ -411,7 +370,37 @@ enum status client_say_hello(struct client *c, const struct client_hello *hello,
     long http;
     enum status st = perform(c, 0, JSON_BYTES_MAX, &http, err);
     free(text);
-    return st == ST_OK ? read_settings(c, ret, err) : st;
+    return st == ST_OK ? message_read_settings(c->answer.data, c->answer.size_bytes, ret, err) : st;
+}
+
+enum status client_get_settings(struct client *c, struct client_settings *ret, struct error *err)
+{
+    long http;
+    set_url(c, "/settings");
+    curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    enum status st = perform(c, 0, JSON_BYTES_MAX, &http, err);
+    return st == ST_OK ? message_read_settings(c->answer.data, c->answer.size_bytes, ret, err) : st;
+}
+
+static void set_put(struct client *c, const char *rest, const void *body, size_t n)
+{
+    set_url(c, rest);
+    set_body(c, body, n);
+    curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)n);
+}
+
+enum status client_put_report(struct client *c, const struct inference_report *report,
+                              struct error *err)
+{
+    char *text = message_report(report);
+    if (!text)
+        return error_set(err, ST_NOMEM, "no memory for a report");
+    long http;
+    set_put(c, "/inference", text, strlen(text));
+    enum status st = perform(c, 0, JSON_BYTES_MAX, &http, err);
+    free(text);
+    return st;
 }
 
 static double retry_after_s(const struct client *c)
@@ -423,15 +412,19 @@ static double retry_after_s(const struct client *c)
     return seconds < (curl_off_t)RETRY_AFTER_S_MAX ? (double)seconds : RETRY_AFTER_S_MAX;
 }
 
+/* Within what a camera accepts; 0: not said. */
+static double sampling_fps_of(const json_t *answer)
+{
+    const json_t *v = json_object_get(answer, "sampling_fps");
+    return json_is_number(v) ? fmin(fmax(json_number_value(v), 0.01), 30) : 0;
+}
+
 enum status client_put_chunk(struct client *c, uint64_t seq, const void *chunk, size_t n,
                              struct client_put *ret, struct error *err)
 {
     char rest[64];
     snprintf(rest, sizeof rest, "/chunks/%" PRIu64, seq);
-    set_url(c, rest);
-    set_body(c, chunk, n);
-    curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)n);
+    set_put(c, rest, chunk, n);
     long http;
     enum status st = perform(c, 0, JSON_BYTES_MAX, &http, err);
     if (st == ST_AGAIN)
@@ -440,9 +433,9 @@ enum status client_put_chunk(struct client *c, uint64_t seq, const void *chunk, 
         return st;
     /* Any 2xx is an acknowledgement; settings that cannot be read are left as they were. */
     json_t *json = json_loadb((const char *)c->answer.data, c->answer.size_bytes, 0, NULL);
-    struct client_put put = {.already = http == 200,
-                             .sampling_fps = number_in(json, "sampling_fps", 0.01, 30, 0)};
-    (void)count_in(json, "version", &put.version);
+    struct client_put put = {.already = http == 200, .sampling_fps = sampling_fps_of(json)};
+    json_int_t version = json_integer_value(json_object_get(json, "version"));
+    put.version = version > 0 ? (uint64_t)version : 0;
     json_decref(json);
     *ret = put;
     return ST_OK;
@@ -461,18 +454,22 @@ static bool header_count(const struct client *c, const char *name, uint64_t *ret
     return true;
 }
 
-enum status client_get_update(struct client *c, uint64_t have, int wait_s,
+enum status client_get_update(struct client *c, uint64_t have, uint64_t revision, int wait_s,
                               struct client_update *update, struct error *err)
 {
     assert(wait_s >= 0 && wait_s <= 3600);
-    char rest[96];
-    snprintf(rest, sizeof rest, "/updates?have=%" PRIu64 "&wait_s=%d", have, wait_s);
+    char rest[128];
+    int n = snprintf(rest, sizeof rest, "/updates?have=%" PRIu64 "&wait_s=%d", have, wait_s);
+    if (revision > 0)
+        snprintf(rest + n, sizeof rest - (size_t)n, "&settings=%" PRIu64, revision);
     set_url(c, rest);
     curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     long http;
     enum status st = perform(c, wait_s, CLIENT_UPDATE_BYTES_MAX, &http, err);
     if (st == ST_AGAIN)
         update->retry_after_s = http == 204 ? 0 : retry_after_s(c);
+    if (!header_count(c, "Attune-Settings", &update->revision))
+        update->revision = 0;
     if (st != ST_OK)
         return st;
     uint64_t base, version;

@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "flow/records.h"
+#include "uplink/message.h"
 
 #define CLIENT_UPDATE_BYTES_MAX ((size_t)256 << 20)
 
@@ -56,18 +57,14 @@ struct client_hello {
     const char *state; /* short text for the page, NULL for none */
 };
 
-/* The server's wishes, within the bounds that a camera accepts. */
-struct client_settings {
-    uint64_t version; /* newest that the server has for this camera */
-    double sampling_fps;
-    double chunk_s;
-    double uplink_kbps;
-    uint64_t next_seq;
-    bool adapt;
-};
-
 enum status client_say_hello(struct client *c, const struct client_hello *hello,
                              struct client_settings *ret, struct error *err);
+
+/* What hello answers, without a hello. */
+enum status client_get_settings(struct client *c, struct client_settings *ret, struct error *err);
+
+enum status client_put_report(struct client *c, const struct inference_report *report,
+                              struct error *err);
 
 struct client_put {
     bool already;         /* 200: stored before; 201 otherwise */
@@ -82,12 +79,15 @@ enum status client_put_chunk(struct client *c, uint64_t seq, const void *chunk, 
 
 struct client_update {
     uint64_t base, version;
+    uint64_t revision;    /* of the server's settings, 0: it does not say */
     double retry_after_s; /* with ST_AGAIN: 0 after a poll without news, else "not now" */
     struct buf delta;     /* emptied and filled; the caller's to init and clear */
 };
 
-/* Long poll: ST_AGAIN after wait_s without news (204), or when the server is busy. */
-enum status client_get_update(struct client *c, uint64_t have, int wait_s,
+/* Long poll: ST_AGAIN after wait_s without news (204), at once when the settings are of another
+ * revision than this one (0: no matter), or when the server is busy. update->revision is also
+ * filled on ST_AGAIN. */
+enum status client_get_update(struct client *c, uint64_t have, uint64_t revision, int wait_s,
                               struct client_update *update, struct error *err);
 
 /* Bytes since open, HTTP headers included, TLS and TCP not. */

@@ -24,6 +24,7 @@
 #include "edge/agent.h"
 #include "tiny_model.h"
 #include "uplink/chunk.h"
+#include "uplink/message.h"
 #include "video/frame.h"
 #include "video/image.h"
 
@@ -118,7 +119,10 @@ struct seen {
     uint64_t want_version;
     int want_chunks;
     struct agent *agent;
-    bool out_of_order, bad_share;
+    bool out_of_order, bad_share, bad_hold;
+    uint64_t held, inferred_frame; /* the last that was inferred */
+    float inferred_fraction;       /* and its answer */
+    int stage;
     int scores;
     struct agent_score score;
 };
@@ -128,6 +132,14 @@ static void on_result(void *context, const struct agent_result *r)
     struct seen *s = context;
     s->out_of_order |=
         s->results > 0 && (r->frame <= s->last_frame || r->version < s->last_version);
+    /* A held answer is the last one that was made, with its version. */
+    s->bad_hold |= r->held && (s->results == 0 || r->version != s->last_version ||
+                               r->fraction[0] != s->inferred_fraction);
+    s->held += r->held;
+    if (!r->held) {
+        s->inferred_frame = r->frame;
+        s->inferred_fraction = r->fraction[0];
+    }
     s->last_frame = r->frame;
     s->last_version = r->version;
     double sum = 0;
@@ -156,6 +168,46 @@ static bool asked_often(const struct seen *s)
 {
     (void)s;
     return fake_server_requests(server) >= 5;
+}
+
+/* Through full rate, a quarter of it, half the resolution, and a share too small for anything. Each
+ * stage begins when the server has been told that the one before it runs, and after a while. */
+static struct inference_report told;
+static uint64_t stage_results, stage_inferred, quarter_results, quarter_inferred;
+
+static bool runs(int stride, double scale)
+{
+    char text[8192];
+    fake_server_report(server, text, sizeof text);
+    return message_read_report(text, strlen(text), &told, &err) == ST_OK &&
+           told.running.stride == stride && told.running.scale == scale;
+}
+
+static bool went_through_the_configurations(const struct seen *seen)
+{
+    static const struct stage {
+        int stride;
+        double scale, wish_share, wish_rate, wish_scale;
+    } stages[] = {{1, 1, 0, 0.25, 1}, {4, 1, 0, 1, 0.5}, {1, 0.5, 1e-6, 0, 0}, {16, 0.5, 0, 0, 0}};
+    enum { STAGES = sizeof stages / sizeof stages[0] };
+    struct seen *s = (struct seen *)(uintptr_t)seen;
+    const struct stage *now = &stages[s->stage];
+    uint64_t inferred = s->results - s->held;
+    if (stage_results == 0 && runs(now->stride, now->scale)) {
+        stage_results = s->results;
+        stage_inferred = inferred;
+    }
+    if (stage_results == 0 || s->results < stage_results + 60)
+        return false;
+    if (s->stage == 1) {
+        quarter_results = s->results - stage_results;
+        quarter_inferred = inferred - stage_inferred;
+    }
+    stage_results = 0;
+    if (++s->stage == STAGES)
+        return true;
+    fake_server_wish(server, now->wish_share, now->wish_rate, now->wish_scale);
+    return false;
 }
 
 static void on_score(void *context, const struct agent_score *score)
@@ -409,6 +461,69 @@ static void adapts_while_the_network_fails(void **state)
     nn_model_close(&m);
 }
 
+static void rate_and_resolution_change_in_mid_run(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model_open(SIDE, SIDE);
+    struct buf one;
+    buf_init(&one);
+    assert_true(m && tiny_delta(m, 0, 1, tiny_value(1), &one));
+    fake_server_settings(server, 10, 0.5, 2000, 1);
+    fake_server_update(server, 0, 1, one.data, one.size_bytes);
+    struct seen seen = {.done = went_through_the_configurations};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    o.choose = true;
+    stage_results = 0;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(seen.stage, 4);
+    assert_false(seen.out_of_order || seen.bad_share || seen.bad_hold);
+    /* Every frame is accounted for, each once. */
+    assert_int_equal(s.frames + s.held + s.dropped_late, seen.last_frame + 1);
+    assert_int_equal(seen.held + (seen.results - seen.held), s.frames + s.held - s.dropped_results);
+    /* At a quarter, a quarter was inferred: every fourth, and again after each that was left out.
+     */
+    assert_true(quarter_inferred >= quarter_results / 4 - 1);
+    assert_true(quarter_inferred <= quarter_results / 4 + 2 + s.dropped_late);
+    /* At another size it is the same student. */
+    assert_int_equal(s.version, 1);
+    float *all = malloc(nn_model_param_count(m) * sizeof *all);
+    for (size_t i = 0; i < nn_model_param_count(m); i++)
+        all[i] = tiny_value(1);
+    assert_int_equal(s.params_crc32, file_crc32(all, nn_model_param_count(m) * sizeof *all));
+    free(all);
+    /* What was measured on the way. */
+    assert_int_equal(told.table.count, 15);
+    assert_true(told.table.points[0].factor == 1 && told.table.points[0].demand > 0);
+    assert_true(told.frames <= s.frames && told.share == 1e-6);
+    for (int i = 1; i < told.table.count; i++) {
+        const struct inference_point *p = &told.table.points[i];
+        assert_true(p->factor > 0 && p->factor <= 1);
+        assert_true(p->configuration.stride == 1 || p->demand <= p[-1].demand);
+        assert_true(p->configuration.stride == 1 || p->factor <= p[-1].factor);
+    }
+#ifndef SANITIZED
+    assert_true(seen.warm_allocations > 0);
+    assert_int_equal(seen.last_allocations, seen.warm_allocations);
+#endif
+    buf_clear(&one);
+    nn_model_close(&m);
+}
+
+static void a_camera_of_its_own_infers_all_unless_told(void **state)
+{
+    (void)state;
+    fake_server_wish(server, 1e-6, 0, 0); /* its computer is its own */
+    struct seen seen = {.done = has_results};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(s.held, 0);
+    assert_int_equal(s.running.configuration.stride, 1);
+}
+
 static void a_server_without_memory_starts_over(void **state)
 {
     (void)state;
@@ -472,6 +587,8 @@ int main(void)
         TEST(a_folder_of_images_ends),
         TEST(opening_says_what_is_wrong),
         TEST(adapts_while_the_network_fails),
+        TEST(rate_and_resolution_change_in_mid_run),
+        TEST(a_camera_of_its_own_infers_all_unless_told),
         TEST(a_server_without_memory_starts_over),
         TEST(damaged_updates_are_asked_for_again),
     };

@@ -16,15 +16,23 @@
 #include "edge/slot.h"
 #include "tiny_model.h"
 
-static struct nn_model *model;
+static struct nn_model *model, *small; /* one file at two sizes */
+static int size_now;                   /* of the next picture: they take turns */
 static struct slot *slot;
 static struct error err;
+
+static enum status open_slot(void)
+{
+    const struct nn_model *const models[] = {model, small};
+    return slot_open(models, 2, 1, &slot, &err);
+}
 
 static int open_all(void **state)
 {
     (void)state;
     model = tiny_model_open(8, 8);
-    return model && slot_open(model, 1, &slot, &err) == ST_OK ? 0 : -1;
+    small = tiny_model_open_at(8, 8, 4, 6);
+    return model && small && open_slot() == ST_OK ? 0 : -1;
 }
 
 static int close_all(void **state)
@@ -32,31 +40,43 @@ static int close_all(void **state)
     (void)state;
     slot_close(&slot);
     nn_model_close(&model);
+    nn_model_close(&small);
     return 0;
+}
+
+static void fill_with_ones(const struct nn_view *in)
+{
+    for (int64_t c = 0; c < 3; c++)
+        for (int64_t y = 0; y < in->dim[2]; y++)
+            for (int64_t x = 0; x < in->dim[3]; x++)
+                in->data[c * in->stride[1] + y * in->stride[2] + x * in->stride[3]] = 1;
+}
+
+static bool answer_is(const struct nn_view *out, double want)
+{
+    for (int64_t c = 0; c < 3; c++)
+        for (int64_t y = 0; y < out->dim[2]; y++)
+            for (int64_t x = 0; x < out->dim[3]; x++) {
+                int64_t at = c * out->stride[1] + y * out->stride[2] + x * out->stride[3];
+                if (fabs(out->data[at] - want) > 1e-5 * want)
+                    return false;
+            }
+    return true;
 }
 
 /* Infers a picture of ones; true when the answer is exactly that of the version it names. */
 static bool infer_matches(struct slot *s, uint64_t *ret_version)
 {
-    struct nn_session *session = slot_session(s);
-    struct nn_view in = nn_session_input(session, 0), out;
-    for (int64_t c = 0; c < 3; c++)
-        for (int64_t y = 0; y < 8; y++)
-            for (int64_t x = 0; x < 8; x++)
-                in.data[c * in.stride[1] + y * in.stride[2] + x * in.stride[3]] = 1;
+    int size = size_now++ % 2;
+    struct nn_view in = nn_session_input(slot_session(s, size), 0), out;
     struct error e;
-    if (slot_forward(s, ret_version, &e) != ST_OK)
+    if (in.dim[2] != (size ? 4 : 8) || in.dim[3] != (size ? 6 : 8))
         return false;
-    out = nn_session_output(session, 0);
-    double want = tiny_answer(tiny_value(*ret_version));
-    for (int64_t c = 0; c < 3; c++)
-        for (int64_t y = 0; y < 8; y++)
-            for (int64_t x = 0; x < 8; x++) {
-                double got = out.data[c * out.stride[1] + y * out.stride[2] + x * out.stride[3]];
-                if (fabs(got - want) > 1e-5 * want)
-                    return false;
-            }
-    return true;
+    fill_with_ones(&in);
+    if (slot_forward(s, size, ret_version, &e) != ST_OK)
+        return false;
+    out = nn_session_output(slot_session(s, size), 0);
+    return answer_is(&out, tiny_answer(tiny_value(*ret_version)));
 }
 
 static enum status offer(uint64_t base, uint64_t version, float value, int flip_byte)
@@ -74,10 +94,13 @@ static enum status offer(uint64_t base, uint64_t version, float value, int flip_
     return st;
 }
 
+/* At both sizes. */
 static uint64_t infer(void)
 {
-    uint64_t version = 0;
+    uint64_t version = 0, other = 0;
     assert_true(infer_matches(slot, &version));
+    assert_true(infer_matches(slot, &other));
+    assert_true(version == other);
     return version;
 }
 
@@ -90,7 +113,7 @@ static enum status apply(uint64_t base, uint64_t version, float value)
     struct error e;
     uint64_t ran;
     assert_int_equal(slot_settle(slot, &e), ST_AGAIN);
-    assert_int_equal(slot_forward(slot, &ran, &e), ST_OK);
+    assert_int_equal(slot_forward(slot, 0, &ran, &e), ST_OK);
     return slot_settle(slot, &err);
 }
 
@@ -98,7 +121,7 @@ static void versions_follow_each_other(void **state)
 {
     (void)state;
     uint64_t version;
-    assert_int_equal(slot_forward(slot, &version, &err), ST_OK);
+    assert_int_equal(slot_forward(slot, 0, &version, &err), ST_OK);
     assert_int_equal(version, 0);
     assert_int_equal(slot_settle(slot, &err), ST_OK); /* nothing was offered */
     assert_int_equal(offer(0, 1, tiny_value(1), -1), ST_OK);
@@ -150,7 +173,7 @@ static void snapshots_replace_and_resets_go_back(void **state)
     uint32_t at_nine = slot_params_crc32(slot);
     assert_int_equal(slot_offer_reset(slot, &err), ST_OK);
     uint64_t version;
-    assert_int_equal(slot_forward(slot, &version, &err), ST_OK);
+    assert_int_equal(slot_forward(slot, 0, &version, &err), ST_OK);
     assert_int_equal(slot_settle(slot, &err), ST_OK);
     assert_int_equal(slot_version(slot), 0);
     assert_int_not_equal(slot_params_crc32(slot), at_nine);
@@ -170,7 +193,7 @@ static void state_survives_and_torn_state_does_not(void **state)
     assert_int_equal(slot_save(slot, path, &err), ST_OK);
     uint32_t saved = slot_params_crc32(slot);
     slot_close(&slot);
-    assert_int_equal(slot_open(model, 1, &slot, &err), ST_OK);
+    assert_int_equal(open_slot(), ST_OK);
     assert_int_equal(slot_load(slot, path, &err), ST_OK);
     assert_int_equal(slot_version(slot), 6);
     assert_int_equal(slot_params_crc32(slot), saved);
@@ -190,6 +213,17 @@ static void state_survives_and_torn_state_does_not(void **state)
     unlink(path);
     assert_int_equal(slot_load(slot, path, &err), ST_NOT_FOUND);
     assert_int_equal(infer(), 7); /* none of that did any harm */
+}
+
+static void sizes_must_be_of_one_network(void **state)
+{
+    (void)state;
+    struct nn_model *other = tiny_model_open(4, 4); /* another file */
+    const struct nn_model *const models[] = {model, other};
+    struct slot *none = NULL;
+    assert_int_equal(slot_open(models, 2, 1, &none, &err), ST_CONFLICT);
+    assert_null(none);
+    nn_model_close(&other);
 }
 
 static atomic_bool reader_done;
@@ -237,7 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(versions_follow_each_other),           TEST(bad_updates_change_nothing),
         TEST(snapshots_replace_and_resets_go_back), TEST(state_survives_and_torn_state_does_not),
-        TEST(every_inference_sees_one_version),
+        TEST(sizes_must_be_of_one_network),         TEST(every_inference_sees_one_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

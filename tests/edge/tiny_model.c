@@ -28,12 +28,18 @@ static bool tiny_bytes(int height, int width, struct buf *out)
 
 struct nn_model *tiny_model_open(int height, int width)
 {
+    return tiny_model_open_at(height, width, 0, 0);
+}
+
+struct nn_model *tiny_model_open_at(int file_height, int file_width, int height, int width)
+{
+    const struct nn_model_options o = {.height = height, .width = width};
     struct nn_model *m = NULL;
     struct error err;
     struct buf bytes;
     buf_init(&bytes);
-    if (tiny_bytes(height, width, &bytes))
-        (void)nn_model_read(bytes.data, bytes.size_bytes, NULL, &m, &err);
+    if (tiny_bytes(file_height, file_width, &bytes))
+        (void)nn_model_read(bytes.data, bytes.size_bytes, &o, &m, &err);
     buf_clear(&bytes);
     return m;
 }

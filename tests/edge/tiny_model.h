@@ -15,6 +15,9 @@
 /* height x width, classes "a,b,c". NULL on failure. */
 struct nn_model *tiny_model_open(int height, int width);
 
+/* That file, opened for pictures of another size. */
+struct nn_model *tiny_model_open_at(int file_height, int file_width, int height, int width);
+
 /* The same as an ONNX file; false on failure. */
 bool tiny_model_write(const char *path, int height, int width);
 

@@ -1,4 +1,4 @@
-/* fake_server.c - three routes on libmicrohttpd, one thread a connection, everything under one
+/* fake_server.c - a few routes on libmicrohttpd, one thread a connection, everything under one
  * mutex but the waiting. */
 #include "fake_server.h"
 
@@ -31,7 +31,9 @@ struct fake_server {
     enum fault fault;
     int fault_count, requests, hellos, chunk_count, update_count;
     double sampling_fps, chunk_s, uplink_kbps;
-    uint64_t next_seq, version;
+    uint64_t next_seq, version, revision;
+    double share, rate, resolution;
+    char report[8192];
     struct fake_chunk chunks[FAKE_CHUNKS_MAX];
     struct update updates[UPDATES_MAX];
     long long have;
@@ -104,17 +106,31 @@ static enum MHD_Result spoiled(struct fake_server *s, struct MHD_Connection *c, 
     }
 }
 
-static enum MHD_Result on_hello(struct fake_server *s, struct MHD_Connection *c)
+static enum MHD_Result on_settings(struct fake_server *s, struct MHD_Connection *c, bool hello)
 {
-    char text[256];
+    char text[512];
     pthread_mutex_lock(&s->mutex);
-    s->hellos++;
+    s->hellos += hello;
     snprintf(text, sizeof text,
              "{\"version\": %" PRIu64 ", \"sampling_fps\": %g, \"chunk_s\": %g, "
-             "\"uplink_kbps\": %g, \"next_seq\": %" PRIu64 ", \"adapt\": true}",
-             s->version, s->sampling_fps, s->chunk_s, s->uplink_kbps, s->next_seq);
+             "\"uplink_kbps\": %g, \"next_seq\": %" PRIu64 ", \"adapt\": true, "
+             "\"revision\": %" PRIu64 ", \"share\": %g, \"rate\": %g, \"resolution\": %g}",
+             s->version, s->sampling_fps, s->chunk_s, s->uplink_kbps, s->next_seq, s->revision,
+             s->share, s->rate, s->resolution);
     pthread_mutex_unlock(&s->mutex);
     return answer_text(c, 200, text);
+}
+
+static enum MHD_Result on_report(struct fake_server *s, struct MHD_Connection *c,
+                                 const struct request *r)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (r->n >= sizeof s->report)
+        abort();
+    memcpy(s->report, r->body, r->n);
+    s->report[r->n] = '\0';
+    pthread_mutex_unlock(&s->mutex);
+    return answer_text(c, 200, "{}");
 }
 
 /* True when the number is new; a number with other bytes is a failure of the camera. */
@@ -172,16 +188,21 @@ static enum MHD_Result on_updates(struct fake_server *s, struct MHD_Connection *
         return answer_text(c, 400, "{}");
     uint64_t have = strtoull(have_text, NULL, 10);
     int left_ms = atoi(wait_text) * 1000;
+    const char *known_text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "settings");
+    uint64_t known = known_text ? strtoull(known_text, NULL, 10) : 0;
     pthread_mutex_lock(&s->mutex);
     s->have = (long long)have;
     const struct update *u;
-    while (!(u = find_update(s, have)) && left_ms > 0 && !s->stopping) {
+    while (!(u = find_update(s, have)) && left_ms > 0 && !s->stopping &&
+           (known == 0 || known == s->revision)) {
         wait_ms(s, 50);
         left_ms -= 50;
     }
+    char revision[32];
+    snprintf(revision, sizeof revision, "%" PRIu64, s->revision);
     pthread_mutex_unlock(&s->mutex);
     if (!u)
-        return answer(c, 204, "", 0, NULL, NULL, NULL, NULL);
+        return answer(c, 204, "", 0, "Attune-Settings", revision, NULL, NULL);
     char base[32], version[32];
     snprintf(base, sizeof base, "%" PRIu64, u->base);
     snprintf(version, sizeof version, "%" PRIu64, u->version);
@@ -226,8 +247,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
         return answer_text(c, 404, "{}");
     if (chunk)
         return on_chunk(s, c, chunk + 8, r);
-    if (strstr(url, "/hello"))
-        return on_hello(s, c);
+    if (strstr(url, "/hello") || strstr(url, "/settings"))
+        return on_settings(s, c, strstr(url, "/hello") != NULL);
+    if (strstr(url, "/inference"))
+        return on_report(s, c, r);
     return strstr(url, "/updates") ? on_updates(s, c) : answer_text(c, 404, "{}");
 }
 
@@ -256,6 +279,7 @@ struct fake_server *fake_server_start(int port)
     s->uplink_kbps = 200;
     s->next_seq = 1;
     s->have = -1;
+    s->revision = 1;
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -284,6 +308,24 @@ void fake_server_stop(struct fake_server **s)
     pthread_mutex_destroy(&(*s)->mutex);
     free(*s);
     *s = NULL;
+}
+
+void fake_server_wish(struct fake_server *s, double share, double rate, double resolution)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->share = share;
+    s->rate = rate;
+    s->resolution = resolution;
+    s->revision++;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void fake_server_report(struct fake_server *s, char *ret, size_t size_bytes)
+{
+    pthread_mutex_lock(&s->mutex);
+    snprintf(ret, size_bytes, "%s", s->report);
+    pthread_mutex_unlock(&s->mutex);
 }
 
 int fake_server_port(const struct fake_server *s)

@@ -45,6 +45,10 @@ void fake_server_spoil(struct fake_server *s, enum fault fault, int count);
 /* What hello answers. */
 void fake_server_settings(struct fake_server *s, double sampling_fps, double chunk_s,
                           double uplink_kbps, uint64_t next_seq);
+/* Another revision of the settings, told to who asks for updates. share 0: no limit. */
+void fake_server_wish(struct fake_server *s, double share, double rate, double resolution);
+/* The last report that came (PUT .../inference); "" before. */
+void fake_server_report(struct fake_server *s, char *ret, size_t size_bytes);
 void fake_server_version(struct fake_server *s, uint64_t version);
 
 /* Offered to whoever has `base`; the bytes are borrowed. version becomes the newest. */

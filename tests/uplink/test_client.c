@@ -161,7 +161,7 @@ static void failures_have_a_status_each(void **state)
     assert_int_equal(hello(&s), ST_FORMAT);
     struct client_update u = {0};
     fake_server_spoil(server, FAULT_GARBAGE, 1); /* lacks the headers */
-    assert_int_equal(client_get_update(client, 0, 0, &u, &err), ST_FORMAT);
+    assert_int_equal(client_get_update(client, 0, 0, 0, &u, &err), ST_FORMAT);
     buf_clear(&u.delta);
 }
 
@@ -170,12 +170,12 @@ static void updates_come_by_long_poll(void **state)
     (void)state;
     struct client_update u = {0};
     buf_init(&u.delta);
-    assert_int_equal(client_get_update(client, 7, 0, &u, &err), ST_AGAIN);
+    assert_int_equal(client_get_update(client, 7, 0, 0, &u, &err), ST_AGAIN);
     /* Longer than the request timeout of 1 s: waiting is not silence. */
-    assert_int_equal(client_get_update(client, 7, 2, &u, &err), ST_AGAIN);
+    assert_int_equal(client_get_update(client, 7, 0, 2, &u, &err), ST_AGAIN);
     assert_int_equal(fake_server_have(server), 7);
     fake_server_update(server, 7, 8, "delta bytes", 11);
-    assert_int_equal(client_get_update(client, 7, 5, &u, &err), ST_OK);
+    assert_int_equal(client_get_update(client, 7, 0, 5, &u, &err), ST_OK);
     assert_int_equal(u.base, 7);
     assert_int_equal(u.version, 8);
     assert_int_equal(u.delta.size_bytes, 11);

@@ -1,0 +1,177 @@
+/* message.c - jansson's objects to and from plain structs. */
+#include "uplink/message.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#define SHARE_MAX 1024.0
+
+/* ---- reading ---- */
+
+/* A number of a JSON object, brought into [low, high]; `missing` when it is no number. */
+static double number_in(const json_t *object, const char *key, double low, double high,
+                        double missing)
+{
+    const json_t *v = json_object_get(object, key);
+    if (!json_is_number(v))
+        return missing;
+    return fmin(fmax(json_number_value(v), low), high);
+}
+
+/* A number in [low, high]; NaN when it is none or lies outside. */
+static double number_strict(const json_t *object, const char *key, double low, double high)
+{
+    double v = number_in(object, key, -INFINITY, INFINITY, NAN);
+    return v >= low && v <= high ? v : NAN;
+}
+
+/* A count of a JSON object; false when it is not a non-negative integer. */
+static bool count_in(const json_t *object, const char *key, uint64_t *ret)
+{
+    const json_t *v = json_object_get(object, key);
+    if (!json_is_integer(v) || json_integer_value(v) < 0)
+        return false;
+    *ret = (uint64_t)json_integer_value(v);
+    return true;
+}
+
+/* Plain ASCII, so that no place cuts a character in two; "" when it is no text. */
+static void text_in(const json_t *object, const char *key, char *ret, size_t size_bytes)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    size_t n = 0;
+    for (; text && text[n] && n + 1 < size_bytes; n++)
+        ret[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+    ret[n] = '\0';
+}
+
+/* Missing or 0: no limit. */
+static double share_in(const json_t *object)
+{
+    double v = number_in(object, "share", 0, SHARE_MAX, 0);
+    return v > 0 ? v : INFINITY;
+}
+
+/* ---- writing ---- */
+
+static json_t *share_json(double share)
+{
+    return isinf(share) ? json_null() : json_real(share);
+}
+
+static char *dump(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return text;
+}
+
+/* ---- settings ---- */
+
+char *message_settings(const struct client_settings *s)
+{
+    return dump(json_pack("{s:I,s:f,s:f,s:f,s:I,s:b,s:I,s:o,s:f,s:f}", "version",
+                          (json_int_t)s->version, "sampling_fps", s->sampling_fps, "chunk_s",
+                          s->chunk_s, "uplink_kbps", s->uplink_kbps, "next_seq",
+                          (json_int_t)s->next_seq, "adapt", (int)s->adapt, "revision",
+                          (json_int_t)s->revision, "share", share_json(s->share), "rate",
+                          s->infer.rate, "resolution", s->infer.scale));
+}
+
+enum status message_read_settings(const void *text, size_t n, struct client_settings *ret,
+                                  struct error *err)
+{
+    json_t *json = json_loadb(text, n, 0, NULL);
+    struct client_settings s = {
+        .sampling_fps = number_in(json, "sampling_fps", 0.01, 30, 0),
+        .chunk_s = number_in(json, "chunk_s", 0.1, 600, 0),
+        .uplink_kbps = number_in(json, "uplink_kbps", 1, 1e6, 0),
+        .adapt = json_is_true(json_object_get(json, "adapt")),
+        .share = share_in(json),
+        .infer = {number_in(json, "rate", 0, 1, 0), number_in(json, "resolution", 0, 1, 0)},
+    };
+    bool good = count_in(json, "version", &s.version) && count_in(json, "next_seq", &s.next_seq) &&
+                s.sampling_fps > 0 && s.chunk_s > 0 && s.uplink_kbps > 0;
+    (void)count_in(json, "revision", &s.revision);
+    json_decref(json);
+    if (!good)
+        return error_set(err, ST_FORMAT,
+                         "the server's settings are not attune's: version, next_seq, "
+                         "sampling_fps, chunk_s and uplink_kbps are needed");
+    *ret = s;
+    return ST_OK;
+}
+
+/* ---- the report ---- */
+
+static json_t *point_json(const struct inference_point *p)
+{
+    return json_pack("{s:f,s:f,s:f,s:f,s:I}", "rate", 1.0 / p->configuration.stride, "resolution",
+                     p->configuration.scale, "demand", p->demand, "factor", p->factor, "samples",
+                     (json_int_t)p->samples);
+}
+
+char *message_report(const struct inference_report *r)
+{
+    json_t *points = json_array();
+    for (int i = 0; i < r->table.count; i++)
+        json_array_append_new(points, point_json(&r->table.points[i]));
+    return dump(json_pack(
+        "{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:s,s:o}", "rate", 1.0 / r->running.stride,
+        "resolution", r->running.scale, "share", share_json(r->share), "demand", r->demand,
+        "factor", r->factor, "frames", (json_int_t)r->frames, "held", (json_int_t)r->held,
+        "skipped", (json_int_t)r->skipped, "source", r->source, "note", r->note, "points", points));
+}
+
+static bool read_configuration(const json_t *object, struct inference_configuration *ret)
+{
+    double rate = number_strict(object, "rate", 1.0 / INFERENCE_STRIDE_MAX, 1);
+    double scale = number_strict(object, "resolution", 0.01, 1);
+    if (isnan(rate) || isnan(scale))
+        return false;
+    *ret = (struct inference_configuration){(int)lround(1 / rate), scale};
+    return true;
+}
+
+static bool read_point(const json_t *object, struct inference_point *ret)
+{
+    *ret = (struct inference_point){.demand = number_strict(object, "demand", 0, SHARE_MAX),
+                                    .factor = number_strict(object, "factor", 0, 1)};
+    return read_configuration(object, &ret->configuration) && !isnan(ret->demand) &&
+           !isnan(ret->factor) && count_in(object, "samples", &ret->samples);
+}
+
+static bool read_points(const json_t *list, struct inference_table *ret)
+{
+    size_t count = json_array_size(list);
+    if (!json_is_array(list) || count > INFERENCE_POINTS_MAX)
+        return false;
+    ret->count = (int)count;
+    for (size_t i = 0; i < count; i++)
+        if (!read_point(json_array_get(list, i), &ret->points[i]))
+            return false;
+    return true;
+}
+
+enum status message_read_report(const void *text, size_t n, struct inference_report *ret,
+                                struct error *err)
+{
+    json_t *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    struct inference_report r = {.share = share_in(json),
+                                 .demand = number_strict(json, "demand", 0, SHARE_MAX),
+                                 .factor = number_strict(json, "factor", 0, 1)};
+    bool good = !isnan(r.demand) && !isnan(r.factor) && read_configuration(json, &r.running) &&
+                count_in(json, "frames", &r.frames) && count_in(json, "held", &r.held) &&
+                count_in(json, "skipped", &r.skipped) &&
+                read_points(json_object_get(json, "points"), &r.table);
+    text_in(json, "source", r.source, sizeof r.source);
+    text_in(json, "note", r.note, sizeof r.note);
+    json_decref(json);
+    if (!good)
+        return error_set(err, ST_FORMAT,
+                         "the report is not complete or has a number out of "
+                         "range; see docs/api.md");
+    *ret = r;
+    return ST_OK;
+}

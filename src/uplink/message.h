@@ -1,0 +1,57 @@
+/* message.h - the JSON that camera and server exchange (docs/api.md), written and read in one
+ * place: what the server wishes of a camera, and what a camera tells of its inference.
+ *
+ * Owns:    plain values; texts that are returned are malloc'd and the caller's.
+ * Threads: pure functions.
+ * Errors:  ST_FORMAT: not in the interface's form; ST_NOMEM.
+ */
+#ifndef ATTUNE_UPLINK_MESSAGE_H
+#define ATTUNE_UPLINK_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "profile/inference.h"
+
+/* The server's wishes, within the bounds that a camera accepts. */
+struct client_settings {
+    uint64_t version; /* newest that the server has for this camera */
+    double sampling_fps;
+    double chunk_s;
+    double uplink_kbps;
+    uint64_t next_seq;
+    bool adapt;
+    uint64_t revision;           /* of what follows and of uplink_kbps; 0: an older server */
+    double share;                /* processors, INFINITY: as many as there are */
+    struct inference_wish infer; /* what is left free follows from the share */
+};
+
+/* NULL: no memory. */
+char *message_settings(const struct client_settings *s);
+enum status message_read_settings(const void *text, size_t n, struct client_settings *ret,
+                                  struct error *err);
+
+#define MESSAGE_TEXT_CHARS_MAX 159
+
+/* What a camera, or the server in its place, tells every few seconds. */
+struct inference_report {
+    struct inference_configuration running;
+    double share;  /* processors that it was given, INFINITY: no limit */
+    double demand; /* of what is running, processors */
+    double factor;
+    uint64_t frames, held, skipped;          /* inferred; answered with a held answer; left out */
+    char source[MESSAGE_TEXT_CHARS_MAX + 1]; /* why it does not deliver, "" when it does */
+    char note[MESSAGE_TEXT_CHARS_MAX + 1];   /* what is not on offer, and why; "" */
+    struct inference_table table;            /* no point: nothing is measured */
+};
+
+/* NULL: no memory. */
+char *message_report(const struct inference_report *r);
+
+/* Refuses numbers out of range and more points than a table has. Texts are cut to plain ASCII. */
+enum status message_read_report(const void *text, size_t n, struct inference_report *ret,
+                                struct error *err);
+
+#endif
