@@ -25,7 +25,7 @@ struct start {
     const char *program;
     char *const *argv;
     char **environment;
-    int out_fd, log_fd;
+    int out_fd, log_fd, keep_fd, keep_as;
     pid_t parent;
 };
 
@@ -40,21 +40,27 @@ static void become(const struct start *s)
     if (getppid() != s->parent || dup2(s->out_fd, STDOUT_FILENO) < 0 ||
         dup2(s->log_fd, STDERR_FILENO) < 0)
         _exit(127);
+    /* dup2 clears close-on-exec, but not onto itself. */
+    if (s->keep_as > 0 && (s->keep_fd == s->keep_as ? fcntl(s->keep_fd, F_SETFD, 0)
+                                                    : dup2(s->keep_fd, s->keep_as)) < 0)
+        _exit(127);
     execve(s->program, s->argv, s->environment);
     _exit(127);
 }
 
-/* Ours and one more; the caller's to free. NULL: no memory. */
-static char **environment_with(const char *more)
+/* Ours and these; the caller's to free. NULL: no memory. */
+static char **environment_with(const char *const more[CHILD_VARIABLES_MAX])
 {
-    size_t n = 0;
+    size_t n = 0, count = 0;
     while (environ[n])
         n++;
-    char **all = calloc(n + 2, sizeof *all);
+    char **all = calloc(n + CHILD_VARIABLES_MAX + 1, sizeof *all);
     if (!all)
         return NULL;
-    all[0] = (char *)(uintptr_t)more; /* first: it hides one of the same name */
-    memcpy(all + (more != NULL), environ, n * sizeof *all);
+    for (int i = 0; i < CHILD_VARIABLES_MAX; i++) /* first: they hide those of the same name */
+        if (more[i])
+            all[count++] = (char *)(uintptr_t)more[i];
+    memcpy(all + count, environ, n * sizeof *all);
     return all;
 }
 
@@ -80,6 +86,8 @@ enum status child_start(struct child *c, char *const *argv, const struct child_o
                       .environment = environment_with(o.environment),
                       .out_fd = fds[1],
                       .log_fd = -1,
+                      .keep_fd = o.keep_fd,
+                      .keep_as = o.keep_as,
                       .parent = getpid()};
     pid_t pid = -1;
     enum status st = s.environment ? open_log(&o, fds[1], &s.log_fd, err)

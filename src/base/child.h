@@ -15,6 +15,7 @@
 #include "base/error.h"
 
 #define CHILD_LINE_BYTES_MAX 8192
+#define CHILD_VARIABLES_MAX 2
 
 struct child {
     pid_t pid;       /* 0: none, or reaped */
@@ -31,8 +32,10 @@ struct child_options {
     const char *program;  /* NULL: this very program */
     const char *log_path; /* of its standard error; NULL: ours */
     bool merge;           /* its standard error goes the way of its standard output */
-    /* "NAME=VALUE", added to our environment (for what `ps` must not show); NULL: none */
-    const char *environment;
+    /* "NAME=VALUE", added to our environment (also for what `ps` must not show); NULL: none */
+    const char *environment[CHILD_VARIABLES_MAX];
+    /* A descriptor of ours that it inherits under the number keep_as, above 2; 0: none. */
+    int keep_fd, keep_as;
 };
 
 /* Runs a program with argv (argv[0] included, NULL at the end). It gets SIGTERM when we die, and no

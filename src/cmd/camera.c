@@ -32,7 +32,7 @@ enum option_kind { TEXT, NUMBER, FLAG };
 /* name, argument's name in the help, kind, where the value goes, least and largest number, help */
 static struct camera_options chosen;
 static double threads_value = 1, seed_value = 1;
-static const char *log_level_name = "info";
+static const char *log_level_name = "info", *inference_name = "full";
 
 static const struct row {
     const char *name, *argument;
@@ -43,7 +43,8 @@ static const struct row {
 } rows[] = {
     {"source", "URL", TEXT, &chosen.agent.source_url, 0, 0,
      "a file, rtsp://..., /dev/video0, a folder of images, or the\n"
-     "synthetic town: town:scenario=demo,camera=0,fps=12"},
+     "synthetic town: town:scenario=demo,camera=0,fps=12; where the\n"
+     "URL holds a password: in the environment, as ATTUNE_SOURCE"},
     {"student", "FILE", TEXT, &chosen.agent.student_path, 0, 0,
      "the ONNX network to run on every frame; in int8 when attune\nmodel quantize wrote it and the "
      "processor has VNNI"},
@@ -60,6 +61,12 @@ static const struct row {
     {"state", "DIR", TEXT, &chosen.agent.state_folder, 0, 0,
      "model and unsent chunks live here across restarts\n(default: attune-camera-state)"},
     {"fps", "N", NUMBER, &chosen.agent.fps, 0.01, 1000, "frames a second (default: the source's)"},
+    {"inference", "MODE", TEXT, &inference_name, 0, 0,
+     "full: every frame at full size, unless the server asks for less;\n"
+     "auto: the frame rate and the resolution that lose least within\nthe share (default: full)"},
+    {"share", "N", NUMBER, &chosen.agent.share, 0, 1024,
+     "processors that decoding and inference should need, as 0.4\n"
+     "(default: 0, as many as there are)"},
     {"results", "FILE", TEXT, &chosen.results_path, 0, 0,
      "a line of JSON for every frame: time, model version, latency,\n"
      "share of the picture of each class, or of a classification the class\n"
@@ -162,11 +169,16 @@ static int check_options(void)
 {
     struct agent_options *o = &chosen.agent;
     if (!o->source_url)
+        o->source_url = getenv("ATTUNE_SOURCE");
+    if (!o->source_url || !*o->source_url)
         return cmd_usage(NAME, "--source is needed: where do the pictures come from?");
     if (!o->student_path)
         return cmd_usage(NAME, "--student is needed: the ONNX network to run");
     if (o->insecure && o->ca_path)
         return cmd_usage(NAME, "--ca and --insecure contradict each other");
+    o->choose = strcmp(inference_name, "auto") == 0;
+    if (!o->choose && strcmp(inference_name, "full") != 0)
+        return cmd_usage(NAME, "--inference is full or auto, not '%s'", inference_name);
     enum log_level level = log_level_parse(log_level_name);
     if (!level)
         return cmd_usage(NAME, "--log-level is error, warn, info or debug, not '%s'",
@@ -234,8 +246,9 @@ static void on_result(void *context, const struct agent_result *r)
         return;
     fprintf(to,
             "{\"type\":\"frame\",\"t_us\":%" PRIu64 ",\"frame\":%" PRIu64 ",\"version\":%" PRIu64
-            ",\"latency_ms\":%.3f,",
-            r->t_us, r->frame, r->version, (double)r->latency_us / 1000);
+            ",\"held\":%s,\"latency_ms\":%.3f,",
+            r->t_us, r->frame, r->version, r->held ? "true" : "false",
+            (double)r->latency_us / 1000);
     if (report->spec->task == TASK_CLASSIFY)
         print_class(to, report->spec, r);
     else
@@ -269,6 +282,7 @@ static void print_summary_json(FILE *to, const struct agent_summary *s)
     print_number(to, "elapsed_s", s->elapsed_s);
 #define COUNT(name) fprintf(to, ",\"" #name "\":%" PRIu64, s->name)
     COUNT(frames);
+    COUNT(held);
     COUNT(dropped_late);
     COUNT(dropped_by_swap);
     COUNT(dropped_samples);
@@ -283,6 +297,9 @@ static void print_summary_json(FILE *to, const struct agent_summary *s)
     COUNT(versions_applied);
     COUNT(version);
 #undef COUNT
+    print_number(to, "rate", 1.0 / s->running.configuration.stride);
+    print_number(to, "resolution", s->running.configuration.scale);
+    print_number(to, "demand", s->running.demand);
     print_number(to, "latency_p50_ms", (double)s->latency_p50_us / 1000);
     print_number(to, "latency_p95_ms", (double)s->latency_p95_us / 1000);
     print_number(to, "latency_max_ms", (double)s->latency_max_us / 1000);
@@ -305,6 +322,11 @@ static void print_summary_text(FILE *to, const struct agent_summary *s)
             s->frames, s->elapsed_s, s->dropped_late, s->dropped_by_swap,
             (double)s->latency_p50_us / 1000, (double)s->latency_p95_us / 1000,
             (double)s->latency_max_us / 1000, s->version, s->versions_applied);
+    if (s->held > 0)
+        fprintf(to,
+                "%" PRIu64 " frames got the answer of an earlier one; at last every %d. was "
+                "inferred, at %.2f of the size\n",
+                s->held, s->running.configuration.stride, s->running.configuration.scale);
     if (chosen.agent.server_url)
         fprintf(to,
                 "uplink %.1f kbit/s, downlink %.1f kbit/s; %" PRIu64 " chunks, %" PRIu64

@@ -162,7 +162,9 @@ static enum status open_queues(struct agent *a, struct error *err)
 
 static enum status open_parts(struct agent *a, struct error *err)
 {
-    enum status st = plan_cores(a, err);
+    enum status st = throttle_open(&a->throttle, err);
+    if (st == ST_OK)
+        st = plan_cores(a, err);
     if (st == ST_OK)
         st = move_to(a, &a->inference.own, err);
     if (st == ST_OK)
@@ -225,6 +227,7 @@ void agent_close(struct agent **a)
     client_close(&(*a)->update_client);
     spool_close(&(*a)->spool);
     agent_infer_close(*a);
+    throttle_clear(&(*a)->throttle);
     student_close(&(*a)->student);
     pthread_cond_destroy(&(*a)->changed);
     pthread_mutex_destroy(&(*a)->mutex);
@@ -421,6 +424,7 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
     if (score || a->options.overlay_path)
         hand_look(a, &v, t_us, version, score);
     agent_infer_probe(a, &v, inferred, version, now_us);
+    throttle_step(&a->throttle); /* what it makes late is skipped by the feed */
     return ST_OK;
 }
 

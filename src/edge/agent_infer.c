@@ -156,7 +156,8 @@ void agent_infer_follow(struct agent *a, uint64_t now_us)
     f->wishes_seen = wishes;
     struct client_settings settings = agent_settings(a);
     choose(a, &settings);
-    publish(a);
+    if (f->started) /* before, nothing has been measured */
+        publish(a);
 }
 
 /* ---- frames ---- */
@@ -211,7 +212,8 @@ enum status agent_infer_frame(struct agent *a, const struct feed_view *v, uint64
 {
     struct agent_infer *f = &a->infer;
     double cpu_s;
-    enum status st = infer_at(a, size_of(f), &v->frame, f->labels, ret_version, ret_logits, &cpu_s, err);
+    enum status st =
+        infer_at(a, size_of(f), &v->frame, f->labels, ret_version, ret_logits, &cpu_s, err);
     f->last_index = v->index;
     f->started = true;
     return st;

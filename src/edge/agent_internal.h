@@ -24,6 +24,7 @@
 #include "edge/meter.h"
 #include "edge/sampler.h"
 #include "edge/student.h"
+#include "share/throttle.h"
 #include "task/scorer.h"
 #include "task/task.h"
 #include "uplink/client.h"
@@ -91,6 +92,7 @@ struct agent {
     struct slot *slot;
     struct task_spec spec;
     struct agent_infer infer;
+    struct throttle throttle; /* of a process that was started with a share, share/throttle.h */
     struct feed *feed;
     struct spool *spool;
     struct client *upload_client, *update_client;

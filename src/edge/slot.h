@@ -27,8 +27,8 @@ struct slot;
 #define SLOT_SIZES_MAX 4
 
 /* Starts with the model's own values as version 0; gives logits. models[count]: the same file at
- * different input sizes, 1..SLOT_SIZES_MAX (ST_CONFLICT: they are not). threads: OpenMP threads of a
- * run. A calibrated model runs in int8 where the processor has it (nn_precision_of_model). */
+ * different input sizes, 1..SLOT_SIZES_MAX (ST_CONFLICT: they are not). threads: OpenMP threads of
+ * a run. A calibrated model runs in int8 where the processor has it (nn_precision_of_model). */
 enum status slot_open(const struct nn_model *const *models, int count, int threads,
                       struct slot **ret, struct error *err);
 void slot_close(struct slot **s);

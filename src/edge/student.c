@@ -68,8 +68,8 @@ static enum status take_buffers(const struct task_spec *full, struct size *z, st
 
 /* One attempt: a session is opened and closed, since only that shows that the network takes the
  * size. */
-static enum status try_size(const char *path, const struct task_spec *full, int width,
-                            int height, struct size *z, struct error *err)
+static enum status try_size(const char *path, const struct task_spec *full, int width, int height,
+                            struct size *z, struct error *err)
 {
     const struct nn_model_options o = {.height = height, .width = width};
     struct nn_session *trial = NULL;

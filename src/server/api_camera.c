@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/board.h"
 #include "server/http.h"
 #include "uplink/chunk.h"
 
@@ -57,23 +58,6 @@ static bool check_student(const struct server *s, const struct hello *h, struct 
     return false;
 }
 
-static void reply_hello(struct request *r, struct reply *out)
-{
-    struct server *s = r->server;
-    struct store_camera c;
-    struct error err = {0};
-    enum status st = store_camera_get(s->store, r->args[0], &c, &err);
-    if (st != ST_OK) {
-        reply_status(out, st, &err);
-        return;
-    }
-    reply_json(out, 200,
-               json_pack("{s:I,s:f,s:f,s:f,s:I,s:b}", "version", (json_int_t)c.version,
-                         "sampling_fps", c.sampling_fps, "chunk_s", s->set.chunk_s, "uplink_kbps",
-                         s->set.uplink_kbps, "next_seq", (json_int_t)c.seq_last + 1, "adapt",
-                         (int)s->set.adapt));
-}
-
 /* What goes into JSON later must not be cut within a UTF-8 character: plain ASCII only. */
 static void copy_plain(char *ret, size_t size_bytes, const char *text)
 {
@@ -107,7 +91,7 @@ static void join(struct request *r, const struct hello *h, struct reply *out)
                  "%s with %d x %d at %.3g fps and version %lld",
                  is_new ? "a new camera" : "the camera said hello again", c.width, c.height, c.fps,
                  (long long)h->version);
-    reply_hello(r, out);
+    api_settings(r, out);
 }
 
 static bool check_camera_id(const struct request *r, struct reply *out)
@@ -266,8 +250,9 @@ static void note_version(struct server *s, const char *camera, uint64_t have)
         log_write(LOG_WARN, "version not noted", "camera=%s why=\"%s\"", camera, err.message);
 }
 
-/* Until the camera's version differs from have; ST_AGAIN after the time. */
-static enum status wait_version(struct request *r, uint64_t have, uint64_t until_us,
+/* Until the camera's version differs from have; ST_AGAIN after the time, or when its settings have
+ * another revision than the one that it knows (0: it does not care). */
+static enum status wait_version(struct request *r, uint64_t have, uint64_t known, uint64_t until_us,
                                 uint64_t *ret_version, struct error *err)
 {
     struct server *s = r->server;
@@ -281,6 +266,8 @@ static enum status wait_version(struct request *r, uint64_t have, uint64_t until
             *ret_version = c.version;
             return ST_OK;
         }
+        if (known > 0 && board_revision(s->board, r->args[0]) != known)
+            return ST_AGAIN;
         if (clock_mono_us() >= until_us || !bell_wait(&s->bell, seen, until_us))
             return ST_AGAIN;
     }
@@ -288,18 +275,21 @@ static enum status wait_version(struct request *r, uint64_t have, uint64_t until
 
 void api_updates(struct request *r, struct reply *out)
 {
-    uint64_t have, wait_s, version;
+    uint64_t have, wait_s, known, version = 0;
     if (!check_camera_id(r, out) || !request_number(r, "have", 0, 0, INT64_MAX, &have, out) ||
-        !request_number(r, "wait_s", 0, 0, HTTP_WAIT_S_MAX, &wait_s, out))
+        !request_number(r, "wait_s", 0, 0, HTTP_WAIT_S_MAX, &wait_s, out) ||
+        !request_number(r, "settings", 0, 0, INT64_MAX, &known, out))
         return;
     if (wait_s > 0 && !http_wait_begin(r, out))
         return;
     struct error err = {0};
     uint64_t until_us = clock_mono_us() + wait_s * 1000000;
     note_version(r->server, r->args[0], have);
-    enum status st = wait_version(r, have, until_us, &version, &err);
+    enum status st = wait_version(r, have, known, until_us, &version, &err);
     if (wait_s > 0)
         http_wait_end(r->server);
+    reply_header(out, "Attune-Settings", "%llu",
+                 (unsigned long long)board_revision(r->server->board, r->args[0]));
     if (st == ST_OK)
         reply_update(r, have, version, out);
     else if (st == ST_AGAIN) {

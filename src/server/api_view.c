@@ -69,7 +69,7 @@ static json_t *camera_json(const struct server *s, const struct store_camera *c)
     return camera;
 }
 
-static enum status add_live(struct server *s, json_t *camera, struct error *err)
+static enum status add_live(struct server *s, json_t *camera, bool points, struct error *err)
 {
     const char *id = json_string_value(json_object_get(camera, "id"));
     uint64_t backlog;
@@ -84,17 +84,18 @@ static enum status add_live(struct server *s, json_t *camera, struct error *err)
     json_object_set_new(camera, "up_kbps", json_real(up));
     json_object_set_new(camera, "down_kbps", json_real(down));
     json_object_set_new(camera, "backlog_chunks", json_integer((json_int_t)backlog));
+    server_json_inference(s, camera, id, points);
     return ST_OK;
 }
 
-struct camera_list {
+struct camera_rows {
     const struct server *server;
     json_t *cameras;
 };
 
 static void add_camera(const struct store_camera *c, void *context)
 {
-    const struct camera_list *l = context;
+    const struct camera_rows *l = context;
     json_array_append_new(l->cameras, camera_json(l->server, c));
 }
 
@@ -102,10 +103,11 @@ void api_cameras(struct request *r, struct reply *out)
 {
     struct error err = {0};
     json_t *list = json_array(), *camera;
-    struct camera_list cameras = {r->server, list};
+    struct camera_rows cameras = {r->server, list};
     size_t i;
     enum status st = store_cameras(r->server->store, add_camera, &cameras, &err);
-    json_array_foreach(list, i, camera) if (st == ST_OK) st = add_live(r->server, camera, &err);
+    json_array_foreach(list, i, camera) if (st == ST_OK) st =
+        add_live(r->server, camera, false, &err);
     if (st == ST_OK)
         reply_json(out, 200, json_pack("{s:O}", "cameras", list));
     else
@@ -130,7 +132,7 @@ void api_camera(struct request *r, struct reply *out)
         return;
     struct error err = {0};
     json_t *camera = camera_json(r->server, &c);
-    enum status st = add_live(r->server, camera, &err);
+    enum status st = add_live(r->server, camera, true, &err);
     if (st == ST_OK)
         reply_json(out, 200, json_incref(camera));
     else

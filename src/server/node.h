@@ -23,8 +23,10 @@ enum server_role { SERVER_LABEL, SERVER_TRAIN, SERVER_ROLES };
 
 #define LEDGER_WINDOW_US ((uint64_t)60 * 1000000)
 
+struct board;
 struct labelling;
 struct control;
+struct streams;
 struct http;
 
 struct counters {
@@ -47,9 +49,11 @@ struct server {
     struct cores_plan cores; /* settings have the threads that it left */
     struct limiter *limiter; /* of every process that is given a share */
     struct ledger *ledger;   /* of all compute, over LEDGER_WINDOW_US, on the monotonic clock */
+    struct board *board;
     struct labelling *labelling;
     struct control *control;
-    struct http *http, *https;
+    struct streams *streams;           /* NULL: no camera needs one */
+    struct http *http, *https, *local; /* local: for our own children, NULL without */
     char certificate_hex[65];
 };
 

@@ -8,10 +8,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/board.h"
 #include "server/control.h"
 #include "server/http.h"
 #include "server/labelling.h"
 #include "server/node.h"
+#include "server/streams.h"
 #include "server/tls.h"
 #include "train/learner.h"
 
@@ -138,6 +140,8 @@ static enum status open_parts(struct server *s, struct error *err)
     if (st == ST_OK)
         st = open_store(s, err);
     if (st == ST_OK)
+        st = board_open(&s->set, &s->options.cameras, clock_wall_us(), &s->board, err);
+    if (st == ST_OK)
         st = labelling_open(s, &s->labelling, err);
     if (st == ST_OK && strcmp(s->set.listen, "off") != 0)
         st = open_https(s, err);
@@ -145,6 +149,10 @@ static enum status open_parts(struct server *s, struct error *err)
         st = http_open(s, s->set.http, NULL, NULL, &s->http, err);
     if (st == ST_OK && s->set.adapt && !s->options.no_worker)
         st = control_open(s, &s->control, err);
+    if (st == ST_OK && streams_wanted(&s->options.cameras))
+        st = http_open(s, "127.0.0.1:0", NULL, NULL, &s->local, err);
+    if (st == ST_OK)
+        st = streams_open(s, &s->streams, err);
     return st;
 }
 
@@ -179,10 +187,13 @@ void server_close(struct server **ptr)
     if (!s)
         return;
     bell_stop(&s->bell);
+    streams_close(&s->streams);
+    http_close(&s->local);
     http_close(&s->http);
     http_close(&s->https);
     control_close(&s->control);
     labelling_close(&s->labelling);
+    board_close(&s->board);
     store_close(&s->store);
     limiter_close(&s->limiter);
     ledger_close(&s->ledger);

@@ -1,9 +1,10 @@
 /* server.h - the node that labels, retrains and streams updates.
  *
  * Threads of its own: the HTTP daemon's (one a connection, bounded), one that labels (nice +5), one
- * that runs training phases in the worker process (nice +10). The interface: docs/api.md.
+ * that runs training phases in the worker process (nice +10), one that looks after the processes of
+ * cameras that only stream. The interface: docs/api.md.
  *
- * Owns:    the state folder while open, its threads, the worker process.
+ * Owns:    the state folder while open, its threads, the worker process, the streams' processes.
  * Threads: open, stop and close from one thread.
  * Time:    base/clock.h.
  * Errors:  at open: models that do not fit, address in use, a state folder of another student.
@@ -19,6 +20,8 @@ struct server_options {
     struct camera_list cameras; /* borrowed: it must live as long as the server */
     /* Program and arguments of the worker, NULL-terminated; NULL: /proc/self/exe worker. */
     char *const *worker_argv;
+    /* The program that runs as `attune camera` for cameras that only stream; NULL: this one. */
+    const char *camera_program;
     bool no_label_thread; /* tests: chunks stay unlabelled */
     bool no_worker;       /* tests: no phases */
 };

@@ -393,7 +393,9 @@ static void set_put(struct client *c, const char *rest, const void *body, size_t
 enum status client_put_report(struct client *c, const struct inference_report *report,
                               struct error *err)
 {
-    char *text = message_report(report);
+    json_t *json = message_report(report);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
     if (!text)
         return error_set(err, ST_NOMEM, "no memory for a report");
     long http;

@@ -1,7 +1,6 @@
 /* message.c - jansson's objects to and from plain structs. */
 #include "uplink/message.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -60,23 +59,15 @@ static json_t *share_json(double share)
     return isinf(share) ? json_null() : json_real(share);
 }
 
-static char *dump(json_t *object)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    return text;
-}
-
 /* ---- settings ---- */
 
-char *message_settings(const struct client_settings *s)
+json_t *message_settings(const struct client_settings *s)
 {
-    return dump(json_pack("{s:I,s:f,s:f,s:f,s:I,s:b,s:I,s:o,s:f,s:f}", "version",
-                          (json_int_t)s->version, "sampling_fps", s->sampling_fps, "chunk_s",
-                          s->chunk_s, "uplink_kbps", s->uplink_kbps, "next_seq",
-                          (json_int_t)s->next_seq, "adapt", (int)s->adapt, "revision",
-                          (json_int_t)s->revision, "share", share_json(s->share), "rate",
-                          s->infer.rate, "resolution", s->infer.scale));
+    return json_pack("{s:I,s:f,s:f,s:f,s:I,s:b,s:I,s:o,s:f,s:f}", "version", (json_int_t)s->version,
+                     "sampling_fps", s->sampling_fps, "chunk_s", s->chunk_s, "uplink_kbps",
+                     s->uplink_kbps, "next_seq", (json_int_t)s->next_seq, "adapt", (int)s->adapt,
+                     "revision", (json_int_t)s->revision, "share", share_json(s->share), "rate",
+                     s->infer.rate, "resolution", s->infer.scale);
 }
 
 enum status message_read_settings(const void *text, size_t n, struct client_settings *ret,
@@ -112,16 +103,16 @@ static json_t *point_json(const struct inference_point *p)
                      (json_int_t)p->samples);
 }
 
-char *message_report(const struct inference_report *r)
+json_t *message_report(const struct inference_report *r)
 {
     json_t *points = json_array();
     for (int i = 0; i < r->table.count; i++)
         json_array_append_new(points, point_json(&r->table.points[i]));
-    return dump(json_pack(
+    return json_pack(
         "{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:s,s:o}", "rate", 1.0 / r->running.stride,
         "resolution", r->running.scale, "share", share_json(r->share), "demand", r->demand,
         "factor", r->factor, "frames", (json_int_t)r->frames, "held", (json_int_t)r->held,
-        "skipped", (json_int_t)r->skipped, "source", r->source, "note", r->note, "points", points));
+        "skipped", (json_int_t)r->skipped, "source", r->source, "note", r->note, "points", points);
 }
 
 static bool read_configuration(const json_t *object, struct inference_configuration *ret)

@@ -1,13 +1,14 @@
 /* message.h - the JSON that camera and server exchange (docs/api.md), written and read in one
  * place: what the server wishes of a camera, and what a camera tells of its inference.
  *
- * Owns:    plain values; texts that are returned are malloc'd and the caller's.
+ * Owns:    plain values; objects that are returned are the caller's reference.
  * Threads: pure functions.
  * Errors:  ST_FORMAT: not in the interface's form; ST_NOMEM.
  */
 #ifndef ATTUNE_UPLINK_MESSAGE_H
 #define ATTUNE_UPLINK_MESSAGE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +29,8 @@ struct client_settings {
     struct inference_wish infer; /* what is left free follows from the share */
 };
 
-/* NULL: no memory. */
-char *message_settings(const struct client_settings *s);
+/* A new object; NULL: no memory. */
+json_t *message_settings(const struct client_settings *s);
 enum status message_read_settings(const void *text, size_t n, struct client_settings *ret,
                                   struct error *err);
 
@@ -47,8 +48,8 @@ struct inference_report {
     struct inference_table table;            /* no point: nothing is measured */
 };
 
-/* NULL: no memory. */
-char *message_report(const struct inference_report *r);
+/* A new object; NULL: no memory. */
+json_t *message_report(const struct inference_report *r);
 
 /* Refuses numbers out of range and more points than a table has. Texts are cut to plain ASCII. */
 enum status message_read_report(const void *text, size_t n, struct inference_report *ret,

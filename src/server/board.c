@@ -1,0 +1,152 @@
+/* board.c - a list of entries under one mutex; an entry is made when its camera is first named. */
+#include "server/board.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    char id[CAMERA_ID_CHARS_MAX + 1];
+    double planned_share;
+    uint64_t revision;
+    uint64_t told_us; /* 0: nothing was told */
+    struct inference_report told;
+};
+
+struct board {
+    const struct settings *settings;
+    const struct camera_list *cameras;
+    uint64_t first_revision;
+    pthread_mutex_t mutex;
+    struct entry *entries;
+    int count, count_max;
+};
+
+enum status board_open(const struct settings *settings, const struct camera_list *cameras,
+                       uint64_t revision, struct board **ret, struct error *err)
+{
+    struct board *b = calloc(1, sizeof *b);
+    if (!b)
+        return error_set(err, ST_NOMEM, "no memory for the cameras' settings");
+    b->settings = settings;
+    b->cameras = cameras;
+    b->first_revision = revision;
+    b->count_max = settings->cameras_max;
+    b->entries = calloc((size_t)b->count_max, sizeof *b->entries);
+    pthread_mutex_init(&b->mutex, NULL);
+    if (!b->entries) {
+        board_close(&b);
+        return error_set(err, ST_NOMEM, "no memory for the cameras' settings");
+    }
+    *ret = b;
+    return ST_OK;
+}
+
+void board_close(struct board **b)
+{
+    if (!b || !*b)
+        return;
+    pthread_mutex_destroy(&(*b)->mutex);
+    free((*b)->entries);
+    free(*b);
+    *b = NULL;
+}
+
+static struct entry *find(struct board *b, const char *camera)
+{
+    for (int i = 0; i < b->count; i++)
+        if (strcmp(b->entries[i].id, camera) == 0)
+            return &b->entries[i];
+    return NULL;
+}
+
+/* NULL: the table is full. */
+static struct entry *find_or_add(struct board *b, const char *camera)
+{
+    struct entry *e = find(b, camera);
+    if (e || b->count == b->count_max)
+        return e;
+    e = &b->entries[b->count++];
+    *e = (struct entry){.planned_share = INFINITY, .revision = b->first_revision};
+    snprintf(e->id, sizeof e->id, "%s", camera);
+    return e;
+}
+
+uint64_t board_revision(struct board *b, const char *camera)
+{
+    pthread_mutex_lock(&b->mutex);
+    const struct entry *e = find(b, camera);
+    uint64_t revision = e ? e->revision : b->first_revision;
+    pthread_mutex_unlock(&b->mutex);
+    return revision;
+}
+
+void board_settings(struct board *b, const char *camera, struct client_settings *ret)
+{
+    const struct camera_settings *c = camera_list_find(b->cameras, camera);
+    pthread_mutex_lock(&b->mutex);
+    const struct entry *e = find(b, camera);
+    ret->share = e ? e->planned_share : INFINITY;
+    ret->revision = e ? e->revision : b->first_revision;
+    pthread_mutex_unlock(&b->mutex);
+    ret->uplink_kbps = b->settings->uplink_kbps;
+    ret->infer = (struct inference_wish){0, 0};
+    if (!c)
+        return;
+    ret->infer = (struct inference_wish){c->rate, c->resolution};
+    if (c->uplink_kbps > 0)
+        ret->uplink_kbps = c->uplink_kbps;
+    if (c->share > 0)
+        ret->share = c->share;
+}
+
+bool board_set_share(struct board *b, const char *camera, double share)
+{
+    const struct camera_settings *c = camera_list_find(b->cameras, camera);
+    bool fixed = c && c->share > 0;
+    pthread_mutex_lock(&b->mutex);
+    struct entry *e = find_or_add(b, camera);
+    bool changed = e && !fixed && e->planned_share != share;
+    if (changed) {
+        e->planned_share = share;
+        e->revision++;
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return changed;
+}
+
+void board_report(struct board *b, const char *camera, const struct inference_report *r,
+                  uint64_t now_us, struct inference_report *ret_before)
+{
+    pthread_mutex_lock(&b->mutex);
+    struct entry *e = find_or_add(b, camera);
+    if (ret_before)
+        *ret_before = e ? e->told : *r;
+    if (e) {
+        e->told = *r;
+        e->told_us = now_us;
+    }
+    pthread_mutex_unlock(&b->mutex);
+}
+
+bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inference_report *ret,
+                uint64_t *ret_age_us)
+{
+    pthread_mutex_lock(&b->mutex);
+    const struct entry *e = find(b, camera);
+    bool told = e && e->told_us > 0;
+    if (told) {
+        *ret = e->told;
+        *ret_age_us = now_us > e->told_us ? now_us - e->told_us : 0;
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return told;
+}
+
+bool board_infers_here(const struct board *b, const char *camera)
+{
+    const struct camera_settings *c = camera_list_find(b->cameras, camera);
+    return c && c->source[0];
+}

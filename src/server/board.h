@@ -1,0 +1,45 @@
+/* board.h - what the server wishes of each camera's inference, and what each has told of it.
+ *
+ * Wishes come from the configuration file and from whoever plans shares; cameras learn of a change
+ * through their long poll (docs/api.md), within a second. What cameras tell is kept in memory only:
+ * after a restart they say it again.
+ *
+ * Owns:    a bounded table, an entry a camera.
+ * Threads: safe.
+ * Time:    now_us on the monotonic clock.
+ */
+#ifndef ATTUNE_SERVER_BOARD_H
+#define ATTUNE_SERVER_BOARD_H
+
+#include "server/settings.h"
+#include "uplink/message.h"
+
+struct board;
+
+/* For cameras_max cameras. `settings` and `cameras` are borrowed. Revisions count from `revision`,
+ * which differs from start to start. */
+enum status board_open(const struct settings *settings, const struct camera_list *cameras,
+                       uint64_t revision, struct board **ret, struct error *err);
+void board_close(struct board **b);
+
+/* Fills in uplink_kbps, share, infer and revision. */
+void board_settings(struct board *b, const char *camera, struct client_settings *ret);
+uint64_t board_revision(struct board *b, const char *camera);
+
+/* The plan's share, processors (INFINITY: no limit); a share in the file goes before it. True when
+ * the camera has to be told: ring the bell. False also beyond cameras_max. */
+bool board_set_share(struct board *b, const char *camera, double share);
+
+/* A report that came. Beyond cameras_max it is dropped. *ret_before (NULL allowed): the last one.
+ */
+void board_report(struct board *b, const char *camera, const struct inference_report *r,
+                  uint64_t now_us, struct inference_report *ret_before);
+
+/* True, with its age, when the camera has told something. */
+bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inference_report *ret,
+                uint64_t *ret_age_us);
+
+/* True: the server infers for it. */
+bool board_infers_here(const struct board *b, const char *camera);
+
+#endif

@@ -1,0 +1,356 @@
+/* streams.c - one thread looks after all children: reads what they say, starts what is due. */
+#include "server/streams.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "server/board.h"
+#include "server/http.h"
+#include "uplink/client.h"
+
+#define LOOK_US 200000
+#define REASON_CHARS_MAX 200
+#define SOURCE_VARIABLE "ATTUNE_SOURCE="
+#define ARGUMENTS_MAX 32
+#define NUMBER_CHARS 32
+#define SHARE_FD 3 /* the child's number of the page with its share */
+
+struct stream {
+    struct server *server;
+    const struct camera_settings *settings;
+    struct child child;
+    atomic_int pid;
+    struct backoff backoff;
+    uint64_t started_us, due_us;
+    bool down;  /* it was said to have failed, and has not been said to be back */
+    int member; /* of the server's limiter */
+    double share;
+    uint64_t used_us;                  /* entered into the account */
+    char said[REASON_CHARS_MAX + 1];   /* its last line */
+    char reason[REASON_CHARS_MAX + 1]; /* of the last stream_failed */
+};
+
+struct streams {
+    struct server *server;
+    struct stream *streams;
+    int count;
+    struct rng rng;
+    pthread_t thread;
+    bool running;
+};
+
+bool streams_wanted(const struct camera_list *cameras)
+{
+    for (int i = 0; i < cameras->count; i++)
+        if (cameras->cameras[i].source[0])
+            return true;
+    return false;
+}
+
+int streams_pid(struct streams *s, const char *camera)
+{
+    for (int i = 0; s && i < s->count; i++)
+        if (strcmp(s->streams[i].settings->id, camera) == 0)
+            return atomic_load(&s->streams[i].pid);
+    return 0;
+}
+
+/* ---- starting ---- */
+
+/* The command line of a child, with room for its numbers. */
+struct command {
+    char *argv[ARGUMENTS_MAX + 1];
+    int count;
+    char server[64], state[PATH_MAX], fps[NUMBER_CHARS], threads[NUMBER_CHARS], seed[NUMBER_CHARS];
+    char source[sizeof SOURCE_VARIABLE + SETTING_TEXT_BYTES], share[LIMITER_ENVIRONMENT_BYTES];
+};
+
+static void add(struct command *c, const char *name, const char *value)
+{
+    c->argv[c->count++] = (char *)(uintptr_t)name;
+    if (value)
+        c->argv[c->count++] = (char *)(uintptr_t)value;
+}
+
+/* The URL goes by the environment: it may hold a password, and `ps` shows command lines to all. */
+static void make_command(const struct stream *s, int seed, struct command *c)
+{
+    const struct camera_settings *set = s->settings;
+    const struct settings *own = &s->server->set;
+    *c = (struct command){.count = 0};
+    snprintf(c->server, sizeof c->server, "http://127.0.0.1:%d", http_port(s->server->local));
+    snprintf(c->state, sizeof c->state, "%s/streams/%s", own->state, set->id);
+    snprintf(c->fps, sizeof c->fps, "%.10g", set->fps);
+    snprintf(c->threads, sizeof c->threads, "%d", set->threads);
+    snprintf(c->seed, sizeof c->seed, "%d", seed);
+    snprintf(c->source, sizeof c->source, SOURCE_VARIABLE "%s", set->source);
+    add(c, "attune", NULL);
+    add(c, "camera", NULL);
+    add(c, "--student", own->student);
+    add(c, "--server", c->server);
+    add(c, "--id", set->id);
+    add(c, "--state", c->state);
+    add(c, "--inference", "auto");
+    add(c, "--threads", c->threads);
+    add(c, "--seed", c->seed);
+    add(c, "--log-level", own->log_level);
+    if (set->fps > 0)
+        add(c, "--fps", c->fps);
+}
+
+static void note_failure(struct streams *all, struct stream *s, const char *reason);
+
+static void start(struct streams *all, struct stream *s)
+{
+    struct command *c = malloc(sizeof *c);
+    struct error err = {0};
+    enum status st = c ? ST_OK : error_set(&err, ST_NOMEM, "no memory to start it");
+    if (st == ST_OK) {
+        make_command(s, (int)(s - all->streams) + 1, c);
+        st = file_mkdirs(c->state, &err);
+    }
+    s->said[0] = '\0';
+    if (st == ST_OK) {
+        limiter_environment(all->server->limiter, s->member, SHARE_FD, c->share);
+        int fd = limiter_descriptor(all->server->limiter, s->member);
+        const struct child_options o = {.program = all->server->options.camera_program,
+                                        .merge = true,
+                                        .environment = {c->source, c->share},
+                                        .keep_fd = fd,
+                                        .keep_as = fd >= 0 ? SHARE_FD : 0};
+        st = child_start(&s->child, c->argv, &o, &err);
+    }
+    if (st == ST_OK && limiter_join(all->server->limiter, s->member, s->child.pid, &err) != ST_OK)
+        log_write(LOG_WARN, "stream without a limit", "camera=%s reason=\"%s\"", s->settings->id,
+                  err.message);
+    free(c);
+    s->started_us = clock_mono_us();
+    if (st != ST_OK) {
+        note_failure(all, s, err.message);
+        return;
+    }
+    atomic_store(&s->pid, (int)s->child.pid);
+    log_write(LOG_INFO, "stream started", "camera=%s pid=%d", s->settings->id, s->child.pid);
+}
+
+/* ---- watching ---- */
+
+static enum log_level level_of(const char *line)
+{
+    return strstr(line, "level=error")  ? LOG_ERROR
+           : strstr(line, "level=warn") ? LOG_WARN
+                                        : LOG_DEBUG;
+}
+
+/* A line of the child: to our log, and kept as what it said last. */
+static void on_line(void *context, const char *line)
+{
+    struct stream *s = context;
+    size_t n = 0;
+    for (; n < REASON_CHARS_MAX && line[n]; n++)
+        s->said[n] = line[n] == '"' ? '\'' : line[n] >= ' ' && line[n] <= '~' ? line[n] : '?';
+    s->said[n] = '\0';
+    log_write(level_of(line), "stream says", "camera=%s line=\"%s\"", s->settings->id, s->said);
+}
+
+static void note_failure(struct streams *all, struct stream *s, const char *reason)
+{
+    uint64_t now_us = clock_mono_us();
+    if (now_us - s->started_us > STREAM_STEADY_US)
+        backoff_reset(&s->backoff);
+    uint64_t wait_us = backoff_next_us(&s->backoff, &all->rng);
+    s->due_us = now_us + wait_us;
+    bool is_new = !s->down || strcmp(reason, s->reason) != 0;
+    s->down = true;
+    snprintf(s->reason, sizeof s->reason, "%s", reason);
+    if (is_new)
+        server_event(all->server, s->settings->id, "stream_failed", NULL,
+                     "%s; tried again from %.1f s on", reason, (double)wait_us / 1e6);
+    else
+        log_write(LOG_WARN, "stream failed again", "camera=%s retry_s=%.1f", s->settings->id,
+                  (double)wait_us / 1e6);
+}
+
+/* Why it ended, from how it ended and what it said last. */
+static void explain_end(const struct stream *s, char *ret)
+{
+    int how = s->child.wait_status;
+    const char *said = s->said;
+    if (strncmp(said, "attune camera: ", 15) == 0)
+        said += 15;
+    if (WIFSIGNALED(how))
+        snprintf(ret, REASON_CHARS_MAX + 1, "its process was killed by signal %d (%s)",
+                 WTERMSIG(how), strsignal(WTERMSIG(how)));
+    else if (WEXITSTATUS(how) == 0)
+        snprintf(ret, REASON_CHARS_MAX + 1, "the source has come to its end");
+    else if (said[0])
+        snprintf(ret, REASON_CHARS_MAX + 1, "%s", said);
+    else
+        snprintf(ret, REASON_CHARS_MAX + 1, "its process ended with status %d", WEXITSTATUS(how));
+}
+
+/* Since the newest sign of life: its start, or a report (*ret_told). */
+static uint64_t silent_us(const struct stream *s, uint64_t now_us, bool *ret_told)
+{
+    struct inference_report told;
+    uint64_t age_us, since_start_us = now_us - s->started_us;
+    *ret_told = board_told(s->server->board, s->settings->id, now_us, &told, &age_us) &&
+                age_us < since_start_us;
+    return *ret_told ? age_us : since_start_us;
+}
+
+static void look_at_running(struct stream *s, uint64_t now_us)
+{
+    bool told;
+    uint64_t age_us = silent_us(s, now_us, &told);
+    if (told && s->down)
+        server_event(s->server, s->settings->id, "stream_back", NULL,
+                     "the server decodes and infers for this camera again");
+    s->down = s->down && !told;
+    if (age_us <= STREAM_SILENT_US)
+        return;
+    kill(s->child.pid, SIGKILL);
+    log_write(LOG_WARN, "stream ended", "camera=%s reason=\"it was silent for %llu s\"",
+              s->settings->id, (unsigned long long)(STREAM_SILENT_US / 1000000));
+}
+
+/* Keeps the limit at the share that the camera was told, and the account of what it used; before a
+ * process that ended is reaped, since its use is gone then. */
+static void keep_account(struct stream *s, uint64_t now_us)
+{
+    struct server *server = s->server;
+    struct client_settings set;
+    struct error err;
+    board_settings(server->board, s->settings->id, &set);
+    double capacity = limiter_capacity(server->limiter);
+    double share = set.share < capacity ? set.share : capacity;
+    if (share != s->share) {
+        s->share = share;
+        if (limiter_set(server->limiter, s->member, share, &err) != ST_OK)
+            log_write(LOG_WARN, "share not set", "camera=%s reason=\"%s\"", s->settings->id,
+                      err.message);
+        ledger_plan(server->ledger, s->settings->id, LEDGER_INFER, share, now_us, NULL);
+    }
+    uint64_t used_us = limiter_used_us(server->limiter, s->member);
+    if (used_us > s->used_us)
+        server_charge(server, s->settings->id, LEDGER_INFER, used_us - s->used_us);
+    s->used_us = used_us;
+}
+
+static void look_after(struct streams *all, struct stream *s, uint64_t now_us)
+{
+    keep_account(s, now_us);
+    bool ran = s->child.pid > 0, runs = child_runs(&s->child);
+    child_read_lines(&s->child, on_line, s);
+    if (runs)
+        look_at_running(s, now_us);
+    if (ran && !runs) {
+        char reason[REASON_CHARS_MAX + 1];
+        atomic_store(&s->pid, 0);
+        explain_end(s, reason);
+        child_clear(&s->child);
+        note_failure(all, s, reason);
+    }
+    if (!runs && now_us >= s->due_us)
+        start(all, s);
+}
+
+static void *run(void *context)
+{
+    struct streams *all = context;
+    struct bell *bell = &all->server->bell;
+    while (!bell_stopped(bell)) {
+        for (int i = 0; i < all->count && !bell_stopped(bell); i++)
+            look_after(all, &all->streams[i], clock_mono_us());
+        bell_wait(bell, bell_count(bell), clock_mono_us() + LOOK_US);
+    }
+    /* All at once, then each in turn: the waits overlap. They end here, where they began. */
+    for (int i = 0; i < all->count; i++)
+        if (all->streams[i].child.pid > 0)
+            kill(all->streams[i].child.pid, SIGTERM);
+    uint64_t until_us = clock_mono_us() + STREAM_STOP_US;
+    for (int i = 0; i < all->count; i++) {
+        uint64_t now_us = clock_mono_us();
+        child_stop(&all->streams[i].child, until_us > now_us ? until_us - now_us : 0, on_line,
+                   &all->streams[i]);
+        child_clear(&all->streams[i].child);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static enum status add_stream(struct streams *all, const struct camera_settings *settings,
+                              struct error *err)
+{
+    struct limiter *limiter = all->server->limiter;
+    struct stream *s = &all->streams[all->count];
+    char name[32];
+    snprintf(name, sizeof name, "stream-%d", all->count);
+    s->server = all->server;
+    s->settings = settings;
+    child_init(&s->child);
+    backoff_init(&s->backoff, STREAM_WAIT_FIRST_US, STREAM_WAIT_MAX_US);
+    enum status st = limiter_add(limiter, name, limiter_capacity(limiter), &s->member, err);
+    all->count += st == ST_OK;
+    return st;
+}
+
+static enum status add_streams(struct streams *all, const struct camera_list *cameras,
+                               struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = 0; i < cameras->count && st == ST_OK; i++)
+        if (cameras->cameras[i].source[0])
+            st = add_stream(all, &cameras->cameras[i], err);
+    return st;
+}
+
+enum status streams_open(struct server *server, struct streams **ret, struct error *err)
+{
+    const struct camera_list *cameras = &server->options.cameras;
+    *ret = NULL;
+    if (!streams_wanted(cameras))
+        return ST_OK;
+    struct streams *all = calloc(1, sizeof *all);
+    if (!all)
+        return error_set(err, ST_NOMEM, "no memory for streams");
+    all->server = server;
+    rng_init(&all->rng, (uint64_t)server->set.seed, 3);
+    all->streams = calloc((size_t)cameras->count, sizeof *all->streams);
+    enum status st = all->streams ? add_streams(all, cameras, err)
+                                  : error_set(err, ST_NOMEM, "no memory for streams");
+    if (st == ST_OK) {
+        all->running = pthread_create(&all->thread, NULL, run, all) == 0;
+        if (!all->running)
+            st = error_set(err, ST_NOMEM, "cannot start the thread that looks after streams");
+    }
+    if (st == ST_OK)
+        *ret = all;
+    else
+        streams_close(&all);
+    return st;
+}
+
+void streams_close(struct streams **s)
+{
+    if (!s || !*s)
+        return;
+    if ((*s)->running)
+        pthread_join((*s)->thread, NULL);
+    for (int i = 0; i < (*s)->count; i++)
+        limiter_remove((*s)->server->limiter, (*s)->streams[i].member);
+    free((*s)->streams);
+    free(*s);
+    *s = NULL;
+}

@@ -1,0 +1,149 @@
+/* The JSON between camera and server: what is written is read back, nonsense is refused. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "uplink/message.h"
+
+static struct error err;
+
+static struct inference_report sample(void)
+{
+    struct inference_report r = {.running = {4, 0.75},
+                                 .share = 0.5,
+                                 .demand = 0.375,
+                                 .factor = 0.875,
+                                 .frames = 7,
+                                 .held = 21,
+                                 .skipped = 1,
+                                 .source = "no data for 10 s",
+                                 .note = "rates only"};
+    r.table.count = 3;
+    for (int i = 0; i < 3; i++)
+        r.table.points[i] = (struct inference_point){
+            {1 << i, 1 - 0.25 * i}, 1.0 / (1 + i), 1 - 0.125 * i, (uint64_t)(5 * i)};
+    return r;
+}
+
+static enum status read_text(const char *text, struct inference_report *ret)
+{
+    return message_read_report(text, strlen(text), ret, &err);
+}
+
+static void reports_come_back(void **state)
+{
+    (void)state;
+    struct inference_report r = sample(), back;
+    json_t *json = message_report(&r);
+    char *text = json_dumps(json, 0);
+    json_decref(json);
+    assert_int_equal(read_text(text, &back), ST_OK);
+    assert_true(back.running.stride == 4 && back.running.scale == 0.75);
+    assert_true(back.share == 0.5 && back.demand == 0.375 && back.factor == 0.875);
+    assert_true(back.frames == 7 && back.held == 21 && back.skipped == 1);
+    assert_string_equal(back.source, r.source);
+    assert_string_equal(back.note, r.note);
+    assert_int_equal(back.table.count, 3);
+    for (int i = 0; i < 3; i++) {
+        const struct inference_point *a = &r.table.points[i], *b = &back.table.points[i];
+        assert_int_equal(a->configuration.stride, b->configuration.stride);
+        assert_true(a->configuration.scale == b->configuration.scale);
+        assert_true(a->demand == b->demand && a->factor == b->factor && a->samples == b->samples);
+    }
+    for (size_t n = 0; n < strlen(text); n++) /* cut anywhere it is no report */
+        assert_int_equal(message_read_report(text, n, &back, &err), ST_FORMAT);
+    free(text);
+    r.share = INFINITY;
+    json = message_report(&r);
+    assert_true(json_is_null(json_object_get(json, "share")));
+    json_decref(json);
+}
+
+/* The sample with one member replaced. */
+static enum status read_with(const char *key, json_t *value, struct inference_report *ret)
+{
+    struct inference_report r = sample();
+    json_t *json = message_report(&r);
+    json_object_set_new(json, key, value);
+    char *text = json_dumps(json, 0);
+    json_decref(json);
+    enum status st = read_text(text, ret);
+    free(text);
+    return st;
+}
+
+static json_t *points(int count, double factor)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:f,s:f,s:f,s:f,s:i}", "rate", 1.0, "resolution",
+                                              1.0, "demand", 0.1, "factor", factor, "samples", 1));
+    return list;
+}
+
+static void nonsense_is_refused(void **state)
+{
+    (void)state;
+    struct inference_report r;
+    assert_int_equal(read_with("rate", json_real(0), &r), ST_FORMAT);
+    assert_int_equal(read_with("rate", json_real(1.5), &r), ST_FORMAT);
+    assert_int_equal(read_with("resolution", json_string("half"), &r), ST_FORMAT);
+    assert_int_equal(read_with("demand", json_real(-1), &r), ST_FORMAT);
+    assert_int_equal(read_with("factor", json_real(1.01), &r), ST_FORMAT);
+    assert_int_equal(read_with("frames", json_integer(-1), &r), ST_FORMAT);
+    assert_int_equal(read_with("held", json_real(1), &r), ST_FORMAT);
+    assert_int_equal(read_with("points", json_object(), &r), ST_FORMAT);
+    assert_int_equal(read_with("points", points(INFERENCE_POINTS_MAX, 1), &r), ST_OK);
+    assert_int_equal(r.table.count, INFERENCE_POINTS_MAX);
+    assert_int_equal(read_with("points", points(INFERENCE_POINTS_MAX + 1, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("points", points(1, 2), &r), ST_FORMAT);
+    assert_int_equal(read_with("note", json_string("caf\xc3\xa9"), &r), ST_OK);
+    assert_string_equal(r.note, "caf??");
+    assert_int_equal(read_with("source", json_integer(3), &r), ST_OK);
+    assert_string_equal(r.source, "");
+}
+
+static void settings_come_back(void **state)
+{
+    (void)state;
+    struct client_settings s = {.version = 9,
+                                .sampling_fps = 0.5,
+                                .chunk_s = 10,
+                                .uplink_kbps = 200,
+                                .next_seq = 42,
+                                .adapt = true,
+                                .revision = 17,
+                                .share = 0.25,
+                                .infer = {0.5, 0.75}},
+                           back;
+    json_t *json = message_settings(&s);
+    char *text = json_dumps(json, 0);
+    assert_int_equal(message_read_settings(text, strlen(text), &back, &err), ST_OK);
+    assert_true(back.version == 9 && back.sampling_fps == 0.5 && back.chunk_s == 10);
+    assert_true(back.uplink_kbps == 200 && back.next_seq == 42 && back.adapt);
+    assert_true(back.revision == 17 && back.share == 0.25);
+    assert_true(back.infer.rate == 0.5 && back.infer.scale == 0.75);
+    free(text);
+    json_decref(json);
+    /* An older server says less. */
+    const char *older = "{\"version\":1,\"sampling_fps\":1,\"chunk_s\":5,\"uplink_kbps\":100,"
+                        "\"next_seq\":2}";
+    assert_int_equal(message_read_settings(older, strlen(older), &back, &err), ST_OK);
+    assert_true(isinf(back.share) && back.revision == 0 && back.infer.rate == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reports_come_back),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(settings_come_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
