@@ -97,18 +97,16 @@ static const struct replay_option *find(const struct replay_camera *c, int confi
     return NULL;
 }
 
-/* What was measured at a checkpoint says something about later ends of the same training. */
-static void carry_over(struct window *w, int camera, const struct replay_option *at)
+/* What was measured says something about what is still to come. */
+static void carry_over(struct window *w, int camera, int training, double surprise)
 {
     const struct schedule_camera *c = planner_camera(w->planner, camera);
-    double surprise = (at->truth.accuracy - at->believed) * w->c->carry;
+    const struct replay_camera *r = &w->c->cameras[camera];
     for (int k = 0; k < c->option_count; k++) {
-        const struct replay_option *o = find(&w->c->cameras[camera], c->options[k].configuration);
-        if (o->truth.training != at->truth.training)
-            continue;
-        double believed = fmin(fmax(o->believed + surprise, 0), 1);
-        planner_revise(w->planner, camera, k, believed,
-                       o->believed_sd * sqrt(1 - w->c->carry * w->c->carry));
+        const struct schedule_option *o = &c->options[k];
+        double carry = o->training == training ? r->carry_same : r->carry_other;
+        planner_revise(w->planner, camera, k, fmin(fmax(o->accuracy + carry * surprise, 0), 1),
+                       o->accuracy_sd * sqrt(1 - carry * carry));
     }
 }
 
@@ -118,6 +116,7 @@ static void reach(struct window *w, int camera, int option)
 {
     const struct schedule_camera *c = planner_camera(w->planner, camera);
     const struct replay_option *o = find(&w->c->cameras[camera], c->options[option].configuration);
+    double surprise = o->truth.accuracy - c->options[option].accuracy;
     bool worse = o->truth.accuracy < c->accuracy;
     bool stopped = worse && w->c->settings.gated && w->c->settings.policy == SCHEDULE_ATTUNE;
     w->result.ended += option == c->running;
@@ -125,7 +124,7 @@ static void reach(struct window *w, int camera, int option)
     w->result.stopped += stopped;
     w->result.deployed += !stopped;
     planner_reached(w->planner, camera, option, stopped ? c->accuracy : o->truth.accuracy);
-    carry_over(w, camera, o);
+    carry_over(w, camera, o->truth.training, surprise);
 }
 
 static enum status run(struct window *w, struct error *err)

@@ -28,6 +28,9 @@ struct replay_camera {
     struct schedule_curve infer;
     const struct replay_option *options;
     int option_count;
+    /* How far a surprise (measured less believed) at one end carries over to what is believed of
+     * other ends of the same training, and of other trainings, 0..1 (profile/estimate.h). */
+    double carry_same, carry_other;
 };
 
 /* Instead of a policy, for schedules that were drawn by hand: fills infer_share, train_share and
@@ -40,9 +43,6 @@ struct replay_case {
     struct schedule_curve throughput;
     int count;
     const struct replay_camera *cameras;
-    /* How far a checkpoint's surprise (measured less believed) carries over to later ends of the
-     * same training, 0..1. */
-    double carry;
     replay_script *script; /* NULL: the policy of the settings */
 };
 

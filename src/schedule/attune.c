@@ -224,6 +224,10 @@ static void search(struct search *q, struct schedule_plan *p)
         if (!changed)
             break;
     }
+    /* One by one nobody may want to stop although all together should. */
+    if (q->value <= q->base_full * q->s->left_s)
+        for (int i = 0; i < q->s->count; i++)
+            take_choice(q, i, -1);
     p->evaluations = q->evaluations;
 }
 

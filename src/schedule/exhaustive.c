@@ -147,7 +147,7 @@ static void try_leaf(struct node *n, int used)
 static void try_camera(struct node *n, int i, int used)
 {
     const struct schedule_snapshot *s = n->search->s;
-    if (i == s->count) {
+    if (i == s->count || i == CAMERAS_MAX) {
         try_leaf(n, used);
         return;
     }

@@ -97,7 +97,7 @@ static double serve_floors(struct filling *f, double total)
     return total;
 }
 
-void filling_fill(struct filling *f, double total)
+static void fill_by_slope(struct filling *f, double total)
 {
     double left = serve_floors(f, total);
     for (int k = 0; k < f->segment_count && left > SCHEDULE_EPSILON; k++) {
@@ -111,4 +111,36 @@ void filling_fill(struct filling *f, double total)
         f->share[g->camera] += take;
         left -= take;
     }
+}
+
+/* Fewer cameras below their floors, then accuracy a second. */
+static void judge(const struct filling *f, const double *share, double equal, int *ret_below,
+                  double *ret_sum)
+{
+    *ret_below = 0;
+    *ret_sum = 0;
+    for (int i = 0; i < f->s->count; i++) {
+        const struct schedule_camera *c = &f->s->cameras[i];
+        double mine = share ? share[i] : equal;
+        *ret_below += schedule_is_below_floor(c, mine);
+        *ret_sum += c->accuracy * schedule_factor(&c->infer, mine);
+    }
+}
+
+/* Where curves are no hulls (steps; a hollow between two points), equal shares can be better. */
+void filling_fill(struct filling *f, double total)
+{
+    int below, equal_below, here = 0;
+    double sum, equal_sum;
+    fill_by_slope(f, total);
+    for (int i = 0; i < f->s->count; i++)
+        here += f->s->cameras[i].infer.count > 0;
+    if (here == 0)
+        return;
+    judge(f, f->share, 0, &below, &sum);
+    judge(f, NULL, total / here, &equal_below, &equal_sum);
+    if (equal_below > below || (equal_below == below && equal_sum <= sum + SCHEDULE_EPSILON))
+        return;
+    for (int i = 0; i < f->s->count; i++)
+        f->share[i] = f->s->cameras[i].infer.count > 0 ? total / here : 0;
 }

@@ -99,6 +99,8 @@ int pieces_choices(const struct schedule_snapshot *s, int camera, double weight,
     for (int k = 0; k < c->option_count; k++)
         if (is_open(c, k) && make_choice(s, camera, k, weight, &all[n]))
             n++;
+    if (n == 0)
+        return 0;
     qsort(all, (size_t)n, sizeof *all, by_compute);
     double best_gain = 0, best_index = 0;
     for (int i = 0; i < n && kept < most; i++) {

@@ -174,6 +174,12 @@ static bool deploys_checkpoints(const struct planner *p)
     return p->settings.checkpoints && p->settings.policy == SCHEDULE_ATTUNE;
 }
 
+/* More than one training of a camera in a window: only where a worse model is not deployed. */
+static bool trains_again(const struct planner *p)
+{
+    return p->settings.again && p->settings.gated && p->settings.policy == SCHEDULE_ATTUNE;
+}
+
 static bool is_ahead(const struct planner *p, const struct schedule_camera *c, int k)
 {
     const struct schedule_option *a = &c->options[k], *to = &c->options[c->running];
@@ -217,18 +223,17 @@ void planner_advance(struct planner *p, double seconds)
     }
 }
 
-/* What lies behind `option` is gone; once the training has ended, so is all that is not its
- * continuation. */
+/* What lies behind `option` is gone. Once the training has ended the others may begin: each from
+ * the model of the window's start, as it was estimated. */
 static void pass(struct planner *p, int camera, int option)
 {
     struct schedule_camera *c = &p->cameras[camera];
     struct schedule_option *left = p->slots[camera].left;
     struct schedule_option at = left[option];
-    bool ended = option == c->running;
     int n = 0, running = -1;
     for (int k = 0; k < c->option_count; k++) {
         bool same = left[k].training == at.training;
-        if ((same && left[k].compute_s <= at.compute_s) || (ended && !same))
+        if (same && left[k].compute_s <= at.compute_s)
             continue;
         running = k == c->running ? n : running;
         left[n] = left[k];
@@ -243,12 +248,10 @@ void planner_reached(struct planner *p, int camera, int option, double accuracy)
     struct schedule_camera *c = &p->cameras[camera];
     assert(option >= 0 && option < c->option_count);
     c->accuracy = accuracy;
-    if (deploys_checkpoints(p)) {
-        pass(p, camera, option);
-        return;
-    }
-    c->option_count = 0;
-    c->running = -1;
+    bool ended = option == c->running;
+    pass(p, camera, option);
+    if (ended && !trains_again(p))
+        c->option_count = 0;
 }
 
 void planner_dropped(struct planner *p, int camera, bool retry)
@@ -264,4 +267,9 @@ void planner_revise(struct planner *p, int camera, int option, double accuracy, 
     assert(option >= 0 && option < p->cameras[camera].option_count);
     left[option].accuracy = accuracy;
     left[option].accuracy_sd = accuracy_sd;
+    for (int k = 0; k < p->slots[camera].begun_count; k++)
+        if (p->slots[camera].begun[k].configuration == left[option].configuration) {
+            p->slots[camera].begun[k].accuracy = accuracy;
+            p->slots[camera].begun[k].accuracy_sd = accuracy_sd;
+        }
 }

@@ -63,7 +63,7 @@ void planner_progress(struct planner *p, int camera, double compute_s);
 
 /* Camera i's training is at the end of `option`; what serves now has this accuracy (of the old
  * model where the new one was not deployed). At the end of the running option the camera is done
- * for this window, but for going on with the same training where the policy deploys checkpoints. */
+ * for this window, unless the settings let it train again. */
 void planner_reached(struct planner *p, int camera, int option, double accuracy);
 
 /* The training failed or was given up: what it has not reached may be tried again (retry) or not.

@@ -44,6 +44,7 @@ void schedule_settings_init(struct schedule_settings *s)
                                     .aligned = true,
                                     .rerun = true,
                                     .checkpoints = true,
+                                    .again = true,
                                     .gated = true,
                                     .parallel_max = 64};
 }

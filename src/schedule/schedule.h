@@ -124,6 +124,8 @@ struct schedule_settings {
     bool rerun;               /* plan anew on completion; false: who ends hands its share on in
                                * equal parts, as Ekya's released code does; default true */
     bool checkpoints;         /* attune: models of unfinished trainings serve; default true */
+    bool again;               /* attune: when a training has ended, another configuration of the
+                               * same camera may be tried in the same window; default true */
     bool gated;               /* attune: a model that is worse is not deployed; default true */
     int parallel_max;         /* attune: trainings at once at most; default 64 */
 };
