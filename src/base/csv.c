@@ -65,10 +65,14 @@ static enum status grow(struct csv *c, int *capacity, struct error *err)
     *capacity = *capacity ? 2 * *capacity : 256;
     size_t n = (size_t)*capacity;
     int *lines = realloc(c->lines, n * sizeof *lines);
-    c->lines = lines ? lines : c->lines;
+    if (!lines)
+        return error_set(err, ST_NOMEM, "no memory for %s", c->name);
+    c->lines = lines;
     char **fields = realloc(c->fields, n * (size_t)c->column_count * sizeof *fields);
-    c->fields = fields ? fields : c->fields;
-    return lines && fields ? ST_OK : error_set(err, ST_NOMEM, "no memory for %s", c->name);
+    if (!fields)
+        return error_set(err, ST_NOMEM, "no memory for %s", c->name);
+    c->fields = fields;
+    return ST_OK;
 }
 
 static enum status take_row(struct csv *c, char *line, int number, int *capacity, struct error *err)

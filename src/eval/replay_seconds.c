@@ -83,6 +83,14 @@ static struct cell *cell_at(struct replay_seconds *s, int second, int camera)
     return &s->cells[(size_t)second * (size_t)s->cameras_max + (size_t)camera];
 }
 
+static bool grow(double **numbers, size_t count)
+{
+    double *grown = realloc(*numbers, count * sizeof *grown);
+    if (grown)
+        *numbers = grown;
+    return grown;
+}
+
 /* The line of the run at hand, with room for one more window. */
 static struct line *line_of(struct replay_seconds *s)
 {
@@ -97,11 +105,7 @@ static struct line *line_of(struct replay_seconds *s)
         memcpy(l->name, name, sizeof l->name);
     }
     size_t count = l->count + (size_t)s->seconds;
-    double *x = realloc(l->x, count * sizeof *x);
-    l->x = x ? x : l->x;
-    double *y = realloc(l->y, count * sizeof *y);
-    l->y = y ? y : l->y;
-    return x && y ? l : NULL;
+    return grow(&l->x, count) && grow(&l->y, count) ? l : NULL;
 }
 
 static void write_second(struct replay_seconds *s, int second, struct line *l)
