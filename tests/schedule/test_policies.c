@@ -97,10 +97,9 @@ static void plans_keep_their_promises(void **state)
         for (int p = 0; p < SCHEDULE_POLICY_COUNT; p++) {
             struct schedule_plan plan;
             s.settings.policy = (enum schedule_policy)p;
-            enum status st = schedule_make(&s, &plan, &err);
-            if (p == SCHEDULE_EXHAUSTIVE && st == ST_LIMIT)
-                continue;
-            assert_int_equal(st, ST_OK);
+            if (p == SCHEDULE_EXHAUSTIVE && (s.count > 2 || s.settings.delta < 0.2))
+                continue; /* slow */
+            assert_int_equal(schedule_make(&s, &plan, &err), ST_OK);
             check_plan(&s, &plan);
             schedule_plan_clear(&plan);
         }
