@@ -106,13 +106,28 @@ static void put_targets(struct learner *l, const struct buffer_entry *e, const s
     l->batch.any_soft |= e->soft.probs != NULL;
 }
 
+/* Tries after which a frame is taken although it is not in the part. */
+#define DRAWS_MAX 64
+
+/* A frame of the part of the data that the configuration uses. */
+static int draw_frame(struct learner *l, int frames)
+{
+    int index = 0;
+    for (int i = 0; i < DRAWS_MAX; i++) {
+        index = buffer_sample(l->buffer, frames, l->options.half_life_us, &l->rng);
+        uint64_t h = rng_hash(buffer_at(l->buffer, index)->frame.t_us, l->phase.draw, 0, 0);
+        if (l->data >= 1 || (double)(h >> 11) < l->data * 0x1p53)
+            break;
+    }
+    return index;
+}
+
 void batch_draw(struct learner *l, int frames)
 {
     struct nn_view input = nn_session_input(l->train, 0);
     l->batch.any_soft = false;
     for (int i = 0; i < l->options.batch; i++) {
-        int index = buffer_sample(l->buffer, frames, l->options.half_life_us, &l->rng);
-        const struct buffer_entry *e = buffer_at(l->buffer, index);
+        const struct buffer_entry *e = buffer_at(l->buffer, draw_frame(l, frames));
         struct window w = draw_window(&l->options, &l->rng);
         struct frame seen = e->frame;
         if (!is_whole(&w)) {

@@ -9,6 +9,8 @@
 #include "nn/loss.h"
 #include "train/learner_internal.h"
 
+static const struct train_configuration everything = {.data = 1, .head_width = 1};
+
 static enum status open_sessions(struct learner *l, struct error *err)
 {
     struct nn_session_options o;
@@ -16,12 +18,8 @@ static enum status open_sessions(struct learner *l, struct error *err)
     o.threads = l->options.threads;
     o.logits = true;
     enum status st = nn_session_open(l->model, &o, &l->infer, err);
-    o.mode = NN_TRAIN;
-    o.batch = l->options.batch;
-    o.bn_mode = l->options.bn_mode;
-    o.precision = l->options.precision;
     if (st == ST_OK)
-        st = nn_session_open(l->model, &o, &l->train, err);
+        st = learner_open_train_session(l, &everything, l->options.batch, &l->train, err);
     if (st == ST_OK)
         st = nn_optimizer_open(l->trainable, &l->options.optimizer, &l->optimizer, err);
     return st;
@@ -115,6 +113,8 @@ enum status learner_open(const struct nn_model *m, const struct learner_options 
     l->count = nn_model_param_count(m);
     l->trainable = nn_model_trainable_count(m);
     l->finest_step = options->step_log2;
+    l->recipe_batch = options->batch;
+    l->data = 1;
     buf_init(&l->optimizer_before);
     rng_init(&l->rng, seed, 0x1ea9);
     st = open_parts(l, err);
@@ -144,6 +144,7 @@ void learner_close(struct learner **l_ptr)
     free(l->rank.magnitude);
     free(l->open_mask);
     free(l->mask);
+    free(l->allowed);
     free(l->predicted);
     free(l->truth);
     free(l->batch.labels);

@@ -29,6 +29,7 @@
 #include "nn/session.h"
 #include "task/task.h"
 #include "train/buffer.h"
+#include "train/configuration.h"
 
 #define LEARNER_STEPS_MAX 100000
 
@@ -124,6 +125,11 @@ enum status learner_phase(struct learner *l, learner_progress *progress, void *c
  * `steps` more (K of the options does not bound them), *ret_loss their mean. finish: gate, encode.
  * abandon: back to the state at begin. */
 enum status learner_begin(struct learner *l, struct error *err);
+
+/* learner_begin under a configuration (NULL: the options alone). *ret_steps (NULL allowed):
+ * optimiser steps that its epochs come to on the frames that there are. */
+enum status learner_begin_as(struct learner *l, const struct train_configuration *c, int *ret_steps,
+                             struct error *err);
 enum status learner_train(struct learner *l, int steps, double *ret_loss, struct error *err);
 enum status learner_finish(struct learner *l, struct learner_result *ret, struct buf *delta_out,
                            struct error *err);

@@ -20,6 +20,7 @@ struct phase {
     int trainable_frames, holdout_frames; /* oldest ones, newest ones */
     uint64_t newest_us;
     struct rng rng_before;
+    uint64_t draw;             /* which frames a part of the data is, differs from phase to phase */
     double first_sum, *recent; /* losses: of the first tenth, ring of the last tenth */
 };
 
@@ -44,6 +45,11 @@ struct learner {
     uint8_t *predicted, *truth; /* one frame's labels each */
     struct batch batch;
     struct phase phase;
+    /* The configuration at hand (configure.c). */
+    int recipe_batch, session_layers; /* of the options; of the train session, 0: all */
+    double data;                      /* part of the frames that is drawn from */
+    bool restricted;
+    uint8_t *allowed; /* restricted: coordinates that may move, bits as in mask */
 };
 
 /* ST_INVALID names the option. */
@@ -55,6 +61,13 @@ void batch_draw(struct learner *l, int frames);
 
 /* Class weights over the first `frames` buffered frames; all 1 without class_balance. */
 void batch_weigh_classes(struct learner *l, int frames);
+
+/* Makes the learner train as c says (NULL: as its options say). Not within a phase; on failure it
+ * trains as before. */
+enum status learner_configure(struct learner *l, const struct train_configuration *c,
+                              struct error *err);
+enum status learner_open_train_session(struct learner *l, const struct train_configuration *c,
+                                       int batch, struct nn_session **ret, struct error *err);
 
 /* The tenth of K over which first and last loss are averaged. */
 int phase_tenth(const struct learner_options *o);

@@ -50,6 +50,13 @@ static uint64_t newest_us(const struct buffer *b)
     return newest;
 }
 
+/* What the configuration does not train is not chosen either. */
+static void keep_allowed(struct learner *l)
+{
+    for (size_t i = 0; l->restricted && i < mask_bytes(l->trainable); i++)
+        l->mask[i] &= l->allowed[i];
+}
+
 /* All but the strategy that needs a step choose now. The rank is there already when the step before
  * this phase was the last one of a phase that was accepted. */
 static void choose_before(struct learner *l)
@@ -58,22 +65,35 @@ static void choose_before(struct learner *l)
     if (!l->phase.mask_ready)
         return;
     size_t take = select_count(l->options.fraction, l->trainable);
-    if (!select_needs_rank(l->options.strategy) || nn_optimizer_steps(l->optimizer) == 0) {
+    if (!select_needs_rank(l->options.strategy) || nn_optimizer_steps(l->optimizer) == 0)
         select_mask(l->options.strategy, take, l->trainable, &l->rng, l->mask);
-        return;
+    else {
+        nn_optimizer_rank_updates(l->optimizer, &l->rank);
+        select_largest(&l->rank, l->trainable, take, l->open_mask, l->mask);
     }
-    nn_optimizer_rank_updates(l->optimizer, &l->rank);
-    select_largest(&l->rank, l->trainable, take, l->open_mask, l->mask);
+    keep_allowed(l);
 }
 
 enum status learner_begin(struct learner *l, struct error *err)
+{
+    return learner_begin_as(l, NULL, NULL, err);
+}
+
+enum status learner_begin_as(struct learner *l, const struct train_configuration *c, int *ret_steps,
+                             struct error *err)
 {
     if (l->phase.open)
         return error_set(err, ST_CONFLICT, "a phase is under way: finish or abandon it first");
     int held = holdout_count(l);
     enum status st = check_ready(l, held, err);
+    if (st == ST_OK)
+        st = learner_configure(l, c, err);
     if (st != ST_OK)
         return st;
+    if (ret_steps)
+        *ret_steps =
+            c ? train_configuration_steps(c, buffer_count(l->buffer) - held, l->recipe_batch)
+              : l->options.steps;
     l->optimizer_before.size_bytes = 0;
     nn_optimizer_save(l->optimizer, &l->optimizer_before);
     if (l->optimizer_before.failed)
@@ -84,6 +104,7 @@ enum status learner_begin(struct learner *l, struct error *err)
                               .holdout_frames = held,
                               .newest_us = newest_us(l->buffer),
                               .rng_before = l->rng,
+                              .draw = rng_hash(l->version, newest_us(l->buffer), 0, 0),
                               .recent = recent};
     batch_weigh_classes(l, l->phase.trainable_frames);
     choose_before(l);
@@ -115,6 +136,7 @@ static void choose_by_moves(struct learner *l)
 {
     select_largest_undo(&l->rank, l->trainable, select_count(l->options.fraction, l->trainable),
                         nn_session_params(l->train), l->params, l->open_mask, l->mask);
+    keep_allowed(l);
     l->phase.mask_ready = true;
 }
 
@@ -122,8 +144,9 @@ static void choose_by_moves(struct learner *l)
  * phase the updates of the last step. */
 static void step_optimizer(struct learner *l)
 {
-    const uint8_t *mask = l->phase.mask_ready ? l->mask : NULL;
-    bool chooses = !mask && l->phase.steps + 1 >= l->options.select_after;
+    const uint8_t *open = l->restricted ? l->allowed : NULL;
+    const uint8_t *mask = l->phase.mask_ready ? l->mask : open;
+    bool chooses = !l->phase.mask_ready && l->phase.steps + 1 >= l->options.select_after;
     bool last = l->options.strategy == SELECT_PREVIOUS && l->phase.steps + 1 == l->options.steps;
     nn_optimizer_step_ranked(l->optimizer, nn_session_params(l->train), nn_session_grads(l->train),
                              mask, chooses ? l->params : NULL, chooses || last ? &l->rank : NULL);

@@ -723,9 +723,68 @@ static void a_rejected_checkpoint_changes_nothing(void **state)
     nn_model_close(&m);
 }
 
+/* Parameters that a phase under this configuration moved, by tensor. */
+static void moved_by(struct learner *l, const struct nn_model *m,
+                     const struct train_configuration *c, int *ret_steps, size_t *moved)
+{
+    const struct nn_graph *g = nn_model_graph(m);
+    double loss;
+    struct error err = {.message = ""};
+    if (learner_begin_as(l, c, ret_steps, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(learner_train(l, 3, &loss, NULL), ST_OK);
+    for (int p = 0; p < g->param_count; p++) {
+        moved[p] = 0;
+        for (size_t i = g->params[p].offset; i < g->params[p].offset + g->params[p].count; i++)
+            moved[p] += learner_candidate(l)[i] != learner_params(l)[i];
+    }
+    learner_abandon(l);
+}
+
+/* The tiny network: three convolutions, the last one 8 -> 3 of 1x1 with a bias. */
+static void configurations_train_what_they_say(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model();
+    const struct nn_graph *g = nn_model_graph(m);
+    struct learner_options o = quick_options(LEARNER_FULL);
+    struct learner *l = open_learner(m, &o, 1);
+    struct rng rng;
+    size_t moved[64];
+    int steps, tensors = 0;
+    rng_init(&rng, 1, 0);
+    feed(l, 0, 21, 0, &rng);
+
+    struct train_configuration head = {.epochs = 2, .data = 1, .layers = 1, .head_width = 1};
+    moved_by(l, m, &head, &steps, moved);
+    assert_int_equal(steps, 2 * 6); /* 21 frames in batches of 4 */
+    for (int p = 0; p < g->param_count; p++)
+        tensors += moved[p] > 0;
+    assert_int_equal(tensors, 2); /* weights and bias of the last one */
+
+    struct train_configuration narrow = {.epochs = 1, .data = 0.5, .layers = 1, .head_width = 0.5,
+                                         .batch = 2};
+    moved_by(l, m, &narrow, &steps, moved);
+    assert_int_equal(steps, 6); /* 10.5 frames in batches of 2 */
+    size_t sum = 0;
+    for (int p = 0; p < g->param_count; p++)
+        sum += moved[p];
+    assert_true(sum > 3 && sum <= 4 * CLASSES + CLASSES);
+
+    moved_by(l, m, NULL, &steps, moved); /* back to the recipe */
+    assert_int_equal(steps, o.steps);
+    tensors = 0;
+    for (int p = 0; p < g->param_count; p++)
+        tensors += g->params[p].kind == NN_PARAM_TRAINABLE && moved[p] == 0;
+    assert_int_equal(tensors, 0);
+    learner_close(&l);
+    nn_model_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(configurations_train_what_they_say),
         cmocka_unit_test(learns_a_drifting_world),
         cmocka_unit_test(off_the_mask_nothing_moves),
         cmocka_unit_test(a_later_choice_moves_all_until_then),
