@@ -147,6 +147,9 @@ enum status learner_checkpoint(struct learner *l, struct learner_result *ret, st
  * end of the phase the candidate's, not rounded yet; else those of learner_params. */
 const float *learner_candidate(const struct learner *l);
 
+/* Within a phase: the frames that it must not see, *ret_first the first of them. */
+int learner_holdout(const struct learner *l, int *ret_first);
+
 /* Predicts buffered frames [first, first + count) with params (NULL: the learner's present ones)
  * and adds to *confusion (initialised by the caller with the network's class count). */
 enum status learner_score(struct learner *l, const float *params, int first, int count,

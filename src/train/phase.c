@@ -111,6 +111,12 @@ enum status learner_begin_as(struct learner *l, const struct train_configuration
     return ST_OK;
 }
 
+int learner_holdout(const struct learner *l, int *ret_first)
+{
+    *ret_first = l->phase.trainable_frames;
+    return l->phase.open ? l->phase.holdout_frames : 0;
+}
+
 /* Loss of the drawn batch; its gradient into the session. Soft labels share the loss with hard
  * ones where the batch has any. */
 static double batch_loss(struct learner *l)

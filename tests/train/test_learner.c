@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "nn/build.h"
 #include "nn/loss.h"
+#include "profile/profiler.h"
 #include "train/learner.h"
 
 #define WIDTH 24
@@ -762,8 +763,8 @@ static void configurations_train_what_they_say(void **state)
         tensors += moved[p] > 0;
     assert_int_equal(tensors, 2); /* weights and bias of the last one */
 
-    struct train_configuration narrow = {.epochs = 1, .data = 0.5, .layers = 1, .head_width = 0.5,
-                                         .batch = 2};
+    struct train_configuration narrow = {
+        .epochs = 1, .data = 0.5, .layers = 1, .head_width = 0.5, .batch = 2};
     moved_by(l, m, &narrow, &steps, moved);
     assert_int_equal(steps, 6); /* 10.5 frames in batches of 2 */
     size_t sum = 0;
@@ -781,9 +782,46 @@ static void configurations_train_what_they_say(void **state)
     nn_model_close(&m);
 }
 
+/* A profile trains, scores and extrapolates, and the next phase is as if it had not been. */
+static void profiling_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model();
+    struct learner_options o = quick_options(LEARNER_ATTUNE);
+    struct train_configuration c = {.epochs = 20, .data = 1, .head_width = 1};
+    struct profile_options options;
+    struct profile_result r;
+    struct buf delta[2];
+    profile_options_init(&options);
+    options.data = 0.5;
+    for (int k = 0; k < 2; k++) {
+        struct learner *l = open_learner(m, &o, 1);
+        struct learner_result result;
+        struct rng rng;
+        rng_init(&rng, 1, 0);
+        feed(l, 0, 20, 0, &rng);
+        if (k == 1) {
+            assert_int_equal(profile_run(l, &c, &options, &r, NULL), ST_OK);
+            assert_int_equal(learner_version(l), 0);
+        }
+        buf_init(&delta[k]);
+        assert_int_equal(learner_phase(l, NULL, NULL, &result, &delta[k], NULL), ST_OK);
+        learner_close(&l);
+    }
+    assert_true(r.samples == 3 && r.epochs == 5 && r.scored == 6 * 3);
+    assert_int_equal(r.steps, 5 * 3); /* 17 frames, half of them, in batches of 4 */
+    assert_true(r.accuracy[4] > r.start && r.end >= r.accuracy[4] - 0.1 && r.end <= 1);
+    assert_true(delta[0].size_bytes > 0 && delta[0].size_bytes == delta[1].size_bytes);
+    assert_memory_equal(delta[0].data, delta[1].data, delta[0].size_bytes);
+    buf_clear(&delta[0]);
+    buf_clear(&delta[1]);
+    nn_model_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(profiling_leaves_no_trace),
         cmocka_unit_test(configurations_train_what_they_say),
         cmocka_unit_test(learns_a_drifting_world),
         cmocka_unit_test(off_the_mask_nothing_moves),
