@@ -74,6 +74,9 @@ static const struct row {
     {"score", NULL, FLAG, &chosen.agent.score, 0, 0,
      "town sources: also the mIoU of the running and of the unadapted\n"
      "student against the exact labels, once a second"},
+    {"regions", "LIST", TEXT, &chosen.agent.regions, 0, 0,
+     "of a student that classifies: parts of the picture, each with an\n"
+     "answer of its own; X0,Y0,X1,Y1;... as fractions of its sides"},
     {"overlay", "FILE.mp4", TEXT, &chosen.agent.overlay_path, 0, 0,
      "a video of what the student sees"},
     {"seconds", "N", NUMBER, &chosen.agent.seconds, 0.1, 1e9,
@@ -231,6 +234,8 @@ static void print_shares(FILE *to, const struct task_spec *spec, const struct ag
 
 static void print_class(FILE *to, const struct task_spec *spec, const struct agent_result *r)
 {
+    if (r->region >= 0)
+        fprintf(to, "\"region\":%d,", r->region);
     fputs("\"class\":", to);
     print_json_text(to, spec->class_name[r->class_id]);
     fprintf(to, ",\"probability\":%.5f", (double)r->fraction[r->class_id]);

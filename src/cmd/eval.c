@@ -29,7 +29,12 @@ static const char help_text[] =
     "  --source PATH         a video, a directory of images, or a camera of the synthetic town,\n"
     "                        town:camera=0,seed=1,scenario=demo,width=320,height=192,fps=15\n"
     "  --fps N               frames scored a second; the rate of a directory (default 1)\n"
-    "  --labels DIR          ground truth: NAME_label.png for NAME.jpg (default: beside it)\n"
+    "  --labels DIR|FILE     ground truth: NAME_label.png for NAME.jpg (default: beside it); to\n"
+    "                        classify, a CSV file of \"file,class\" (default: folders are "
+    "classes)\n"
+    "  --regions LIST        to classify parts of the picture: X0,Y0,X1,Y1;... as fractions of "
+    "its\n"
+    "                        sides (default: whole pictures; of the town what is in its boxes)\n"
     "  --class-map FILE      from the network's classes to the labels', models/class-maps/\n"
     "  --student, --teacher FILE\n"
     "  --mode LIST           none,one-time,full,ams,attune (default: all of them)\n"
@@ -54,6 +59,7 @@ enum {
     OPT_SOURCE,
     OPT_FPS,
     OPT_LABELS,
+    OPT_REGIONS,
     OPT_CLASS_MAP,
     OPT_STUDENT,
     OPT_TEACHER,
@@ -76,6 +82,7 @@ static const struct option long_options[] = {
     {"source", required_argument, NULL, OPT_SOURCE},
     {"fps", required_argument, NULL, OPT_FPS},
     {"labels", required_argument, NULL, OPT_LABELS},
+    {"regions", required_argument, NULL, OPT_REGIONS},
     {"class-map", required_argument, NULL, OPT_CLASS_MAP},
     {"student", required_argument, NULL, OPT_STUDENT},
     {"teacher", required_argument, NULL, OPT_TEACHER},
@@ -150,6 +157,9 @@ static bool set_option(struct eval_args *a, int option, const char *text)
         return true;
     case OPT_LABELS:
         o->labels_dir = text;
+        return true;
+    case OPT_REGIONS:
+        o->regions = text;
         return true;
     case OPT_CLASS_MAP:
         o->class_map = text;

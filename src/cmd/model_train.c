@@ -11,30 +11,38 @@
 #include <unistd.h>
 
 #include "cmd/model.h"
+#include "synth/crops.h"
+#include "task/class_list.h"
 #include "train/folder_samples.h"
 #include "train/town_samples.h"
 
 static const char help[] =
     "usage: attune model train (--model FILE.onnx | --network student|teacher) --out FILE.onnx "
     "[OPTIONS]\n\n"
-    "Trains a segmentation network on labelled pictures or on the synthetic town, and writes it "
-    "as\n"
-    "ONNX. Its score on pictures that it does not train on is printed as it goes. Ctrl-C saves "
+    "Trains a network on labelled pictures or on the synthetic town, and writes it as ONNX.\n"
+    " Its score on pictures that it does not train on is printed as it goes. Ctrl-C saves "
     "and\n"
     "says how to go on; a run that went on ends with the same bytes as one that never stopped.\n\n"
     "what to train\n"
     "  --model FILE        an ONNX file: training begins with its weights\n"
-    "  --network KIND      from nothing: student (0.2 M parameters, for a camera) or teacher (2.3 "
-    "M)\n"
+    "  --network KIND      from nothing: student (for a camera) or teacher (ten times its "
+    "parameters)\n"
+    "  --task TASK         of the network: segment (default; student 0.2 M parameters) or "
+    "classify\n"
+    "                      (student 0.04 M)\n"
     "  --classes A,B,...   with --network and --data: names of the classes, in order\n"
-    "  --size WxH          of its input, for --network multiples of 16, default 320x192\n"
+    "  --size WxH          of its input, for --network multiples of 16, default 320x192, 32x32 to\n"
+    "                      classify\n"
     "  --batch-norm MODE   frozen: running statistics are used and stay (default with --model);\n"
     "                      batch: they follow the pictures (default with --network)\n"
     "on what\n"
     "  --data DIR          NAME.jpg or NAME.png with NAME_label.png beside it, whose gray value "
     "is\n"
-    "                      the class, 255 for none; without --data: the synthetic town\n"
-    "  --labels DIR        where the NAME_label.png are, when they are not beside the pictures\n"
+    "                      the class, 255 for none; to classify: a folder of pictures for each\n"
+    "                      class; without --data: the synthetic town, or what is in its boxes\n"
+    "  --labels DIR|FILE   where the NAME_label.png are, when they are not beside the pictures; "
+    "to\n"
+    "                      classify: a CSV file, its lines \"file,class\" (docs/formats.md)\n"
     "  --class-map FILE    from the network's classes to the labels (docs/formats.md)\n"
     "  --validation X      share of the pictures held back, default 0.1, or a folder of its own\n"
     "  --conditions SET    of the town: clear (default for the student) or all (for the teacher)\n"
@@ -56,11 +64,13 @@ static const char help[] =
     "  --validate-every N  steps between two scores, default a tenth of all\n"
     "  --validation-frames N   scored then, at most, default 200; of the town 24, or 42 with all\n"
     "and then\n"
-    "  --frames N          of the town, scored in each condition at the end, default 48\n"
+    "  --frames N          of the town, scored in each condition at the end, default 48; to\n"
+    "                      classify, eight crops of each\n"
     "  --score FILE.onnx   train nothing: score this network\n"
     "  --json              scores as JSON on standard output\n\n"
     "exit status: 0 trained, 1 interrupted and saved\n\n"
     "example: attune model train --network student --steps 3000 --out student.onnx\n"
+    "         attune model train --task classify --network student --data daynight --out s.onnx\n"
     "         attune model train --model student.onnx --data pictures --out mine.onnx\n";
 
 static const char *const town_trained_on[] = {"attune's synthetic town, clear days only",
@@ -68,7 +78,7 @@ static const char *const town_trained_on[] = {"attune's synthetic town, clear da
 
 /* Texts that become something else. */
 struct texts {
-    const char *network, *classes, *batch_norm, *validation, *state, *precision;
+    const char *network, *task, *classes, *batch_norm, *validation, *state, *precision;
     double learning_rate, color_jitter;
 };
 
@@ -112,6 +122,28 @@ static bool take_classes(struct train_arguments *a, const char *text)
     return count >= 2 || (cmd_usage(TRAIN_NAME, "--classes takes 2 names or more"), false);
 }
 
+static bool take_task(struct train_arguments *a, const struct texts *t)
+{
+    a->net.task = t->task ? task_parse(t->task) : TASK_SEGMENT;
+    if (!a->net.task) {
+        cmd_usage(TRAIN_NAME, "--task is segment or classify, not '%s'", t->task);
+        return false;
+    }
+    bool folders = a->net.task == TASK_CLASSIFY && a->data && !t->classes;
+    if (!folders && (a->data != NULL) != (t->classes != NULL)) {
+        cmd_usage(TRAIN_NAME, "--classes goes with --data and --network");
+        return false;
+    }
+    bool classify = a->net.task == TASK_CLASSIFY;
+    a->net.width = a->size[0] ? a->size[0] : classify ? 32 : 320;
+    a->net.height = a->size[1] ? a->size[1] : classify ? 32 : 192;
+    a->net.class_count = classify ? TOWN_CROP_CLASS_COUNT : TOWN_CLASS_COUNT;
+    a->net.class_names = classify ? town_crop_class_names : town_class_names;
+    if (folders)
+        a->net.class_count = 0; /* name_classes */
+    return true;
+}
+
 static bool take_network(struct train_arguments *a, const struct texts *t)
 {
     a->net.kind = net_parse(t->network);
@@ -123,17 +155,11 @@ static bool take_network(struct train_arguments *a, const struct texts *t)
         cmd_usage(TRAIN_NAME, "--size takes multiples of %d with --network", NET_SIZE_MULTIPLE);
         return false;
     }
-    if ((a->data != NULL) != (t->classes != NULL)) {
-        cmd_usage(TRAIN_NAME, "--classes goes with --data and --network");
+    if (!take_task(a, t))
         return false;
-    }
-    a->net.width = a->size[0] ? a->size[0] : 320;
-    a->net.height = a->size[1] ? a->size[1] : 192;
     a->net.seed = a->train.seed;
     a->net.trained_on =
         a->data ? "labelled pictures" : town_trained_on[strcmp(a->conditions, "all") == 0];
-    a->net.class_count = TOWN_CLASS_COUNT;
-    a->net.class_names = town_class_names;
     return !t->classes || take_classes(a, t->classes);
 }
 
@@ -183,6 +209,10 @@ static bool settle(struct train_arguments *a, const struct texts *t)
         return false;
     if (a->score)
         return true;
+    if (t->task && !t->network) {
+        cmd_usage(TRAIN_NAME, "--task goes with --network; a --model says its own");
+        return false;
+    }
     if (!a->out || !a->model == !t->network) {
         cmd_usage(TRAIN_NAME, "--out and one of --model and --network are needed");
         return false;
@@ -195,6 +225,7 @@ static int parse(struct train_arguments *a, struct texts *t, int argc, char **ar
     const struct cmd_option options[] = {
         {"model", CMD_TEXT, &a->model, 0, 0},
         {"network", CMD_TEXT, &t->network, 0, 0},
+        {"task", CMD_TEXT, &t->task, 0, 0},
         {"classes", CMD_TEXT, &t->classes, 0, 0},
         {"size", CMD_SIZE, a->size, 16, 4096},
         {"batch-norm", CMD_TEXT, &t->batch_norm, 0, 0},
@@ -264,6 +295,26 @@ static enum status name_state(struct train_arguments *a, const char *chosen, str
     return ST_OK;
 }
 
+/* Of a classification from nothing: the classes are those of the folder. */
+static enum status name_classes(struct train_arguments *a, struct error *err)
+{
+    static char storage[CLASSES_MAX][CLASS_NAME_CHARS_MAX + 1];
+    static const char *names[CLASSES_MAX];
+    if (!a->net.kind || a->net.class_count)
+        return ST_OK;
+    struct class_list list;
+    enum status st = class_list_read(a->data, a->labels, &list, err);
+    if (st != ST_OK)
+        return st;
+    memcpy(storage, list.class_name, sizeof storage);
+    for (int k = 0; k < list.class_count; k++)
+        names[k] = storage[k];
+    a->net.class_count = list.class_count;
+    a->net.class_names = names;
+    class_list_clear(&list);
+    return ST_OK;
+}
+
 static enum status open_model(const struct train_arguments *a, struct nn_model **ret,
                               struct error *err)
 {
@@ -294,14 +345,15 @@ static enum status open_town(const struct train_arguments *a, struct job *j, str
     enum status st = town_samples_open(&j->spec, a->conditions, a->train.seed, &j->training, err);
     if (st == ST_OK)
         st = town_trial_samples_open(&j->spec, town_trials, trials, &j->validation, err);
-    j->validation_count = (uint64_t)(a->validation_frames ? a->validation_frames : frames);
+    j->validation_count = (uint64_t)(a->validation_frames ? a->validation_frames : frames) *
+                          town_samples_a_view(&j->spec);
     return st;
 }
 
 static enum status open_folder(const struct train_arguments *a, struct job *j, struct error *err)
 {
     struct folder_samples_options o = {.dir = a->data,
-                                       .labels_dir = a->labels,
+                                       .labels = a->labels,
                                        .class_map = a->class_map,
                                        .part = a->validation > 0 ? FOLDER_TRAINING : FOLDER_ALL,
                                        .validation = a->validation,
@@ -368,6 +420,8 @@ static int run(struct train_arguments *a, const char *state)
         st = check_output(a, &err);
     if (st == ST_OK && !a->score)
         st = name_state(a, state, &err);
+    if (st == ST_OK)
+        st = name_classes(a, &err);
     if (st == ST_OK)
         st = open_model(a, &m, &err);
     if (st == ST_OK)

@@ -82,8 +82,9 @@ static enum status report_town(const struct train_scores *s, const float *params
         if (st == ST_OK && i == 0 && !s->args->json)
             print_header(s->args->task, &samples->map);
         if (st == ST_OK)
-            st = report_samples(s, town_trials[i].name, samples, (uint64_t)s->args->frames, params,
-                                err);
+            st =
+                report_samples(s, town_trials[i].name, samples,
+                               (uint64_t)s->args->frames * town_samples_a_view(&spec), params, err);
         samples_close(&samples);
     }
     return st;

@@ -125,16 +125,19 @@ static void on_source(void *context, const char *reason)
 
 static enum status open_feed(struct agent *a, struct error *err)
 {
+    bool native = a->views.regions.count > 0; /* regions are cut from what the source gives */
     const struct feed_options o = {.url = a->options.source_url,
-                                   .width = a->spec.width,
-                                   .height = a->spec.height,
+                                   .width = native ? 0 : a->spec.width,
+                                   .height = native ? 0 : a->spec.height,
                                    .fps = a->options.fps,
                                    .seed = a->options.seed,
                                    .cancel = &a->stopping,
                                    .on_source = on_source,
                                    .context = a};
     enum status st = feed_open(&o, &a->feed, err);
-    if (st == ST_OK && a->options.score && a->spec.task != TASK_SEGMENT)
+    if (st == ST_OK && native && a->options.overlay_path)
+        st = error_set(err, ST_UNSUPPORTED, "--overlay shows whole frames: leave out --regions");
+    else if (st == ST_OK && a->options.score && a->spec.task != TASK_SEGMENT)
         st = error_set(err, ST_UNSUPPORTED,
                        "--score compares pixels, and the student gives a class for the picture: "
                        "leave it out");
@@ -149,13 +152,14 @@ static enum status open_queues(struct agent *a, struct error *err)
 {
     size_t pixels = (size_t)a->spec.width * (size_t)a->spec.height;
     size_t answers = task_cells(&a->spec);
+    int views = views_count(&a->views);
     enum status st =
         handoff_open(RESULTS_WAITING_MAX, sizeof(struct agent_result), &a->results, err);
     if (st == ST_OK)
         st = handoff_open(LOOKS_WAITING_MAX, sizeof(struct agent_look) + 4 * pixels + answers,
                           &a->looks, err);
     if (st == ST_OK && a->spool)
-        st = handoff_open(SAMPLES_WAITING_MAX, sizeof(struct agent_sample) + 3 * pixels,
+        st = handoff_open(SAMPLES_WAITING_MAX * views, sizeof(struct agent_sample) + 3 * pixels,
                           &a->samples, err);
     return st;
 }
@@ -173,6 +177,8 @@ static enum status open_parts(struct agent *a, struct error *err)
         st = open_clients(a, err);
     if (st == ST_OK && a->options.server_url)
         st = open_state(a, err);
+    if (st == ST_OK)
+        st = views_init(&a->views, a->options.regions, &a->spec, err);
     if (st == ST_OK) /* the decoder's threads, and those that agent_run starts */
         st = move_to(a, &a->cores.rest, err);
     if (st == ST_OK)
@@ -219,6 +225,7 @@ void agent_close(struct agent **a)
     if (!a || !*a)
         return;
     agent_report_close(&(*a)->report);
+    views_clear(&(*a)->views);
     handoff_close(&(*a)->samples);
     handoff_close(&(*a)->results);
     handoff_close(&(*a)->looks);
@@ -342,7 +349,7 @@ static void hand_look(struct agent *a, const struct feed_view *v, uint64_t t_us,
 struct loop {
     struct sampler sampler;
     uint64_t last_version, late_before, scored_us, wall_offset_us;
-    struct agent_result newest; /* of the last frame that was inferred */
+    struct agent_result newest[REGIONS_MAX]; /* of the last frame that was inferred, a view each */
     bool ran_over; /* the last frame took a new model and ended after the next was due */
 };
 
@@ -366,38 +373,56 @@ static enum status next_frame(struct agent *a, struct loop *l, bool score, struc
     return ST_OK;
 }
 
-/* Infers one frame; l->newest is its result. */
-static enum status infer(struct agent *a, struct loop *l, const struct feed_view *v,
-                         struct error *err)
+/* The answer for one view. */
+static enum status infer_view(struct agent *a, struct loop *l, const struct feed_view *v, int view,
+                              struct error *err)
 {
     uint64_t version;
     struct nn_view logits;
-    enum status st = agent_infer_frame(a, v, &version, &logits, err);
+    const struct frame *frame = views_at(&a->views, view);
+    enum status st = agent_infer_view(a, frame, v->index, &version, &logits, err);
     if (st != ST_OK)
         return st;
-    struct agent_result *r = &l->newest;
-    *r = (struct agent_result){.version = version};
+    struct agent_result *r = &l->newest[view];
+    *r = (struct agent_result){.region = a->views.regions.count ? view : -1, .version = version};
     sum_up_answer(a, &logits, a->infer.labels, r);
     r->latency_us = clock_mono_us() - v->available_us;
     meter_add(&a->latency, r->latency_us);
-    l->ran_over = version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
-    l->last_version = version;
-    atomic_fetch_add(&a->frames, 1);
+    l->ran_over |= version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
     return ST_OK;
+}
+
+/* Infers one frame; l->newest has the results, a->infer.labels is left with those of view 0. */
+static enum status infer(struct agent *a, struct loop *l, const struct feed_view *v,
+                         struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = views_count(&a->views) - 1; i >= 0 && st == ST_OK; i--)
+        st = infer_view(a, l, v, i, err);
+    l->last_version = l->newest[0].version;
+    atomic_fetch_add(&a->frames, 1);
+    return st;
 }
 
 static void publish(struct agent *a, const struct loop *l, const struct feed_view *v, bool inferred)
 {
-    struct agent_result *r = handoff_begin(a->results);
-    *r = l->newest;
-    r->t_us = v->available_us + l->wall_offset_us;
-    r->frame = v->index;
-    r->held = !inferred;
-    if (r->held) {
-        r->latency_us = clock_mono_us() - v->available_us;
-        a->infer.held++;
+    for (int i = 0; i < views_count(&a->views); i++) {
+        struct agent_result *r = handoff_begin(a->results);
+        *r = l->newest[i];
+        r->t_us = v->available_us + l->wall_offset_us;
+        r->frame = v->index;
+        r->held = !inferred;
+        if (r->held)
+            r->latency_us = clock_mono_us() - v->available_us;
+        handoff_commit(a->results);
     }
-    handoff_commit(a->results);
+    a->infer.held += !inferred;
+}
+
+static void hand_samples(struct agent *a, const struct loop *l, uint64_t t_us)
+{
+    for (int i = 0; i < views_count(&a->views); i++)
+        hand_sample(a, views_at(&a->views, i), t_us, l->newest[i].version);
 }
 
 static enum status step(struct agent *a, struct loop *l, struct error *err)
@@ -407,23 +432,26 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
     agent_infer_follow(a, now_us);
     bool score = a->options.score && now_us - l->scored_us >= SCORE_PERIOD_US;
     enum status st = next_frame(a, l, score, &v, err);
+    if (st == ST_OK && v.index >= agent_infer_pixels_from(a))
+        st = views_cut(&a->views, &v.frame, err);
     if (st != ST_OK)
         return st;
     bool inferred = agent_infer_is_due(a, v.index);
     if (inferred && (st = infer(a, l, &v, err)) != ST_OK)
         return st;
     publish(a, l, &v, inferred);
-    uint64_t t_us = v.available_us + l->wall_offset_us, version = l->newest.version;
+    uint64_t t_us = v.available_us + l->wall_offset_us, version = l->newest[0].version;
     double rate_fps = atomic_load(&a->rate_fps);
     if (rate_fps != l->sampler.rate_fps)
         sampler_set_rate(&l->sampler, rate_fps);
     if (a->samples && inferred && sampler_take(&l->sampler, v.available_us))
-        hand_sample(a, &v.frame, t_us, version);
+        hand_samples(a, l, t_us);
     if (score)
         l->scored_us = now_us;
     if (score || a->options.overlay_path)
         hand_look(a, &v, t_us, version, score);
-    agent_infer_probe(a, &v, inferred, version, now_us);
+    if (v.frame.pixels)
+        agent_infer_probe(a, views_at(&a->views, 0), v.index, inferred, version, now_us);
     throttle_step(&a->throttle); /* what it makes late is skipped by the feed */
     return ST_OK;
 }

@@ -36,10 +36,11 @@
 
 #define AGENT_CONDITION_CHARS_MAX 47
 
-/* One frame's answer. */
+/* One frame's answer, or that for one region of it. */
 struct agent_result {
     uint64_t t_us;  /* capture, microseconds since 1970 UTC */
     uint64_t frame; /* index of the source's frame */
+    int region;     /* index of options.regions, -1: the whole frame */
     uint64_t version;
     bool held;           /* the answer is that of an earlier frame */
     uint64_t latency_us; /* frame available to labels published */
@@ -67,6 +68,7 @@ struct agent_options {
     bool insecure;
     const char *camera_id;
     const char *state_folder; /* NULL without a server */
+    const char *regions;      /* task/regions.h, of a classification; NULL: whole frames */
     const char *overlay_path; /* MP4 of what the student sees; NULL: none */
     double fps;               /* 0: the source's own */
     double seconds;           /* 0: until the source ends or agent_stop */

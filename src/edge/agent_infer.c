@@ -191,7 +191,7 @@ void agent_infer_count_frame(struct agent *a, bool has_pixels, double cpu_s)
         inference_profile_add_pass(&a->infer.profile, cpu_s);
 }
 
-/* At one size, with its cost. */
+/* A view at one size; the cost is that of the whole frame at it. */
 static enum status infer_at(struct agent *a, int size, const struct frame *frame, uint8_t *labels,
                             uint64_t *ret_version, struct nn_view *ret_logits, double *ret_cpu_s,
                             struct error *err)
@@ -201,20 +201,19 @@ static enum status infer_at(struct agent *a, int size, const struct frame *frame
     enum status st = student_infer(a->student, size, frame, labels, ret_version, ret_logits, err);
     double cpu_us = (double)(clock_thread_cpu_us() - before_us);
     f->team_us += cpu_us * (a->inference.threads - 1);
-    *ret_cpu_s = cpu_us * 1e-6 * a->inference.threads;
+    *ret_cpu_s = cpu_us * 1e-6 * a->inference.threads * views_count(&a->views);
     if (st == ST_OK)
         inference_profile_add_infer(&f->profile, size, *ret_cpu_s);
     return st;
 }
 
-enum status agent_infer_frame(struct agent *a, const struct feed_view *v, uint64_t *ret_version,
-                              struct nn_view *ret_logits, struct error *err)
+enum status agent_infer_view(struct agent *a, const struct frame *view, uint64_t index,
+                             uint64_t *ret_version, struct nn_view *ret_logits, struct error *err)
 {
     struct agent_infer *f = &a->infer;
     double cpu_s;
-    enum status st =
-        infer_at(a, size_of(f), &v->frame, f->labels, ret_version, ret_logits, &cpu_s, err);
-    f->last_index = v->index;
+    enum status st = infer_at(a, size_of(f), view, f->labels, ret_version, ret_logits, &cpu_s, err);
+    f->last_index = index;
     f->started = true;
     return st;
 }
@@ -244,7 +243,7 @@ static void begin_probe(struct agent_infer *f, uint64_t index, uint64_t version)
 }
 
 /* The answer at a size for this frame: the one that runs, or one made for the purpose. */
-static const uint8_t *probe_answer(struct agent *a, const struct feed_view *v, bool inferred,
+static const uint8_t *probe_answer(struct agent *a, const struct frame *view, bool inferred,
                                    int size, uint8_t *room)
 {
     struct agent_infer *f = &a->infer;
@@ -254,35 +253,35 @@ static const uint8_t *probe_answer(struct agent *a, const struct feed_view *v, b
     double cpu_s;
     if (inferred && size == size_of(f))
         return f->labels;
-    if (infer_at(a, size, &v->frame, room, &version, &logits, &cpu_s, &err) != ST_OK)
+    if (infer_at(a, size, view, room, &version, &logits, &cpu_s, &err) != ST_OK)
         return NULL;
     f->probe.cpu_s += cpu_s;
     return version == f->probe.version ? room : NULL;
 }
 
-void agent_infer_probe(struct agent *a, const struct feed_view *v, bool inferred, uint64_t version,
-                       uint64_t now_us)
+void agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
+                       uint64_t version, uint64_t now_us)
 {
     struct agent_infer *f = &a->infer;
     struct probe *p = &f->probe;
-    if (!f->watch || !v->frame.pixels)
+    if (!f->watch)
         return;
     if (!p->active && (!inferred || now_us < p->next_us))
         return;
     if (!p->active)
-        begin_probe(f, v->index, version);
-    else if (v->index < knot_index(f))
+        begin_probe(f, index, version);
+    else if (index < knot_index(f))
         return;
-    bool first = v->index == p->start, exact = v->index == knot_index(f);
+    bool first = index == p->start, exact = index == knot_index(f);
     const uint8_t *answers[INFERENCE_SCALES_MAX] = {NULL};
     if (exact)
-        answers[0] = probe_answer(a, v, inferred, 0, f->full);
+        answers[0] = probe_answer(a, view, inferred, 0, f->full);
     if (first && p->size > 0)
-        answers[p->size] = probe_answer(a, v, inferred, p->size, f->smaller);
+        answers[p->size] = probe_answer(a, view, inferred, p->size, f->smaller);
     bool lost = (exact && !answers[0]) || (inferred && version != p->version);
     if (exact && !lost)
-        inference_watch_frame(f->watch, v->index, answers, NULL, first, &f->profile);
-    while (p->knot < f->profile.grid.stride_count && knot_index(f) <= v->index)
+        inference_watch_frame(f->watch, index, answers, NULL, first, &f->profile);
+    while (p->knot < f->profile.grid.stride_count && knot_index(f) <= index)
         p->knot++;
     if (lost || p->knot == f->profile.grid.stride_count)
         end_probe(f, now_us);

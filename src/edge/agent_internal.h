@@ -24,6 +24,7 @@
 #include "edge/meter.h"
 #include "edge/sampler.h"
 #include "edge/student.h"
+#include "edge/views.h"
 #include "share/throttle.h"
 #include "task/scorer.h"
 #include "task/task.h"
@@ -91,6 +92,7 @@ struct agent {
     const struct nn_model *model; /* the student's */
     struct slot *slot;
     struct task_spec spec;
+    struct views views;
     struct agent_infer infer;
     struct throttle throttle; /* of a process that was started with a share, share/throttle.h */
     struct feed *feed;
@@ -149,13 +151,15 @@ bool agent_infer_is_due(const struct agent *a, uint64_t index);
 /* What getting a frame took. */
 void agent_infer_count_frame(struct agent *a, bool has_pixels, double cpu_s);
 
-/* Infers into infer.labels; the logits are those of the size that ran, lent until it runs again. */
-enum status agent_infer_frame(struct agent *a, const struct feed_view *v, uint64_t *ret_version,
-                              struct nn_view *ret_logits, struct error *err);
+/* Infers a view (views.h) of frame `index` into infer.labels; the logits are those of the size that
+ * ran, lent until it runs again. */
+enum status agent_infer_view(struct agent *a, const struct frame *view, uint64_t index,
+                             uint64_t *ret_version, struct nn_view *ret_logits, struct error *err);
 
-/* After a frame was published: compares configurations now and then. inferred: by version. */
-void agent_infer_probe(struct agent *a, const struct feed_view *v, bool inferred, uint64_t version,
-                       uint64_t now_us);
+/* After a frame was published: compares configurations now and then, on view 0. inferred: by
+ * version. */
+void agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
+                       uint64_t version, uint64_t now_us);
 
 /* Sleeps at most this long; false when the agent is ending. */
 bool agent_pause(struct agent *a, uint64_t pause_us);

@@ -74,6 +74,10 @@ static enum status open_town(struct feed *f, struct error *err)
     f->fps = u->fps;
     f->period_us = (uint64_t)(1e6 / f->fps);
     f->town_next_us = (uint64_t)(u->start_s * 1e6);
+    if (!f->options.width || !f->options.height) {
+        f->options.width = u->town.width;
+        f->options.height = u->town.height;
+    }
     st = frame_resize(&f->scaled, f->options.width, f->options.height, err);
     if (st == ST_OK)
         st = label_map_resize(&f->truth, f->options.width, f->options.height, err);

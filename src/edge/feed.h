@@ -20,7 +20,7 @@
 
 struct feed_options {
     const char *url;   /* video/source.h or synth/source.h */
-    int width, height; /* of the frames handed out: others are scaled */
+    int width, height; /* of the frames handed out: others are scaled; 0: as the source has them */
     double fps;        /* 0: the source's own */
     uint64_t seed;     /* of the back-off */
     const atomic_bool *cancel;

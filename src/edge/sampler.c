@@ -18,7 +18,8 @@ void sampler_set_rate(struct sampler *s, double rate_fps)
     s->rate_fps = clamped(rate_fps);
 }
 
-bool sampler_take(struct sampler *s, uint64_t now_us)
+/* Whether the frame is in a slot of its own; then that slot is taken. */
+static bool take_slot(struct sampler *s, uint64_t now_us)
 {
     uint64_t period_us = (uint64_t)(1e6 / s->rate_fps);
     if (!s->started || now_us < s->taken_us) { /* the first, or a clock that went back */
@@ -30,5 +31,15 @@ bool sampler_take(struct sampler *s, uint64_t now_us)
     if (since_us < period_us)
         return false;
     s->taken_us = since_us < 2 * period_us ? s->taken_us + period_us : now_us;
+    return true;
+}
+
+bool sampler_take(struct sampler *s, uint64_t now_us)
+{
+    if (s->started && now_us == s->last_us)
+        return true;
+    if (!take_slot(s, now_us))
+        return false;
+    s->last_us = now_us;
     return true;
 }

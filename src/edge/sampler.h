@@ -19,6 +19,7 @@
 struct sampler {
     double rate_fps;
     uint64_t taken_us; /* the slot of the last frame taken */
+    uint64_t last_us;  /* its own time */
     bool started;
 };
 
@@ -30,7 +31,8 @@ void sampler_set_rate(struct sampler *s, double rate_fps);
 
 /* True when the frame captured at now_us is to be kept. Over a long run frames are taken at
  * exactly the rate (slots are a period apart, they do not drift with the frames' jitter); after a
- * gap the missed slots are not made up for. */
+ * gap the missed slots are not made up for. Frames of the same time (crops of one picture) go with
+ * the first of them. */
 bool sampler_take(struct sampler *s, uint64_t now_us);
 
 #endif

@@ -84,6 +84,23 @@ static enum status open_models(struct run *r, struct error *err)
     return st;
 }
 
+static int more(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* Crops serve student and teacher. */
+static enum status open_stream(struct run *r, struct error *err)
+{
+    const struct task_spec *a = labeller_student_spec(teach_labeller(r->teach));
+    const struct task_spec *b = labeller_teacher_spec(teach_labeller(r->teach));
+    const struct recording_use use = {.task = r->task,
+                                      .map = &r->map,
+                                      .crop_width = more(a->width, b->width),
+                                      .crop_height = more(a->height, b->height)};
+    return recording_open(r->options, &use, &r->stream, err);
+}
+
 static enum status open_lanes(struct run *r, struct error *err)
 {
     uint8_t chosen[CLASSES_MAX];
@@ -194,7 +211,7 @@ enum status eval_run(const struct eval_options *options, eval_progress *progress
     label_map_init(&r.answered);
     enum status st = open_models(&r, err);
     if (st == ST_OK)
-        st = recording_open(options, &r.stream, err);
+        st = open_stream(&r, err);
     if (st == ST_OK)
         st = open_lanes(&r, err);
     if (st == ST_OK)

@@ -53,7 +53,10 @@ enum eval_mode eval_mode_parse(const char *name);
 struct eval_options {
     const char *source;            /* video, directory of images, or town:... */
     double fps;                    /* frames scored a second; directories: their rate. Default 1 */
-    const char *labels_dir;        /* NULL: NAME_label.png beside NAME; none there: no truth */
+    const char *labels_dir;        /* NULL: NAME_label.png beside NAME; none there: no truth. To
+                                    * classify: a CSV file, NULL: folders are classes */
+    const char *regions;           /* to classify: task/regions.h; NULL: whole pictures, of the town
+                                    * what is in its boxes */
     const char *class_map;         /* YAML, NULL: the network's own classes */
     const char *student, *teacher; /* ONNX files */
     const enum eval_mode *modes;
@@ -71,7 +74,7 @@ void eval_options_init(struct eval_options *o);
 
 /* Accuracies are the task's score, 0..1: mIoU of a segmentation, else the fraction correct. */
 struct eval_score {
-    uint64_t frames;
+    uint64_t frames;         /* or crops, each by itself */
     double accuracy_teacher; /* student against the teacher's labels */
     double accuracy_truth;   /* student against ground truth; NaN without */
     double teacher_truth;    /* teacher against ground truth; NaN without */

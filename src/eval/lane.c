@@ -245,7 +245,8 @@ static enum status label_chunk(struct lane *l, const struct buf *bytes, struct e
     for (int i = 0; st == ST_OK && i < count; i++) {
         st = learner_add(l->learner, &frames[i].frame, &frames[i].labels,
                          frames[i].soft.probs ? &frames[i].soft : NULL, 0, err);
-        if (st == ST_OK)
+        bool first = i == 0 || frames[i].frame.t_us != frames[i - 1].frame.t_us;
+        if (st == ST_OK && first) /* of the crops of a picture, one */
             st = remember_label(l, &frames[i].labels, err);
     }
     return st;

@@ -121,10 +121,10 @@ static void put_row(const struct eval_result *r, const struct eval_mode_result *
 
 void report_table(const struct eval_result *r, struct buf *out)
 {
-    const char *metric = task_score_name(r->task);
-    int width = 8 - (int)strlen(metric);
-    buf_printf(out, "             %*s%s %%, whole%*s%s %%, after 60 s     gap    kbit/s\n", width,
-               "", metric, width, "", metric);
+    char whole[32], late[32];
+    snprintf(whole, sizeof whole, "%s, whole", task_score_name(r->task));
+    snprintf(late, sizeof late, "%s, after 60 s", task_score_name(r->task));
+    buf_printf(out, "%-17s%-17s%-23sgap    kbit/s\n", "in percent", whole, late);
     buf_printf(out, "mode       frames teacher   truth teacher   truth  closed%%       up     down"
                     "  phases   steps rejected\n");
     for (size_t i = 0; i < r->mode_count; i++)

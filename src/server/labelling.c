@@ -34,7 +34,8 @@
 struct watched {
     char id[CAMERA_ID_CHARS_MAX + 1];
     struct scorer *scorer;
-    struct label_map last; /* newest teacher labels */
+    struct label_map last; /* newest teacher labels, the first of their time */
+    uint64_t last_t_us;
     double similarity_sum;
     int similarity_count;
     uint64_t rate_t_us; /* capture time up to which the rate was adapted */
@@ -93,8 +94,12 @@ static enum status watched_get(struct labelling *l, const char *id, struct watch
 
 /* ---- sampling rate ---- */
 
-static void watch_similarity(struct labelling *l, struct watched *w, const struct label_map *now)
+static void watch_similarity(struct labelling *l, struct watched *w, const struct label_map *now,
+                             uint64_t t_us)
 {
+    if (w->last.classes && t_us == w->last_t_us)
+        return; /* another crop of the same picture */
+    w->last_t_us = t_us;
     size_t n = (size_t)now->width * (size_t)now->height;
     int classes = labeller_student_spec(l->labeller)->class_count;
     if (w->last.classes) {
@@ -190,7 +195,7 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
         return st;
     scorer_add(w->scorer, t->chunk.t_us[i], truth.classes, l->student.classes, l->original.classes,
                (size_t)truth.width * (size_t)truth.height);
-    watch_similarity(l, w, &truth);
+    watch_similarity(l, w, &truth, t->chunk.t_us[i]);
     struct score score;
     scorer_window(w->scorer, 0, &score);
     t->labels.t_us[i] = t->chunk.t_us[i];

@@ -87,6 +87,11 @@ static enum status do_init(struct worker *w, const json_t *q, json_t *reply, str
         st = keep_to_cores(worker_text(q, "cores"), err);
     if (st == ST_OK)
         st = nn_model_open(worker_text(q, "student"), NULL, &w->model, err);
+    struct task_spec spec;
+    if (st == ST_OK)
+        st = task_spec_read(w->model, &spec, err);
+    if (st == ST_OK && spec.task == TASK_CLASSIFY)
+        w->options.frames_max = 0; /* crops: many at a time, and small */
     w->seed = (uint64_t)worker_number(q, "seed");
     return st;
 }

@@ -1,5 +1,6 @@
-/* nets.c - one plan of an encoder and a decoder, two sets of widths. The student spends its time at
- * 1/8 and above, where people are still some pixels wide; the teacher its parameters at 1/16. */
+/* nets.c - of each task one plan, two sets of widths. The student of the segmentation spends its
+ * time at 1/8 and above, where people are still some pixels wide; the teacher its parameters at
+ * 1/16. */
 #include "task/nets.h"
 
 #include <inttypes.h>
@@ -94,6 +95,25 @@ static nn_value wire(struct nn_build *b, const struct plan *p, const struct net_
     return nn_build_resize(b, x, h, w);
 }
 
+/* Of a classification: channels at 1/2, 1/4 and 1/8 of the size, and the residual blocks there. */
+static const struct {
+    int channels[3], blocks[3];
+} classifiers[] = {
+    [NET_STUDENT] = {{16, 24, 48}, {0, 1, 1}},
+    [NET_TEACHER] = {{32, 64, 128}, {0, 1, 2}},
+};
+
+static nn_value wire_classifier(struct nn_build *b, enum net_kind kind, int class_count)
+{
+    nn_value x = nn_build_input(b);
+    for (int i = 0; i < 3; i++) {
+        x = layer(b, x, classifiers[kind].channels[i], 3, 2, 1);
+        for (int k = 0; k < classifiers[kind].blocks[i]; k++)
+            x = residual(b, x, classifiers[kind].channels[i], 1);
+    }
+    return nn_build_linear(b, nn_build_global_average_pool(b, x), class_count);
+}
+
 static void describe(struct nn_build *b, const struct net_options *o)
 {
     char names[CLASSES_MAX * 33] = "", seed[24];
@@ -102,7 +122,7 @@ static void describe(struct nn_build *b, const struct net_options *o)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? "," : "",
                                  o->class_names[i]);
     snprintf(seed, sizeof seed, "%" PRIu64, o->seed);
-    nn_build_metadata(b, "attune.task", "segment");
+    nn_build_metadata(b, "attune.task", task_name(o->task));
     nn_build_metadata(b, "attune.classes", names);
     nn_build_metadata(b, "attune.mean", "0.4,0.4,0.4");
     nn_build_metadata(b, "attune.std", "0.25,0.25,0.25");
@@ -113,9 +133,9 @@ static void describe(struct nn_build *b, const struct net_options *o)
 enum status net_build(const struct net_options *options, struct buf *out, struct error *err)
 {
     const struct net_options *o = options;
-    if (!net_name(o->kind) || o->width < NET_SIZE_MULTIPLE || o->height < NET_SIZE_MULTIPLE ||
-        o->width % NET_SIZE_MULTIPLE || o->height % NET_SIZE_MULTIPLE || o->class_count < 2 ||
-        o->class_count > CLASSES_MAX)
+    if (!task_name(o->task) || !net_name(o->kind) || o->width < NET_SIZE_MULTIPLE ||
+        o->height < NET_SIZE_MULTIPLE || o->width % NET_SIZE_MULTIPLE ||
+        o->height % NET_SIZE_MULTIPLE || o->class_count < 2 || o->class_count > CLASSES_MAX)
         return error_set(err, ST_INVALID,
                          "a network has an input of multiples of %d pixels (not %dx%d) and 2 to %d "
                          "classes",
@@ -124,7 +144,8 @@ enum status net_build(const struct net_options *options, struct buf *out, struct
     enum status st = nn_build_open(o->height, o->width, o->seed, &b, err);
     if (st != ST_OK)
         return st;
-    nn_value logits = wire(b, &plans[o->kind], o);
+    nn_value logits = o->task == TASK_CLASSIFY ? wire_classifier(b, o->kind, o->class_count)
+                                               : wire(b, &plans[o->kind], o);
     describe(b, o);
     st = nn_build_finish(b, logits, out, err);
     nn_build_close(&b);

@@ -1,9 +1,10 @@
-/* nets.h - the two segmentation networks that are trained for the synthetic town: a student that a
- * camera runs, and a teacher with ten times its parameters.
+/* nets.h - the networks that are trained for the synthetic town: of each task a student that a
+ * camera runs, and a teacher with ten times its parameters. All are plain convolutions with
+ * batch-norm kept in the file.
  *
- * Both are encoder-decoders of plain convolutions with batch-norm kept in the file, gated by the
- * picture's global average at 1/16 of its size, with skips from 1/8, 1/4 and 1/2; logits are made
- * at half size and resized to the input's.
+ * Segmentation: encoder and decoder, gated by the picture's global average at 1/16 of its size,
+ * with skips from 1/8, 1/4 and 1/2; logits are made at half size and resized to the input's.
+ * Classification: three halvings with residual blocks, the mean over what is left, a linear layer.
  *
  * Errors: ST_INVALID (a size that is no multiple of NET_SIZE_MULTIPLE), ST_NOMEM.
  */
@@ -12,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "task/task.h"
 
 #define NET_SIZE_MULTIPLE 16
 
@@ -22,6 +24,7 @@ const char *net_name(enum net_kind kind);
 enum net_kind net_parse(const char *name);
 
 struct net_options {
+    enum task_kind task;
     enum net_kind kind;
     int width, height;
     int class_count;

@@ -48,27 +48,36 @@ void scorer_close(struct scorer **s)
     *s = NULL;
 }
 
-void scorer_add(struct scorer *s, uint64_t t_us, const uint8_t *truth, const uint8_t *adapted,
-                const uint8_t *unadapted, size_t n)
+/* The i-th newest frame in the ring. */
+static struct scored *newest(const struct scorer *s, int i)
 {
+    return &s->ring[(s->next - 1 - i + 2 * s->capacity) % s->capacity];
+}
+
+/* The newest frame when it is of that time, else a new one. */
+static struct scored *place_at(struct scorer *s, uint64_t t_us)
+{
+    if (s->count > 0 && newest(s, 0)->t_us == t_us)
+        return newest(s, 0);
     struct scored *f = &s->ring[s->next];
     s->next = (s->next + 1) % s->capacity;
     if (s->count < s->capacity)
         s->count++;
+    s->frames++;
     f->t_us = t_us;
     confusion_init(&f->adapted, s->adapted.class_count);
     confusion_init(&f->unadapted, s->adapted.class_count);
-    confusion_add(&f->adapted, truth, adapted, n);
-    confusion_add(&f->unadapted, truth, unadapted, n);
-    confusion_merge(&s->adapted, &f->adapted);
-    confusion_merge(&s->unadapted, &f->unadapted);
-    s->frames++;
+    return f;
 }
 
-/* The i-th newest frame in the ring. */
-static const struct scored *newest(const struct scorer *s, int i)
+void scorer_add(struct scorer *s, uint64_t t_us, const uint8_t *truth, const uint8_t *adapted,
+                const uint8_t *unadapted, size_t n)
 {
-    return &s->ring[(s->next - 1 - i + 2 * s->capacity) % s->capacity];
+    struct scored *f = place_at(s, t_us);
+    confusion_add(&f->adapted, truth, adapted, n);
+    confusion_add(&f->unadapted, truth, unadapted, n);
+    confusion_add(&s->adapted, truth, adapted, n);
+    confusion_add(&s->unadapted, truth, unadapted, n);
 }
 
 void scorer_window(const struct scorer *s, uint64_t last_us, struct score *ret)

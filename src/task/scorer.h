@@ -18,7 +18,8 @@
 
 struct scorer;
 
-/* Frames of the last window_s seconds (1..SCORER_WINDOW_S_MAX), at most one a second. */
+/* Frames of the last window_s seconds (1..SCORER_WINDOW_S_MAX), at most one a second; frames of the
+ * same time (crops of one picture) count together as one. */
 enum status scorer_open(enum task_kind task, int class_count, int window_s, struct scorer **ret,
                         struct error *err);
 void scorer_close(struct scorer **s);

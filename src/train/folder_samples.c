@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "task/class_list.h"
 #include "video/frame.h"
 #include "video/image.h"
 #include "video/image_list.h"
@@ -22,7 +23,8 @@
 struct folder_samples {
     struct samples head;
     struct image_list list; /* of this part, with labels */
-    char *labels_dir;       /* NULL: beside the pictures */
+    uint8_t *classes;       /* [list.count] of a classification, else NULL */
+    char *labels_dir;       /* of label pictures, NULL: beside the pictures */
     uint64_t seed, unlabelled;
     bool shuffle;
     uint32_t *order; /* of pass `pass` */
@@ -36,6 +38,7 @@ static void close_folder(struct samples *s)
 {
     struct folder_samples *p = (struct folder_samples *)s;
     image_list_clear(&p->list);
+    free(p->classes);
     free(p->labels_dir);
     free(p->order);
     frame_clear(&p->picture);
@@ -95,8 +98,13 @@ static enum status draw_folder(struct samples *s, uint64_t n, struct rng *r, str
     struct folder_samples *p = (struct folder_samples *)s;
     if (n / s->count != p->pass)
         shuffle(p, n / s->count);
-    const char *image = p->list.paths[p->order[n % s->count]];
+    uint32_t index = p->order[n % s->count];
+    const char *image = p->list.paths[index];
     enum status st = image_open(image, &p->picture, err);
+    if (st == ST_OK && p->classes) {
+        memset(labels->classes, p->classes[index], (size_t)labels->width * (size_t)labels->height);
+        return scaler_run(&p->scaler, &p->picture, frame, err);
+    }
     if (st == ST_OK)
         st = read_labels(p, image, err);
     if (st != ST_OK)
@@ -127,20 +135,42 @@ static void keep_part(struct folder_samples *p, const struct folder_samples_opti
     size_t kept = 0;
     for (size_t i = 0; i < p->list.count; i++) {
         char *image = p->list.paths[i], label[PATH_MAX];
-        bool has = image_label_path(image, o->labels_dir, label) && access(label, F_OK) == 0;
+        bool has =
+            p->classes || (image_label_path(image, o->labels, label) && access(label, F_OK) == 0);
         p->unlabelled += !has;
-        if (has && wanted(image, o))
-            p->list.paths[kept++] = image;
-        else
+        if (!has || !wanted(image, o)) {
             free(image);
+            continue;
+        }
+        if (p->classes)
+            p->classes[kept] = p->classes[i];
+        p->list.paths[kept++] = image;
     }
     p->list.count = kept;
 }
 
-static enum status list_pictures(struct folder_samples *p, const struct folder_samples_options *o,
-                                 struct error *err)
+static enum status read_classes(struct folder_samples *p, const struct folder_samples_options *o,
+                                struct error *err)
 {
-    enum status st = image_list_read(o->dir, &p->list, err);
+    struct class_list all;
+    enum status st = class_list_read(o->dir, o->labels, &all, err);
+    if (st != ST_OK)
+        return st;
+    st = class_list_fit(&all, &p->head.map, err);
+    if (st != ST_OK) {
+        class_list_clear(&all);
+        return st;
+    }
+    p->list = (struct image_list){all.paths, all.count};
+    p->classes = all.classes;
+    return ST_OK;
+}
+
+static enum status list_pictures(struct folder_samples *p, const struct folder_samples_options *o,
+                                 enum task_kind task, struct error *err)
+{
+    enum status st =
+        task == TASK_CLASSIFY ? read_classes(p, o, err) : image_list_read(o->dir, &p->list, err);
     if (st != ST_OK)
         return st;
     size_t all = p->list.count;
@@ -150,7 +180,7 @@ static enum status list_pictures(struct folder_samples *p, const struct folder_s
         return error_set(err, ST_NOT_FOUND,
                          "none of the %zu pictures in %s has labels: NAME.jpg needs NAME_label.png "
                          "in %s",
-                         all, o->dir, o->labels_dir ? o->labels_dir : "the same folder");
+                         all, o->dir, o->labels ? o->labels : "the same folder");
     if (!p->list.count)
         return error_set(err, ST_NOT_FOUND,
                          "%s has %zu labelled pictures, too few for a part of %g for validation",
@@ -162,10 +192,14 @@ static enum status list_pictures(struct folder_samples *p, const struct folder_s
     return ST_OK;
 }
 
-/* (mean frequency / frequency) ^ WEIGHT_POWER of each label, over pictures spread evenly. */
-static enum status weigh_classes(struct folder_samples *p, struct error *err)
+/* Labels of all pictures of a classification, else of some that are spread evenly. */
+static enum status count_labels(struct folder_samples *p, uint64_t count[CLASSES_MAX],
+                                struct error *err)
 {
-    uint64_t count[CLASSES_MAX] = {0}, all = 0;
+    for (size_t i = 0; p->classes && i < p->list.count; i++)
+        count[p->classes[i]]++;
+    if (p->classes)
+        return ST_OK;
     size_t files = p->list.count < WEIGHT_FILES_MAX ? p->list.count : WEIGHT_FILES_MAX;
     for (size_t i = 0; i < files; i++) {
         enum status st = read_labels(p, p->list.paths[i * p->list.count / files], err);
@@ -176,6 +210,16 @@ static enum status weigh_classes(struct folder_samples *p, struct error *err)
             if (p->labels.classes[k] != LABEL_IGNORE)
                 count[p->labels.classes[k]]++;
     }
+    return ST_OK;
+}
+
+/* (mean frequency / frequency) ^ WEIGHT_POWER of each label. */
+static enum status weigh_classes(struct folder_samples *p, struct error *err)
+{
+    uint64_t count[CLASSES_MAX] = {0}, all = 0;
+    enum status st = count_labels(p, count, err);
+    if (st != ST_OK)
+        return st;
     int occur = 0;
     for (int c = 0; c < p->head.map.label_count; c++) {
         occur += count[c] > 0;
@@ -188,14 +232,15 @@ static enum status weigh_classes(struct folder_samples *p, struct error *err)
     return all ? ST_OK : error_set(err, ST_UNSUPPORTED, "no label in this folder is ever scored");
 }
 
-/* The names of this part in one number. */
+/* The names of this part, and the classes where it has them, in one number. */
 static uint32_t names_crc(const struct folder_samples *p)
 {
     uint32_t crc = 0;
     for (size_t i = 0; i < p->list.count; i++) {
         const char *slash = strrchr(p->list.paths[i], '/');
         const char *name = slash ? slash + 1 : p->list.paths[i];
-        crc = (uint32_t)rng_hash(crc, file_crc32(name, strlen(name)), strlen(name), 0);
+        crc = (uint32_t)rng_hash(crc, file_crc32(name, strlen(name)), strlen(name),
+                                 p->classes ? p->classes[i] : 0);
     }
     return crc;
 }
@@ -216,12 +261,12 @@ static enum status read_map(struct folder_samples *p, const char *path,
 static enum status open_parts(struct folder_samples *p, const struct folder_samples_options *o,
                               const struct task_spec *spec, struct error *err)
 {
-    p->labels_dir = o->labels_dir ? strdup(o->labels_dir) : NULL;
-    if (o->labels_dir && !p->labels_dir)
+    p->labels_dir = o->labels ? strdup(o->labels) : NULL;
+    if (o->labels && !p->labels_dir)
         return error_set(err, ST_NOMEM, "no memory to open %s", o->dir);
     enum status st = read_map(p, o->class_map, spec, err);
     if (st == ST_OK)
-        st = list_pictures(p, o, err);
+        st = list_pictures(p, o, spec->task, err);
     if (st == ST_OK)
         st = weigh_classes(p, err);
     snprintf(p->head.text, sizeof p->head.text,

@@ -77,8 +77,13 @@ static void suit_options(struct learner_options *o, const struct task_spec *spec
 {
     o->soft_width = less(o->soft_width, spec->out_width);
     o->soft_height = less(o->soft_height, spec->out_height);
-    if (spec->task == TASK_CLASSIFY)
+    bool classify = spec->task == TASK_CLASSIFY;
+    if (classify)
         o->gate.metric = GATE_ACCURACY;
+    if (!o->frames_max)
+        o->frames_max = classify ? 4096 : 256;
+    if (!o->holdout_max)
+        o->holdout_max = classify ? 24 : 3;
 }
 
 static enum status open_parts(struct learner *l, struct error *err)

@@ -54,7 +54,7 @@ struct learner_options {
     int step_log2;               /* wire values are multiples of 2^-step_log2 (delta/half.h) */
 
     uint64_t horizon_us;
-    int frames_max;              /* capacity of the buffer */
+    int frames_max;              /* capacity of the buffer; 0: by the task, 256 or 4096 pictures */
     uint64_t half_life_us;       /* recency weighting of minibatches, 0: uniform */
     int soft_width, soft_height; /* soft labels kept at this size, 0: none */
     float soft_weight;           /* 0..1 of the loss from soft labels, the rest from hard ones */
@@ -68,7 +68,8 @@ struct learner_options {
     bool gated; /* false: every phase is accepted (AMS) */
     struct gate_options gate;
     double holdout_fraction; /* of the frames that are new since the last phase... */
-    int holdout_max;         /* ...at least 1, at most this many, newest first */
+    int holdout_max;         /* ...at least 1, at most this many, newest first; 0: by the task, 3
+                              * frames of a segmentation, 24 pictures of a classification */
     int threads;             /* OpenMP threads of a run */
 };
 
@@ -94,8 +95,9 @@ struct learner_result {
 struct learner;
 
 /* options: checked, ST_INVALID names the field. The model must be of a task that
- * we know (task/task.h). What only some tasks have follows the network: soft labels are kept at
- * most at the size of its logits, and the gate of a classification compares accuracies. */
+ * we know (task/task.h). What depends on the task follows the network: soft labels are kept at most
+ * at the size of its logits, the gate of a classification compares accuracies, and since a
+ * picture's one label says less than a frame's pixels, more pictures are kept and held out. */
 enum status learner_open(const struct nn_model *m, const struct learner_options *options,
                          uint64_t seed, struct learner **ret, struct error *err);
 void learner_close(struct learner **l);

@@ -37,7 +37,6 @@ static void preset_base(struct learner_options *o)
                                   .precision = nn_precision_of_training(),
                                   .step_log2 = DELTA_STEP_FLOAT16,
                                   .horizon_us = 240 * 1000000ull,
-                                  .frames_max = 256,
                                   .soft_temperature = 1,
                                   .crop_min = 1,
                                   .threads = 1};
@@ -59,7 +58,6 @@ void learner_preset(enum learner_preset p, struct learner_options *ret)
     case LEARNER_ATTUNE:
         ret->gated = true;
         ret->holdout_fraction = 0.2;
-        ret->holdout_max = 3;
         ret->select_after = 5;
         ret->half_life_us = 15 * 1000000ull;
         ret->step_log2 = 12;
@@ -119,8 +117,8 @@ static const char *bad_data_option(const struct learner_options *o)
         return "crop_min must be 0.1 to 1";
     if (!within(o->gate.margin, -1, 1))
         return "gate.margin must be -1 to 1";
-    if (o->gated && (o->holdout_max < 1 || !within(o->holdout_fraction, 0, 1)))
-        return "a gate needs holdout_max of at least 1 and holdout_fraction of 0 to 1";
+    if (o->gated && (o->holdout_max < 0 || !within(o->holdout_fraction, 0, 1)))
+        return "a gate needs holdout_max of at least 0 and holdout_fraction of 0 to 1";
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-/* town_samples.h - the synthetic town as samples: to train on, and to score on.
+/* town_samples.h - the synthetic town as samples: to train on, and to score on. For a segmentation
+ * a sample is a frame, for a classification what is in a box of one (synth/crops.h).
  *
  * For training every sample is another moment of one of a few open towns; towns are replaced all
  * the time, so that a run sees hundreds of streets. Towns with seeds below TOWN_SAMPLES_SEED_MIN
@@ -12,8 +13,13 @@
 
 #define TOWN_SAMPLES_SEED_MIN 100000
 
-/* A network for the town: its classes in their order, logits of its input's size; else
- * ST_UNSUPPORTED. */
+#define TOWN_CROPS_A_VIEW 8 /* samples of a classification that are cut from one frame */
+
+/* Samples that come from a frame: 1, or TOWN_CROPS_A_VIEW. */
+uint64_t town_samples_a_view(const struct task_spec *spec);
+
+/* A network for the town: its classes (of a classification town_crop_class_names) in their order,
+ * and of a segmentation logits of its input's size; else ST_UNSUPPORTED. */
 enum status town_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err);
 
 /* Without end. scenario: a preset, "clear" or "all". */

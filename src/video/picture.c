@@ -54,8 +54,8 @@ void picture_pack(AVFrame *dst, const struct frame *src)
         int from = y < src->height ? y : src->height - 1;
         uint8_t *to = dst->data[0] + (ptrdiff_t)y * dst->linesize[0];
         memcpy(to, src->pixels + (size_t)from * row, row);
-        if (dst->width > src->width)
-            memcpy(to + row, to + row - 3, 3);
+        for (size_t i = row; i < (size_t)dst->linesize[0]; i++) /* swscale's filters reach there */
+            to[i] = to[i - 3];
     }
 }
 

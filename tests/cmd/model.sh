@@ -179,6 +179,26 @@ expect 0 "validation" train --model "$work/own.onnx" --data "$work/pictures" --s
 expect 0 "validation" train --score "$work/more.onnx" --data "$work/pictures"
 "$attune" model diff "$work/own.onnx" "$work/more.onnx" --json >"$work/d.json"
 json "$work/d.json" 'all(t["moved"] == 0 for t in o["tensors"] if t["kind"] == "statistic") and o["moved"] > 0' # frozen
+# To classify: a folder a class, or a CSV file; the town's crops.
+mkdir -p "$work/classes/left" "$work/classes/right"
+n=0
+for picture in "$work"/pictures/*/*.png "$work"/pictures/*.png; do
+    case $picture in *_label.png|*\**) continue;; esac
+    n=$((n + 1))
+    cp "$picture" "$work/classes/$([ $((n % 2)) = 0 ] && echo left || echo right)/$n.png"
+done
+classify="--task classify --network student --batch 2 --steps 4"
+"$attune" model train $classify --data "$work/classes" --validation 0.3 --out "$work/class.onnx" --json >"$work/t.json" || complain "training on folders failed"
+json "$work/t.json" 'o["steps"] == 4 and 0 <= o["scores"][0]["accuracy"] <= 1 and "miou" not in o["scores"][0] and set(o["scores"][0]["classes"]) == {"left", "right"}'
+json "$work/t.json" 'all("training_miou" not in h and 0 <= h["validation_accuracy"] <= 1 for h in o["history"])'
+expect 0 "validation accuracy" train --model "$work/class.onnx" --data "$work/classes" --steps 2 --batch 2 --out "$work/class2.onnx"
+printf 'file,class\nleft/2.png,left\nright/1.png,rihgt\n' >"$work/list.csv"
+expect 3 "'rihgt' is none of the network's" train --score "$work/class.onnx" --data "$work/classes" --labels "$work/list.csv"
+expect 2 "--task is segment or classify" train --task detect --network student --out "$work/x.onnx"
+expect 2 "--task goes with --network" train --task classify --model "$work/class.onnx" --data "$work/classes" --out "$work/x.onnx"
+expect 3 "holds 0 folders" train $classify --data "$work/classes/left" --out "$work/x.onnx"
+expect 0 "cyclist" train $classify --validation-frames 1 --frames 1 --out "$work/crops.onnx"
+expect 3 "is not for the town" train --score "$work/class.onnx"
 mkdir "$work/none"
 expect 3 "holds no jpg" train --model "$student" --data "$work/none" --out "$work/x.onnx"
 expect 3 "no-such-folder" train --model "$student" --data "$work/no-such-folder" --out "$work/x.onnx"

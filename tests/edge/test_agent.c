@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "edge/agent.h"
+#include "task/nets.h"
 #include "tiny_model.h"
 #include "uplink/chunk.h"
 #include "uplink/message.h"
@@ -341,6 +342,112 @@ static void runs_alone(void **state)
     assert_true(info.st_size > 1000);
 }
 
+/* ---- a student that classifies ---- */
+
+static void write_classifier(void)
+{
+    static const char *const names[] = {"day", "dusk", "night"};
+    struct net_options o = {TASK_CLASSIFY, NET_STUDENT, 32, 32, 3, names, 1, "nothing"};
+    struct buf bytes;
+    buf_init(&bytes);
+    assert_int_equal(net_build(&o, &bytes, &err), ST_OK);
+    assert_int_equal(file_write(student, bytes.data, bytes.size_bytes, &err), ST_OK);
+    buf_clear(&bytes);
+}
+
+struct answers {
+    struct agent *agent;
+    uint64_t results, frame;
+    int next_region; /* -1: whole frames */
+    bool bad;
+    int chunks; /* to wait for */
+};
+
+/* Regions come in turn, with the frame's number; the class is the most probable one. */
+static void on_class(void *context, const struct agent_result *r)
+{
+    struct answers *a = context;
+    float sum = 0;
+    for (int c = 0; c < r->class_count; c++) {
+        sum += r->fraction[c];
+        a->bad |= r->fraction[c] > r->fraction[r->class_id];
+    }
+    a->bad |= r->class_count != 3 || fabsf(sum - 1) > 1e-5f || r->region != a->next_region;
+    a->bad |= a->next_region == 1 && r->frame != a->frame;
+    a->frame = r->frame;
+    a->results++;
+    if (a->next_region >= 0)
+        a->next_region = !a->next_region;
+    if (a->results >= 6 && fake_server_chunk_count(server) >= a->chunks)
+        agent_stop(a->agent);
+}
+
+static void run_classes(const char *regions, const char *server_at, struct answers *a)
+{
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, NULL);
+    o.source_url = "town:width=160,height=96,fps=20,scenario=clear";
+    o.server_url = server_at;
+    o.regions = regions;
+    o.on_result = on_class;
+    o.context = a;
+    a->next_region = regions ? 0 : -1;
+    assert_int_equal(agent_open(&o, &a->agent, &err), ST_OK);
+    assert_int_equal(agent_run(a->agent, &s, &err), ST_OK);
+    agent_close(&a->agent);
+    assert_false(a->bad);
+    assert_true(a->results + s.dropped_results == s.frames * (regions ? 2 : 1));
+}
+
+static void frames_are_classified(void **state)
+{
+    (void)state;
+    struct answers a = {.results = 0};
+    struct agent_options o;
+    struct agent *agent = NULL;
+    write_classifier();
+    run_classes(NULL, NULL, &a);
+    options_of_test(&o, NULL);
+    o.server_url = NULL;
+    o.score = true;
+    assert_int_equal(agent_open(&o, &agent, &err), ST_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "--score"));
+    o.score = false;
+    o.regions = "0,0,1";
+    assert_int_equal(agent_open(&o, &agent, &err), ST_INVALID);
+    o.regions = "0,0,1,1";
+    o.overlay_path = overlay;
+    assert_int_equal(agent_open(&o, &agent, &err), ST_UNSUPPORTED);
+}
+
+static void pixels_have_no_regions(void **state)
+{
+    (void)state;
+    struct agent_options o;
+    struct agent *agent = NULL;
+    options_of_test(&o, NULL);
+    o.server_url = NULL;
+    o.regions = "0,0,1,1";
+    assert_int_equal(agent_open(&o, &agent, &err), ST_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "does not classify"));
+}
+
+/* What is uploaded are the regions, at the student's size, those of a frame at its time. */
+static void regions_are_answered_and_sent(void **state)
+{
+    (void)state;
+    static struct chunk c;
+    struct answers a = {.chunks = 1};
+    write_classifier();
+    run_classes("0,0,0.5,0.5;0.25,0.25,1,1", server_url, &a);
+    struct fake_chunk f = fake_server_chunk(server, 0);
+    assert_int_equal(chunk_parse(f.bytes, f.n, &c, &err), ST_OK);
+    assert_true(c.width == 32 && c.height == 32 && c.count >= 2 && c.count % 2 == 0);
+    for (int i = 0; i < c.count; i += 2)
+        assert_true(c.t_us[i] == c.t_us[i + 1] && (i == 0 || c.t_us[i] > c.t_us[i - 1]));
+}
+
 static void a_folder_of_images_ends(void **state)
 {
     (void)state;
@@ -582,6 +689,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
+        TEST(frames_are_classified),
+        TEST(pixels_have_no_regions),
+        TEST(regions_are_answered_and_sent),
         TEST(runs_alone),
         TEST(inference_has_its_own_processor),
         TEST(a_folder_of_images_ends),

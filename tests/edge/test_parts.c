@@ -209,6 +209,35 @@ static void scorer_slides(void **state)
     scorer_close(&s);
 }
 
+/* Crops of one picture have its time: they are sampled together and scored as one frame. */
+static void crops_of_a_picture_go_together(void **state)
+{
+    (void)state;
+    struct sampler p;
+    sampler_init(&p, 0.5);
+    int taken[6] = {0};
+    for (int second = 0; second < 6; second++)
+        for (int crop = 0; crop < 3; crop++)
+            taken[second] += sampler_take(&p, (uint64_t)second * 1000000);
+    for (int second = 0; second < 6; second++)
+        assert_int_equal(taken[second], second % 2 ? 0 : 3);
+    struct scorer *s = NULL;
+    struct score got;
+    assert_int_equal(scorer_open(TASK_CLASSIFY, 3, 4, &s, NULL), ST_OK);
+    const uint8_t truth[3] = {0, 1, 2}, right[3] = {0, 1, 2}, wrong[3] = {1, 1, 1};
+    for (uint64_t t = 1; t <= 6; t++)
+        for (int i = 0; i < 3; i++)
+            scorer_add(s, t * 1000000, &truth[i], t > 4 ? &right[i] : &wrong[i], &wrong[i], 1);
+    scorer_window(s, 0, &got); /* the ring's four pictures: two right, two a third */
+    assert_int_equal(got.frames, 4);
+    assert_true(fabs(got.adapted - (3 + 3 + 1 + 1) / 12.0) < 1e-12);
+    assert_true(fabs(got.unadapted - 1 / 3.0) < 1e-12);
+    scorer_total(s, &got);
+    assert_int_equal(got.frames, 6);
+    assert_true(fabs(got.adapted - (2 * 3 + 4) / 18.0) < 1e-12);
+    scorer_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +247,7 @@ int main(void)
         cmocka_unit_test(handoff_drops_the_oldest),
         cmocka_unit_test(handoff_never_tears),
         cmocka_unit_test(scorer_slides),
+        cmocka_unit_test(crops_of_a_picture_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

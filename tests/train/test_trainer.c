@@ -24,7 +24,7 @@ static const char *const three_names[] = {"left", "right", "dot"};
 
 static struct nn_model *build(int class_count, const char *const *names)
 {
-    struct net_options o = {NET_STUDENT, 96, 64, class_count, names, 7, "test"};
+    struct net_options o = {TASK_SEGMENT, NET_STUDENT, 96, 64, class_count, names, 7, "test"};
     struct buf b;
     struct error err;
     struct nn_model *m = NULL;
@@ -368,7 +368,7 @@ static void bad_folders_are_refused(void **state)
     o.dir = "/nowhere/at/all";
     assert_int_equal(try_folder(m, &o, &err), ST_NOT_FOUND);
     o = all_pictures();
-    o.labels_dir = "/tmp/attune-no-labels-here";
+    o.labels = "/tmp/attune-no-labels-here";
     assert_int_equal(try_folder(m, &o, &err), ST_NOT_FOUND);
     assert_non_null(strstr(err.message, "none of the 12 pictures"));
 

@@ -300,6 +300,41 @@ static void boxes_stay_inside(void **state)
     frame_clear(&f);
 }
 
+/* What memory held before must not show: filters reach beyond the end of a row. */
+static void scaling_reads_nothing_but_the_picture(void **state)
+{
+    (void)state;
+    struct frame src, dst[2];
+    frame_init(&src);
+    for (int i = 0; i < 2; i++) {
+        frame_init(&dst[i]);
+        assert_int_equal(frame_resize(&dst[i], 32, 32, NULL), ST_OK);
+    }
+    for (int h = 30; h < 60; h += 3) {
+        assert_int_equal(frame_resize(&src, 65, h, NULL), ST_OK);
+        for (size_t i = 0; i < frame_bytes(&src); i++)
+            src.pixels[i] = (uint8_t)((i * 2654435761u) >> 13);
+        for (int i = 0; i < 2; i++) {
+            void *dirt[16];
+            for (size_t k = 0; k < 16; k++) {
+                dirt[k] = malloc(3000 * (k + 1));
+                assert_non_null(dirt[k]);
+                memset(dirt[k], i ? 0xff : 0, 3000 * (k + 1));
+            }
+            for (size_t k = 0; k < 16; k++)
+                free(dirt[k]);
+            struct scaler s;
+            scaler_init(&s);
+            assert_int_equal(scaler_run(&s, &src, &dst[i], NULL), ST_OK);
+            scaler_clear(&s);
+        }
+        assert_memory_equal(dst[0].pixels, dst[1].pixels, 32 * 32 * 3);
+    }
+    frame_clear(&src);
+    frame_clear(&dst[0]);
+    frame_clear(&dst[1]);
+}
+
 static void the_class_of_a_picture_is_a_margin(void **state)
 {
     (void)state;
@@ -329,6 +364,7 @@ int main(void)
         cmocka_unit_test(truncated_images_are_refused),
         cmocka_unit_test(scaling_keeps_flat_colours_and_averages),
         cmocka_unit_test(overlays_blend),
+        cmocka_unit_test(scaling_reads_nothing_but_the_picture),
         cmocka_unit_test(the_class_of_a_picture_is_a_margin),
         cmocka_unit_test(palette_colours_differ),
         cmocka_unit_test(boxes_stay_inside),
