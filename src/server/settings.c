@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "store/store.h"
+#include "task/regions.h"
 
 #define TEXT_OF(x) #x
 #define TEXT(name, standard, help)                                                                 \
@@ -106,6 +107,10 @@ static enum status read_camera(struct camera_list *l, const struct yaml_doc *d,
                          "'%s' has fps but no source; fps is the rate at which the server reads "
                          "one",
                          id);
+    struct regions regions;
+    struct error why;
+    if (c->regions[0] && regions_parse(c->regions, &regions, &why) != ST_OK)
+        return yaml_fail(d, key, err, "'%s': %s", id, why.message);
     l->count++;
     return ST_OK;
 }

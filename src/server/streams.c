@@ -106,6 +106,8 @@ static void make_command(const struct stream *s, int seed, struct command *c)
     add(c, "--log-level", own->log_level);
     if (set->fps > 0)
         add(c, "--fps", c->fps);
+    if (set->regions[0])
+        add(c, "--regions", set->regions);
 }
 
 static void note_failure(struct streams *all, struct stream *s, const char *reason);

@@ -176,6 +176,7 @@ static void cameras_have_settings_of_their_own(void **state)
     static const char *const bad[][2] = {
         {"cameras:\n  gate: {fps: 5}\n", "file.yaml:2:3"}, /* of what? */
         {"cameras:\n  gate: {source: a, rate: 2}\n", "file.yaml:2:27"},
+        {"cameras:\n  gate: {regions: \"0,0,2,1\"}\n", "region 1 is empty or outside"},
         {"cameras:\n  gate: {sorce: a}\n", "did you mean 'source'"},
         {"cameras:\n  gate: {source: a, source: b}\n", "file.yaml:2:21"},
         {"cameras:\n  gate: {source: a}\n  gate: {source: b}\n", "file.yaml:3:3"},
