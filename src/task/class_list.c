@@ -193,16 +193,18 @@ static enum status add_line(struct class_list *l, const char *dir, const struct 
 }
 
 static enum status read_lines(struct class_list *l, const char *dir, const char *csv,
-                              const struct buf *text, struct error *err)
+                              const char *text, size_t size, struct error *err)
 {
-    const char *at = (const char *)text->data, *end = at + text->size_bytes;
+    const char *at = text, *end = text + size;
     for (int number = 1; at < end; number++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t n = stop ? (size_t)(stop - at) : (size_t)(end - at);
         struct line line = {csv, number, at, n > 0 && at[n - 1] == '\r' ? n - 1 : n};
         bool header = line.length == strlen(CSV_HEADER) && memcmp(at, CSV_HEADER, line.length) == 0;
         enum status st = ST_OK;
-        if (number == 1 && !header)
+        if (memchr(at, '\0', n))
+            st = error_set(err, ST_FORMAT, "%s:%d: the line is no text", csv, number);
+        else if (number == 1 && !header)
             st = error_set(err, ST_FORMAT, "%s:1: the first line is '" CSV_HEADER "'", csv);
         else if (number > 1 && line.length > 0)
             st = add_line(l, dir, &line, err);
@@ -228,25 +230,39 @@ static void sort_classes(struct class_list *l)
         l->classes[i] = now[l->classes[i]];
 }
 
-static enum status read_csv(struct class_list *l, const char *dir, const char *csv,
+enum status class_list_parse(const void *text, size_t n, const char *name, const char *dir,
+                             struct class_list *ret, struct error *err)
+{
+    struct class_list l = {.count = 0};
+    enum status st = read_lines(&l, dir, name, text, n, err);
+    if (st != ST_OK) {
+        class_list_clear(&l);
+        return st;
+    }
+    sort_classes(&l);
+    *ret = l;
+    return ST_OK;
+}
+
+static enum status read_csv(const char *dir, const char *csv, struct class_list *ret,
                             struct error *err)
 {
     struct buf text;
     buf_init(&text);
     enum status st = file_read(csv, CSV_BYTES_MAX, &text, err);
     if (st == ST_OK)
-        st = read_lines(l, dir, csv, &text, err);
+        st = class_list_parse(text.data, text.size_bytes, csv, dir, ret, err);
     buf_clear(&text);
-    if (st == ST_OK)
-        sort_classes(l);
     return st;
 }
 
 enum status class_list_read(const char *dir, const char *csv, struct class_list *ret,
                             struct error *err)
 {
+    if (csv)
+        return read_csv(dir, csv, ret, err);
     struct class_list l = {.count = 0};
-    enum status st = csv ? read_csv(&l, dir, csv, err) : read_folders(&l, dir, err);
+    enum status st = read_folders(&l, dir, err);
     if (st != ST_OK) {
         class_list_clear(&l);
         return st;

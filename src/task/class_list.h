@@ -29,6 +29,10 @@ enum status class_list_read(const char *dir, const char *csv, struct class_list 
                             struct error *err);
 void class_list_clear(struct class_list *l);
 
+/* The bytes of such a CSV file; name: for messages. */
+enum status class_list_parse(const void *text, size_t n, const char *name, const char *dir,
+                             struct class_list *ret, struct error *err);
+
 /* Numbers the classes as the map's labels do; ST_UNSUPPORTED names a class that it does not have.
  */
 enum status class_list_fit(struct class_list *l, const struct class_map *map, struct error *err);

@@ -147,6 +147,24 @@ static void bad_csv_says_where(void **state)
         if (!strstr(err.message, cases[i].message))
             fail_msg("'%s' does not say '%s'", err.message, cases[i].message);
     }
+    /* Every truncation, and every flipped bit of it, is a usable list or an error with a place. */
+    char good[] = "file,class\nb.jpg,night\nsub/a.jpg,day\n";
+    for (size_t n = 0; n < sizeof good; n++)
+        for (int bit = 0; bit < 8 && n < sizeof good - 1; bit++) {
+            struct class_list l;
+            struct error err;
+            good[n] ^= (char)(1 << bit);
+            for (size_t length = n; length < sizeof good; length += 7)
+                if (class_list_parse(good, length, "l.csv", "d", &l, &err) == ST_OK) {
+                    assert_true(l.class_count >= 2 && l.count >= 2);
+                    for (size_t i = 0; i < l.count; i++)
+                        assert_true(l.classes[i] < l.class_count);
+                    class_list_clear(&l);
+                } else {
+                    assert_memory_equal(err.message, "l.csv", 5);
+                }
+            good[n] ^= (char)(1 << bit);
+        }
     /* Sixty-five classes. */
     char text[2048] = "file,class\n";
     for (int k = 0; k < CLASSES_MAX + 1; k++)

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "label/label_file.h"
+#include "label/labeller.h"
 #include "nn/build.h"
 #include "nn/loss.h"
 #include "train/learner.h"
@@ -183,6 +185,64 @@ static void gate_keeps_a_worse_one_back(void **state)
     nn_model_close(&m);
 }
 
+/* Teacher's and student's classes and the teacher's probabilities, against sessions that give the
+ * probabilities of the file; then through a label file. */
+static void labels_of_pictures(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    struct nn_model *student = tiny_model(), *teacher = network(true);
+    struct labeller *l;
+    struct nn_session *plain;
+    assert_int_equal(labeller_open(student, teacher, 1, &l, NULL), ST_OK);
+    assert_int_equal(nn_session_open(teacher, NULL, &plain, NULL), ST_OK);
+    struct nn_view in = nn_session_input(plain, 0);
+    struct label_set labels;
+    struct rng rng;
+    rng_init(&rng, 4, 0);
+    assert_int_equal(label_set_init(&labels, N, 1, 1, CLASSES, NULL), ST_OK);
+    for (int i = 0; i < N; i++) {
+        uint8_t pixels[SIDE * SIDE * 3], soft[CLASSES], answer = 99;
+        for (size_t p = 0; p < sizeof pixels; p++)
+            pixels[p] = (uint8_t)rng_below(&rng, 256);
+        struct frame frame = {SIDE, SIDE, (uint64_t)i, pixels};
+        struct label_map map = label_set_map(&labels, i), one = {1, 1, &answer};
+        labels.t_us[i] = (uint64_t)i / 2; /* two crops of one picture share their time */
+        assert_int_equal(labeller_teach(l, &frame, &map, NULL), ST_OK);
+        labeller_soft(l, 1, 1, soft);
+        task_input(labeller_teacher_spec(l), &frame, &in, 0);
+        assert_int_equal(nn_session_forward(plain, NULL), ST_OK);
+        const float *p = nn_session_output(plain, 0).data;
+        for (int k = 0; k < CLASSES; k++) {
+            assert_true(p[k] <= p[map.classes[0]]);
+            assert_true(fabsf(255 * p[k] - (float)soft[k]) <= 0.51f);
+        }
+        assert_int_equal(labeller_predict(l, &frame, NULL, 0, &one, NULL), ST_OK);
+        assert_in_range(answer, 0, CLASSES - 1);
+        const uint8_t only_2[CLASSES] = {0, 0, 1, 0};
+        labeller_choose(l, only_2);
+        assert_int_equal(labeller_teach(l, &frame, &one, NULL), ST_OK);
+        labeller_soft(l, 1, 1, soft);
+        assert_true(answer == 2 && soft[2] == 255 && soft[0] == 0);
+        labeller_choose(l, NULL);
+    }
+    struct buf file;
+    struct label_set read;
+    buf_init(&file);
+    assert_int_equal(label_set_write(&labels, &file, NULL), ST_OK);
+    assert_int_equal(label_set_read(file.data, file.size_bytes, &read, NULL), ST_OK);
+    assert_true(read.count == N && read.width == 1 && read.height == 1);
+    assert_memory_equal(read.classes, labels.classes, N);
+    assert_memory_equal(read.t_us, labels.t_us, N * sizeof *read.t_us);
+    label_set_clear(&read);
+    label_set_clear(&labels);
+    buf_clear(&file);
+    nn_session_close(&plain);
+    labeller_close(&l);
+    nn_model_close(&student);
+    nn_model_close(&teacher);
+}
+
 /* A teacher's probabilities say more than its class: the student follows them. */
 static void soft_labels_of_pictures(void **state)
 {
@@ -288,9 +348,8 @@ static void gradient_by_finite_differences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradient_by_finite_differences),
-        cmocka_unit_test(learns_a_drifting_world),
-        cmocka_unit_test(gate_keeps_a_worse_one_back),
+        cmocka_unit_test(gradient_by_finite_differences), cmocka_unit_test(learns_a_drifting_world),
+        cmocka_unit_test(gate_keeps_a_worse_one_back),    cmocka_unit_test(labels_of_pictures),
         cmocka_unit_test(soft_labels_of_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
