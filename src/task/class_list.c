@@ -195,7 +195,7 @@ static enum status add_line(struct class_list *l, const char *dir, const struct 
 static enum status read_lines(struct class_list *l, const char *dir, const char *csv,
                               const char *text, size_t size, struct error *err)
 {
-    const char *at = text, *end = text + size;
+    const char *at = size ? text : "", *end = at + size;
     for (int number = 1; at < end; number++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t n = stop ? (size_t)(stop - at) : (size_t)(end - at);
