@@ -1,4 +1,9 @@
-/* child.c - fork and exec, and the reading of lines without waiting. */
+/* child.c - vfork and exec, and the reading of lines without waiting.
+ *
+ * Not fork: in a process of many threads that runs the libraries' handlers, and one that wants a
+ * lock which another thread held waits for ever (libomp's allocates). posix_spawn cannot do all
+ * that is wanted here. So between vfork and exec there are system calls alone, with signals
+ * blocked. */
 #include "base/child.h"
 
 #include <errno.h>
@@ -29,10 +34,13 @@ struct start {
     pid_t parent;
 };
 
-/* In the new process: wire it up and become the program; never returns. */
-static void become(const struct start *s)
+/* In the new process, on our memory: wire it up and become the program. */
+static _Noreturn void become(const struct start *s)
 {
+    static const int ours[] = {SIGINT, SIGTERM, SIGHUP}; /* our handlers must not run here */
     sigset_t none;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        (void)signal(ours[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setpgid(0, 0); /* Ctrl-C is ours; we stop the children in order */
@@ -48,19 +56,18 @@ static void become(const struct start *s)
     _exit(127);
 }
 
-/* Ours and these; the caller's to free. NULL: no memory. */
-static char **environment_with(const char *const more[CHILD_VARIABLES_MAX])
+char **child_environment(const char *const *more, int count)
 {
-    size_t n = 0, count = 0;
+    size_t n = 0, at = 0;
     while (environ[n])
         n++;
-    char **all = calloc(n + CHILD_VARIABLES_MAX + 1, sizeof *all);
+    char **all = calloc(n + (size_t)count + 1, sizeof *all);
     if (!all)
         return NULL;
-    for (int i = 0; i < CHILD_VARIABLES_MAX; i++) /* first: they hide those of the same name */
+    for (int i = 0; i < count; i++)
         if (more[i])
-            all[count++] = (char *)(uintptr_t)more[i];
-    memcpy(all + count, environ, n * sizeof *all);
+            all[at++] = (char *)(uintptr_t)more[i];
+    memcpy(all + at, environ, n * sizeof *all);
     return all;
 }
 
@@ -74,6 +81,19 @@ static enum status open_log(const struct child_options *o, int out_fd, int *ret,
     return ST_OK;
 }
 
+/* The new process's id, below 0 on failure. */
+static pid_t start(const struct start *s)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = vfork();
+    if (pid == 0)
+        become(s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
 enum status child_start(struct child *c, char *const *argv, const struct child_options *options,
                         struct error *err)
 {
@@ -83,7 +103,7 @@ enum status child_start(struct child *c, char *const *argv, const struct child_o
         return error_set(err, ST_IO, "cannot make a pipe: %s", strerror(errno));
     struct start s = {.program = o.program ? o.program : "/proc/self/exe",
                       .argv = argv,
-                      .environment = environment_with(o.environment),
+                      .environment = child_environment(o.environment, CHILD_VARIABLES_MAX),
                       .out_fd = fds[1],
                       .log_fd = -1,
                       .keep_fd = o.keep_fd,
@@ -92,8 +112,8 @@ enum status child_start(struct child *c, char *const *argv, const struct child_o
     pid_t pid = -1;
     enum status st = s.environment ? open_log(&o, fds[1], &s.log_fd, err)
                                    : error_set(err, ST_NOMEM, "no memory to start a process");
-    if (st == ST_OK && (pid = fork()) == 0)
-        become(&s);
+    if (st == ST_OK)
+        pid = start(&s);
     if (st == ST_OK && pid < 0)
         st = error_set(err, ST_IO, "cannot start a process: %s", strerror(errno));
     free(s.environment);

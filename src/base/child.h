@@ -28,6 +28,10 @@ struct child {
 
 void child_init(struct child *c);
 
+/* Our environment with these, "NAME=VALUE" or NULL, in front, so that they hide those of the same
+ * name; for execve. The array is the caller's to free, the texts are borrowed. NULL: no memory. */
+char **child_environment(const char *const *more, int count);
+
 struct child_options {
     const char *program;  /* NULL: this very program */
     const char *log_path; /* of its standard error; NULL: ours */

@@ -46,7 +46,7 @@ enum status agent_infer_open(struct agent *a, struct error *err)
     struct inference_grid grid;
     fill_grid(a, &grid);
     inference_profile_init(&f->profile, &grid, feed_fps(a->feed));
-    if (feed_passes(a->feed))
+    if (feed_passes_free(a->feed))
         inference_profile_add_pass(&f->profile, 0);
     inference_profile_table(&f->profile, &f->table);
     f->share = INFINITY;

@@ -235,12 +235,29 @@ static bool on_time(struct feed *f, uint64_t t_us)
     return clock_mono_us() <= f->origin_us + t_us + 2 * f->period_us;
 }
 
-static enum status next_video(struct feed *f, struct feed_view *out, struct error *err)
+/* The next frame that is of the present, with pixels from that index on. */
+static enum status decode(struct feed *f, uint64_t pixels_from, struct frame *ret,
+                          struct error *err)
+{
+    uint64_t t_us;
+    enum status st;
+    while ((st = video_source_pass(f->video, &t_us, err)) == ST_OK && !on_time(f, t_us)) {
+        f->stats.late++;
+        f->index++;
+    }
+    if (st != ST_OK)
+        return st;
+    *ret = (struct frame){.width = f->options.width, .height = f->options.height, .t_us = t_us};
+    return f->index < pixels_from ? ST_OK : video_source_pixels(f->video, ret, err);
+}
+
+static enum status next_video(struct feed *f, uint64_t pixels_from, struct feed_view *out,
+                              struct error *err)
 {
     for (;;) {
         struct frame frame;
         struct error why = {0};
-        enum status st = video_source_next(f->video, &frame, &why);
+        enum status st = decode(f, pixels_from, &frame, &why);
         if (st != ST_OK && !cancelled(f) && f->live) {
             if ((st = restart_video(f, &why)) != ST_OK)
                 return st;
@@ -248,12 +265,8 @@ static enum status next_video(struct feed *f, struct feed_view *out, struct erro
         }
         if (st != ST_OK)
             return cancelled(f) || st == ST_END ? ST_END : error_set(err, st, "%s", why.message);
-        if (on_time(f, frame.t_us)) {
-            *out = (struct feed_view){.frame = frame, .condition = ""};
-            return ST_OK;
-        }
-        f->stats.late++;
-        f->index++;
+        *out = (struct feed_view){.frame = frame, .condition = ""};
+        return ST_OK;
     }
 }
 
@@ -263,7 +276,7 @@ enum status feed_next(struct feed *f, uint64_t pixels_from, struct feed_view *ou
     uint64_t asked_us = clock_mono_us();
     enum status st = cancelled(f) ? ST_END
                      : f->town    ? next_town(f, pixels_from, out, err)
-                                  : next_video(f, out, err);
+                                  : next_video(f, pixels_from, out, err);
     if (st != ST_OK)
         return st;
     bool first = !f->started;
@@ -295,7 +308,7 @@ bool feed_has_truth(const struct feed *f)
     return f->town != NULL;
 }
 
-bool feed_passes(const struct feed *f)
+bool feed_passes_free(const struct feed *f)
 {
     return f->town != NULL;
 }

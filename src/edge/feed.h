@@ -43,9 +43,9 @@ struct feed_view {
     uint64_t available_us;
 };
 
-/* Frames before the index pixels_from may come without pixels, where that saves work (the town need
- * not be drawn; video is decoded throughout).
- * ST_END: the file or scenario is over, or cancel was set. */
+/* Frames before the index pixels_from may come without pixels, which saves work: the town need not
+ * be drawn, and video, which is decoded throughout, not be scaled and converted. ST_END: the file
+ * or scenario is over, or cancel was set. */
 enum status feed_next(struct feed *f, uint64_t pixels_from, struct feed_view *out,
                       struct error *err);
 
@@ -56,8 +56,8 @@ struct feed_stats {
 
 void feed_stats_get(const struct feed *f, struct feed_stats *ret);
 
-double feed_fps(const struct feed *f);     /* 30 where the source does not say */
-bool feed_has_truth(const struct feed *f); /* the town */
-bool feed_passes(const struct feed *f);    /* frames may come without pixels */
+double feed_fps(const struct feed *f);       /* 30 where the source does not say */
+bool feed_has_truth(const struct feed *f);   /* the town */
+bool feed_passes_free(const struct feed *f); /* without pixels a frame costs nothing: the town */
 
 #endif

@@ -14,11 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
 
 #define SLICE_MS 100 /* how soon a stop of the server is seen */
-
-extern char **environ;
 
 void worker_process_init(struct worker_process *w)
 {
@@ -27,24 +26,9 @@ void worker_process_init(struct worker_process *w)
     buf_init(&w->line);
 }
 
-/* Our environment with one setting more; the strings are borrowed. */
-static char **environment_with(const char *setting)
-{
-    int n = 0;
-    while (environ[n])
-        n++;
-    char **all = calloc((size_t)n + 2, sizeof *all);
-    if (!all)
-        return NULL;
-    if (setting)
-        all[0] = (char *)(uintptr_t)setting; /* the first of a name counts */
-    memcpy(all + (setting != NULL), environ, (size_t)n * sizeof *all);
-    return all;
-}
-
 static int spawn(pid_t *ret, char *const *argv, const struct worker_process_start *start, int end)
 {
-    char **environment = environment_with(start->setting);
+    char **environment = child_environment(&start->setting, 1);
     if (!environment)
         return ENOMEM;
     posix_spawn_file_actions_t actions;

@@ -402,7 +402,7 @@ enum status client_put_report(struct client *c, const struct inference_report *r
     set_put(c, "/inference", text, strlen(text));
     enum status st = perform(c, 0, JSON_BYTES_MAX, &http, err);
     free(text);
-    return st;
+    return http == 204 ? ST_OK : st; /* it has nothing to say */
 }
 
 static double retry_after_s(const struct client *c)

@@ -17,8 +17,9 @@ struct video_source {
     struct stream *stream;
     struct converter converter;
     struct frame frame;
-    double next_tick; /* of options.fps; a frame before it is left out */
-    uint64_t damaged; /* images; a stream counts its own */
+    const AVFrame *picture; /* the stream's, not converted yet */
+    double next_tick;       /* of options.fps; a frame before it is left out */
+    uint64_t damaged;       /* images; a stream counts its own */
     bool given;
     enum status ended; /* what every further call answers */
     struct error why;
@@ -127,27 +128,51 @@ static bool wanted(struct video_source *s, uint64_t t_us)
 
 static enum status next_picture(struct video_source *s, struct error *err)
 {
-    const AVFrame *picture = NULL;
-    uint64_t t_us = 0;
     do {
-        enum status st = stream_next(s->stream, &picture, &t_us, err);
+        enum status st = stream_next(s->stream, &s->picture, &s->frame.t_us, err);
         if (st != ST_OK)
             return st;
-    } while (!wanted(s, t_us));
-    return convert(s, picture, t_us, err);
+    } while (!wanted(s, s->frame.t_us));
+    return ST_OK;
+}
+
+/* What has ended stays so. */
+static enum status outcome(struct video_source *s, enum status st, struct error *err)
+{
+    s->ended = st;
+    if (st != ST_OK && st != ST_END && err)
+        *err = s->why;
+    return st;
+}
+
+enum status video_source_pass(struct video_source *s, uint64_t *ret_t_us, struct error *err)
+{
+    enum status st = s->ended;
+    if (st == ST_OK)
+        st = s->folder ? next_image(s, &s->why) : next_picture(s, &s->why);
+    if (outcome(s, st, err) != ST_OK)
+        return st;
+    s->given = true;
+    *ret_t_us = s->frame.t_us;
+    return ST_OK;
+}
+
+enum status video_source_pixels(struct video_source *s, struct frame *out, struct error *err)
+{
+    enum status st = s->ended;
+    if (st == ST_OK && s->picture)
+        st = convert(s, s->picture, s->frame.t_us, &s->why);
+    s->picture = NULL;
+    if (outcome(s, st, err) == ST_OK)
+        *out = s->frame;
+    return st;
 }
 
 enum status video_source_next(struct video_source *s, struct frame *out, struct error *err)
 {
-    if (s->ended == ST_OK)
-        s->ended = s->folder ? next_image(s, &s->why) : next_picture(s, &s->why);
-    if (s->ended != ST_OK && s->ended != ST_END && err)
-        *err = s->why;
-    if (s->ended != ST_OK)
-        return s->ended;
-    s->given = true;
-    *out = s->frame;
-    return ST_OK;
+    uint64_t t_us;
+    enum status st = video_source_pass(s, &t_us, err);
+    return st == ST_OK ? video_source_pixels(s, out, err) : st;
 }
 
 const char *video_source_name(const struct video_source *s)

@@ -50,6 +50,11 @@ void video_source_close(struct video_source **s);
 /* Lends the next frame in *out. ST_END (without a message) after the last. */
 enum status video_source_next(struct video_source *s, struct frame *out, struct error *err);
 
+/* The same in two halves, for one who does not need the pixels of all: pass decodes the next frame
+ * and tells its time, pixels converts the one that pass came to (once). */
+enum status video_source_pass(struct video_source *s, uint64_t *ret_t_us, struct error *err);
+enum status video_source_pixels(struct video_source *s, struct frame *out, struct error *err);
+
 /* Path of the image that the last frame came from; NULL for videos and before the first. */
 const char *video_source_name(const struct video_source *s);
 

@@ -283,6 +283,30 @@ static void videos_are_scaled(void **state)
     video_source_close(&s);
 }
 
+/* Every third frame's pixels, and the times of all, are those that reading through gives. */
+static void passing_gives_the_same_pixels(void **state)
+{
+    struct place *p = *state;
+    write_steady_video(in_place(p, "a.mp4"), 12, 40000);
+    struct video_source *all = open_source(p->path, 0, 0, 0), *some = open_source(p->path, 0, 0, 0);
+    struct frame a, b;
+    uint64_t t_us;
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(video_source_next(all, &a, NULL), ST_OK);
+        assert_int_equal(video_source_pass(some, &t_us, NULL), ST_OK);
+        assert_int_equal(t_us, a.t_us);
+        if (i % 3 != 2)
+            continue;
+        assert_int_equal(video_source_pixels(some, &b, NULL), ST_OK);
+        assert_int_equal(b.t_us, a.t_us);
+        assert_memory_equal(a.pixels, b.pixels, frame_bytes(&a));
+    }
+    assert_int_equal(video_source_pass(some, &t_us, NULL), ST_END);
+    assert_int_equal(video_source_pixels(some, &b, NULL), ST_END);
+    video_source_close(&all);
+    video_source_close(&some);
+}
+
 static void info_tells_rate_and_length(void **state)
 {
     struct place *p = *state;
@@ -462,6 +486,7 @@ int main(void)
         IN_PLACE(videos_are_thinned),
         IN_PLACE(thinning_takes_the_nearest),
         IN_PLACE(videos_are_scaled),
+        IN_PLACE(passing_gives_the_same_pixels),
         IN_PLACE(info_tells_rate_and_length),
         IN_PLACE(damaged_videos_do_no_harm),
         IN_PLACE(what_is_not_there_is_said),

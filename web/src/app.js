@@ -104,8 +104,27 @@ const clock = us => new Date(us / 1000).toLocaleTimeString([], {hour12: false});
 const KIND = {
   accepted: 'deployed', rejected: 'rejected', sampling_changed: 'sampling', camera_joined: 'joined', camera_back: 'back',
   worker_restarted: 'worker lost', phase_failed: 'phase failed', chunk_failed: 'chunk failed',
-  backlog_full: 'backlog full', server_started: 'started',
+  backlog_full: 'backlog full', server_started: 'started', stream_failed: 'stream failed',
+  stream_lost: 'no picture', stream_back: 'picture back',
 };
+
+// Where a camera infers, and which part of the frames and of the size where it is not all.
+const inference = camera => {
+  const told = camera.inference;
+  if (told?.source)
+    return 'no picture';
+  const words = [camera.infers_at === 'server' ? 'server' : 'camera'];
+  if (told && told.rate < 1)
+    words.push(`1/${Math.round(1 / told.rate)} rate`);
+  if (told && told.resolution < 1)
+    words.push(`${Math.round(told.resolution * 100)} %`);
+  return words.join(', ');
+};
+
+const inferenceNote = told => told && [
+  `needs ${told.demand.toFixed(2)} processors of ${told.share == null ? 'all' : told.share.toFixed(2)}`,
+  `keeps ${percent(told.factor)} % of the accuracy`,
+  `${told.skipped} frames left out`, told.source, told.note].filter(Boolean).join('; ');
 
 // ---- parts ----
 
@@ -138,6 +157,7 @@ const Numbers = ({camera, metric}) => {
       <dt>gain</dt><dd class=${gain >= 0 ? 'gain' : 'loss'}>${gain == null ? '–' : (gain >= 0 ? '+' : '−') + Math.abs(gain).toFixed(1) + ' points'}</dd>
       <dt>version</dt><dd>${camera.camera_version}${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}</dd>
       <dt>rejected</dt><dd>${camera.rejected}</dd>
+      <dt>inference</dt><dd title=${inferenceNote(camera.inference)}>${inference(camera)}</dd>
       <dt>sampling</dt><dd>${camera.sampling_fps.toFixed(2)} fps</dd>
       <dt>up</dt><dd>${rate(camera.up_kbps)} kbit/s</dd>
       <dt>down</dt><dd>${rate(camera.down_kbps)} kbit/s</dd>
