@@ -444,14 +444,17 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
     double rate_fps = atomic_load(&a->rate_fps);
     if (rate_fps != l->sampler.rate_fps)
         sampler_set_rate(&l->sampler, rate_fps);
-    if (a->samples && inferred && sampler_take(&l->sampler, v.available_us))
+    bool label = v.frame.pixels &&
+                 agent_infer_probe(a, views_at(&a->views, 0), v.index, inferred, version, now_us);
+    bool sample = a->samples && inferred && sampler_take(&l->sampler, v.available_us);
+    if (a->samples && (sample || label))
         hand_samples(a, l, t_us);
+    if (label)
+        agent_judge_keep(a, v.index, t_us);
     if (score)
         l->scored_us = now_us;
     if (score || a->options.overlay_path)
         hand_look(a, &v, t_us, version, score);
-    if (v.frame.pixels)
-        agent_infer_probe(a, views_at(&a->views, 0), v.index, inferred, version, now_us);
     throttle_step(&a->throttle); /* what it makes late is skipped by the feed */
     return ST_OK;
 }

@@ -1,11 +1,13 @@
 /* agent_infer.c - which frames are inferred and at what size: follows the share and the wishes,
  * measures what each configuration costs and how good its answers are, and tells what it does.
  *
- * A probe compares configurations on the camera's own frames: on one frame the full size and one
- * smaller size both answer, on some of the next ones the full size answers again, and every answer
- * that would have been held is compared with that (profile/inference.h). The inferences that this
- * takes besides those that run anyway are kept within PROBE_PART of the share by the time between
- * probes. All of it is the capture thread's, but for what is published under the agent's mutex.
+ * A probe compares configurations on the camera's own frames. On its last frame, and one, three,
+ * ... frames before it (the grid's ages), the full size and one smaller size both answer; then all
+ * that would have been held on the last frame is compared with the full answer there, and, since
+ * that frame is sampled, with the teacher's labels when they come (agent_judge.c). The inferences
+ * that this takes besides those that run anyway are kept within PROBE_PART of the share by the time
+ * between probes. All of it is the capture thread's, but for what is published under the agent's
+ * mutex.
  */
 #include <assert.h>
 #include <math.h>
@@ -61,7 +63,8 @@ enum status agent_infer_open(struct agent *a, struct error *err)
     f->smaller = malloc(answers);
     if (!f->full || !f->smaller)
         return error_set(err, ST_NOMEM, "no memory to compare answers");
-    return inference_watch_open(&grid, answers, score_answer, a, &f->watch, err);
+    enum status st = inference_watch_open(&grid, answers, score_answer, a, &f->watch, err);
+    return st == ST_OK ? agent_judge_open(a, err) : st;
 }
 
 void agent_infer_close(struct agent *a)
@@ -70,6 +73,7 @@ void agent_infer_close(struct agent *a)
     free(a->infer.full);
     free(a->infer.smaller);
     inference_watch_close(&a->infer.watch);
+    agent_judge_close(a);
 }
 
 /* ---- what runs ---- */
@@ -154,6 +158,7 @@ void agent_infer_follow(struct agent *a, uint64_t now_us)
     if (due)
         measure_background(f, now_us);
     f->wishes_seen = wishes;
+    agent_judge_take(a);
     struct client_settings settings = agent_settings(a);
     choose(a, &settings);
     if (f->started) /* before, nothing has been measured */
@@ -162,10 +167,10 @@ void agent_infer_follow(struct agent *a, uint64_t now_us)
 
 /* ---- frames ---- */
 
-static uint64_t knot_index(const struct agent_infer *f)
+/* The frame that the probe takes next. */
+static uint64_t probe_index(const struct agent_infer *f)
 {
-    const struct probe *p = &f->probe;
-    return p->start + (uint64_t)f->profile.grid.strides[p->knot] - 1;
+    return f->probe.end - (uint64_t)f->profile.grid.strides[f->probe.stride] + 1;
 }
 
 bool agent_infer_is_due(const struct agent *a, uint64_t index)
@@ -180,7 +185,7 @@ uint64_t agent_infer_pixels_from(const struct agent *a)
     if (!f->started)
         return 0;
     uint64_t due = f->last_index + (uint64_t)running(f).stride;
-    return f->probe.active && knot_index(f) < due ? knot_index(f) : due;
+    return f->probe.active && probe_index(f) < due ? probe_index(f) : due;
 }
 
 void agent_infer_count_frame(struct agent *a, bool has_pixels, double cpu_s)
@@ -233,13 +238,15 @@ static void end_probe(struct agent_infer *f, uint64_t now_us)
 static void begin_probe(struct agent_infer *f, uint64_t index, uint64_t version)
 {
     struct probe *p = &f->probe;
-    int smaller = f->profile.grid.scale_count - 1;
+    const struct inference_grid *g = &f->profile.grid;
+    int smaller = g->scale_count - 1, last = g->stride_count - 1;
     p->turn++;
     *p = (struct probe){.active = true,
-                        .start = index,
+                        .end = index + (uint64_t)g->strides[last] - 1,
                         .version = version,
                         .turn = p->turn,
-                        .size = smaller > 0 ? 1 + (int)(p->turn % (uint64_t)smaller) : 0};
+                        .size = smaller > 0 ? 1 + (int)(p->turn % (uint64_t)smaller) : 0,
+                        .stride = last};
 }
 
 /* The answer at a size for this frame: the one that runs, or one made for the purpose. */
@@ -259,30 +266,46 @@ static const uint8_t *probe_answer(struct agent *a, const struct frame *view, bo
     return version == f->probe.version ? room : NULL;
 }
 
-void agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
+/* One frame of the probe: both sizes answer. False: another model runs by now, or something failed.
+ */
+static bool probe_frame(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
+                        uint64_t version)
+{
+    struct agent_infer *f = &a->infer;
+    const struct probe *p = &f->probe;
+    const uint8_t *answers[INFERENCE_SCALES_MAX] = {NULL};
+    if (inferred && version != p->version)
+        return false;
+    answers[0] = probe_answer(a, view, inferred, 0, f->full);
+    if (p->size > 0)
+        answers[p->size] = probe_answer(a, view, inferred, p->size, f->smaller);
+    if (!answers[0] || !answers[p->size])
+        return false;
+    bool first = p->stride == f->profile.grid.stride_count - 1;
+    inference_watch_frame(f->watch, index, answers, NULL, first, &f->profile);
+    return true;
+}
+
+bool agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
                        uint64_t version, uint64_t now_us)
 {
     struct agent_infer *f = &a->infer;
     struct probe *p = &f->probe;
     if (!f->watch)
-        return;
+        return false;
     if (!p->active && (!inferred || now_us < p->next_us))
-        return;
+        return false;
     if (!p->active)
         begin_probe(f, index, version);
-    else if (index < knot_index(f))
-        return;
-    bool first = index == p->start, exact = index == knot_index(f);
-    const uint8_t *answers[INFERENCE_SCALES_MAX] = {NULL};
-    if (exact)
-        answers[0] = probe_answer(a, view, inferred, 0, f->full);
-    if (first && p->size > 0)
-        answers[p->size] = probe_answer(a, view, inferred, p->size, f->smaller);
-    bool lost = (exact && !answers[0]) || (inferred && version != p->version);
-    if (exact && !lost)
-        inference_watch_frame(f->watch, index, answers, NULL, first, &f->profile);
-    while (p->knot < f->profile.grid.stride_count && knot_index(f) <= index)
-        p->knot++;
-    if (lost || p->knot == f->profile.grid.stride_count)
+    bool whole = true, complete = false;
+    while (p->stride >= 0 && probe_index(f) < index)
+        p->stride--; /* that frame was left out */
+    if (p->stride >= 0 && probe_index(f) == index) {
+        whole = probe_frame(a, view, index, inferred, version);
+        complete = whole && p->stride == 0;
+        p->stride--;
+    }
+    if (!whole || p->stride < 0)
         end_probe(f, now_us);
+    return complete;
 }

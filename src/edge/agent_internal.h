@@ -3,6 +3,7 @@
  *   file             thread            writes
  *   agent.c          caller of run     meter, counters of frames; samples, results, looks (giver)
  *   agent_infer.c    the same          infer; told (under mutex)
+ *   agent_judge.c    the same, upload  judge
  *   agent_report.c   report            scorer, overlay; results, looks (taker)
  *   agent_encode.c   encode            chunks into the spool; samples (taker)
  *   agent_uplink.c   upload            acknowledgements
@@ -49,12 +50,28 @@ struct agent_report; /* agent_report.c */
 /* A comparison of configurations that is under way, and when the next one is due. */
 struct probe {
     bool active;
-    uint64_t start, version; /* index of its first frame, and what ran there */
+    uint64_t end, version; /* index of its last frame, and what ran on its first */
     uint64_t turn;
-    int size; /* that answered on the first frame besides the full one; 0: none */
-    int knot; /* index into the grid's strides: the next frame of the probe */
+    int size;   /* that answers besides the full one; 0: none */
+    int stride; /* index into the grid's: the next frame is stride - 1 before the last */
     double cpu_s;
     uint64_t next_us;
+};
+
+/* Answers to one sampled frame, and what the teacher says of them (agent_judge.c). */
+#define AGENT_VERDICTS_MAX 4
+struct verdict {
+    atomic_int state;
+    uint64_t t_us;              /* the sample's */
+    uint64_t kept_us, asked_us; /* monotonic */
+    uint8_t *answers;
+    double full, got[INFERENCE_SCALES_MAX][INFERENCE_STRIDES_MAX]; /* NaN: no such answer */
+};
+
+struct agent_judge {
+    struct verdict slots[AGENT_VERDICTS_MAX];
+    struct label_map labels; /* at the answers' size; these two are the upload thread's */
+    struct confusion confusion;
 };
 
 /* How frames are inferred. The capture thread's. */
@@ -94,6 +111,7 @@ struct agent {
     struct task_spec spec;
     struct views views;
     struct agent_infer infer;
+    struct agent_judge judge;
     struct throttle throttle; /* of a process that was started with a share, share/throttle.h */
     struct feed *feed;
     struct spool *spool;
@@ -157,9 +175,24 @@ enum status agent_infer_view(struct agent *a, const struct frame *view, uint64_t
                              uint64_t *ret_version, struct nn_view *ret_logits, struct error *err);
 
 /* After a frame was published: compares configurations now and then, on view 0. inferred: by
- * version. */
-void agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
+ * version. True: the server should label this frame, so it is to be sampled whatever the rate is.
+ */
+bool agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
                        uint64_t version, uint64_t now_us);
+
+/* ---- agent_judge.c ---- */
+
+enum status agent_judge_open(struct agent *a, struct error *err);
+void agent_judge_close(struct agent *a);
+
+/* Capture thread: the frame, which the watch has seen, is sampled under t_us. */
+void agent_judge_keep(struct agent *a, uint64_t index, uint64_t t_us);
+
+/* Capture thread: what has been judged goes into the profile. */
+void agent_judge_take(struct agent *a);
+
+/* Upload thread: asks for the labels of one frame, when it is time. room: for the answer. */
+void agent_judge_ask(struct agent *a, struct buf *room);
 
 /* Sleeps at most this long; false when the agent is ending. */
 bool agent_pause(struct agent *a, uint64_t pause_us);

@@ -169,6 +169,7 @@ static void upload_next(struct uploader *u)
 {
     struct agent *a = u->agent;
     report(u);
+    agent_judge_ask(a, &u->chunk);
     pthread_mutex_lock(&a->mutex);
     uint64_t seen = a->chunks_spooled;
     pthread_mutex_unlock(&a->mutex);

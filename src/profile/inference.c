@@ -48,18 +48,33 @@ void inference_profile_init(struct inference_profile *p, const struct inference_
     *p = (struct inference_profile){.grid = *grid, .fps = fps};
 }
 
+/* The stride whose last age that is. */
+static int stride_at(const struct inference_grid *g, int age_frames)
+{
+    for (int i = 0; i < g->stride_count; i++)
+        if (g->strides[i] - 1 == age_frames)
+            return i;
+    assert(!"an age of the grid");
+    return 0;
+}
+
 void inference_profile_add_accuracy(struct inference_profile *p, int scale, int age_frames,
                                     double got, double full)
 {
+    int i = stride_at(&p->grid, age_frames);
     assert(scale >= 0 && scale < p->grid.scale_count);
     assert(got >= 0 && got <= 1 && full >= 0 && full <= 1);
-    for (int i = 0; i < p->grid.stride_count; i++)
-        if (p->grid.strides[i] - 1 == age_frames) {
-            add(&p->got[scale][i], got);
-            add(&p->full[scale][i], full);
-            return;
-        }
-    assert(!"an age of the grid");
+    add(&p->got[scale][i], got);
+    add(&p->full[scale][i], full);
+}
+
+void inference_profile_add_agreement(struct inference_profile *p, int scale, int age_frames,
+                                     double agreed)
+{
+    int i = stride_at(&p->grid, age_frames);
+    assert(scale >= 0 && scale < p->grid.scale_count);
+    assert(agreed >= 0 && agreed <= 1);
+    add(&p->agreed[scale][i], agreed);
 }
 
 void inference_profile_add_infer(struct inference_profile *p, int scale, double infer_s)
@@ -112,17 +127,25 @@ static void never_rise(double *v, double *weight, int n)
             v[i++] = level[pool];
 }
 
-/* Relative accuracy of a scale's answers at the grid's ages. */
+/* `value` that counts `weight` times, with what was assumed before it. */
+static double shrunk(double value, double weight, double before)
+{
+    return (weight * value + GUESS_WEIGHT * before) / (weight + GUESS_WEIGHT);
+}
+
+/* Relative accuracy of a scale's answers at the grid's ages: a guess, improved by agreement,
+ * improved by labels. */
 static void factors_by_age(const struct inference_profile *p, int scale, double *ret)
 {
     const struct inference_grid *g = &p->grid;
     double weight[INFERENCE_STRIDES_MAX];
     for (int i = 0; i < g->stride_count; i++) {
         const struct inference_mean *got = &p->got[scale][i], *full = &p->full[scale][i];
+        const struct inference_mean *agreed = &p->agreed[scale][i];
         double measured = full->mean > 0 ? fmin(got->mean / full->mean, 1) : 1;
-        weight[i] = got->weight + GUESS_WEIGHT;
-        ret[i] = (got->weight * measured + GUESS_WEIGHT * guess(g, scale, g->strides[i] - 1)) /
-                 weight[i];
+        double assumed = shrunk(agreed->mean, agreed->weight, guess(g, scale, g->strides[i] - 1));
+        ret[i] = shrunk(measured, got->weight, assumed);
+        weight[i] = (got->count ? got->weight : agreed->weight) + GUESS_WEIGHT;
     }
     if (scale == 0)
         ret[0] = 1; /* that is the configuration that all are compared with */

@@ -4,9 +4,10 @@
  * A configuration is a frame rate and a resolution: every stride-th frame is inferred and its
  * answer held for the frames between, at `scale` of the student's input sides. Its accuracy is a
  * factor of what every frame at full size would reach: that student's accuracy times the factor is
- * what users see. It is measured on frames of the camera for which there are labels, or where there
- * are none the full configuration's own answer, which makes the factor a cautious one: an answer
- * that differs may still be right.
+ * what users see. It is measured on frames of the camera for which there are labels. Until these
+ * come, the full configuration's own answer stands in for them; since an answer that differs may
+ * still be right, that gives too low a factor (in the town 0.8 where labels say 0.9), and counts as
+ * one comparison afterwards.
  *
  * What is measured are not the configurations but what they are made of: for each scale, how good
  * an answer is that was made `age` frames ago, at the ages stride - 1. A configuration's factor is
@@ -56,7 +57,7 @@ struct inference_point {
     struct inference_configuration configuration;
     double demand;    /* processors that it needs to keep up with the camera */
     double factor;    /* 0..1: accuracy as a part of the full configuration's */
-    uint64_t samples; /* comparisons behind the least known of its ages; 0: only a guess */
+    uint64_t samples; /* comparisons with labels behind the least known of its ages */
 };
 
 struct inference_table {
@@ -80,16 +81,22 @@ struct inference_profile {
     /* [scale][stride]: at the age stride - 1, accuracy of the held answer and of the full one. */
     struct inference_mean got[INFERENCE_SCALES_MAX][INFERENCE_STRIDES_MAX];
     struct inference_mean full[INFERENCE_SCALES_MAX][INFERENCE_STRIDES_MAX];
+    /* The same without labels: how far the two agree. */
+    struct inference_mean agreed[INFERENCE_SCALES_MAX][INFERENCE_STRIDES_MAX];
 };
 
 void inference_profile_init(struct inference_profile *p, const struct inference_grid *grid,
                             double fps);
 
-/* One comparison, on one frame: accuracies 0..1 of the answer that scale `scale` gave age_frames
- * before, and of the full configuration's on the frame itself. age_frames is a stride of the grid
- * less one. */
+/* One comparison with labels, on one frame: accuracies 0..1 of the answer that scale `scale` gave
+ * age_frames before, and of the full configuration's on the frame itself. age_frames is a stride of
+ * the grid less one. */
 void inference_profile_add_accuracy(struct inference_profile *p, int scale, int age_frames,
                                     double got, double full);
+
+/* One without: the accuracy of the held answer as if the full configuration's were right. */
+void inference_profile_add_agreement(struct inference_profile *p, int scale, int age_frames,
+                                     double agreed);
 
 /* Costs: of an inference at a scale; of getting a frame's pixels; of passing a frame over (until
  * the first one it is taken to cost as much as getting it, since most video must be decoded
@@ -116,10 +123,13 @@ enum status inference_watch_open(const struct inference_grid *grid, size_t answe
 void inference_watch_close(struct inference_watch **w);
 
 /* The answers of one frame, [scale], NULL where that scale did not run; indices rise, and may leave
- * frames out. labels NULL: the full configuration's answer takes their place. Compares when
+ * frames out. labels NULL: there are none (agreement is what is measured). Compares when
  * answers[0] is there. `reset` forgets what is kept first (another model runs). */
 void inference_watch_frame(struct inference_watch *w, uint64_t index, const uint8_t *const *answers,
                            const uint8_t *labels, bool reset, struct inference_profile *p);
+
+/* What is kept of a scale's answer to a frame, until the largest stride later; NULL: nothing. */
+const uint8_t *inference_watch_answer(const struct inference_watch *w, uint64_t index, int scale);
 
 /* ---- choosing ---- */
 

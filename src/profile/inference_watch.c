@@ -53,7 +53,7 @@ void inference_watch_close(struct inference_watch **w)
     *w = NULL;
 }
 
-static uint8_t *answer_at(struct inference_watch *w, int slot, int scale)
+static uint8_t *answer_at(const struct inference_watch *w, int slot, int scale)
 {
     return w->answers +
            ((size_t)slot * (size_t)w->grid.scale_count + (size_t)scale) * w->answer_bytes;
@@ -71,16 +71,22 @@ static void keep(struct inference_watch *w, uint64_t index, const uint8_t *const
         }
 }
 
+/* labels NULL: with the full configuration's answer. */
 static void compare(struct inference_watch *w, const struct kept *k, int age_frames,
-                    const uint8_t *reference, double full, struct inference_profile *p)
+                    const uint8_t *labels, const uint8_t *answer, double full,
+                    struct inference_profile *p)
 {
     int slot = (int)(k->index % (uint64_t)w->span);
     for (int s = 0; s < w->grid.scale_count; s++) {
         if (!k->present[s] || (s == 0 && age_frames == 0))
             continue;
-        double got = w->score(w->context, reference, answer_at(w, slot, s));
-        if (!isnan(got))
+        double got = w->score(w->context, labels ? labels : answer, answer_at(w, slot, s));
+        if (isnan(got))
+            continue;
+        if (labels)
             inference_profile_add_accuracy(p, s, age_frames, got, full);
+        else
+            inference_profile_add_agreement(p, s, age_frames, got);
     }
 }
 
@@ -92,7 +98,6 @@ void inference_watch_frame(struct inference_watch *w, uint64_t index, const uint
     keep(w, index, answers);
     if (!answers[0])
         return;
-    const uint8_t *reference = labels ? labels : answers[0];
     double full = labels ? w->score(w->context, labels, answers[0]) : 1;
     if (isnan(full))
         return;
@@ -100,6 +105,13 @@ void inference_watch_frame(struct inference_watch *w, uint64_t index, const uint
         uint64_t age = (uint64_t)w->grid.strides[i] - 1;
         const struct kept *k = &w->kept[(index - age) % (uint64_t)w->span];
         if (index >= age && k->used && k->index == index - age)
-            compare(w, k, (int)age, reference, full, p);
+            compare(w, k, (int)age, labels, answers[0], full, p);
     }
+}
+
+const uint8_t *inference_watch_answer(const struct inference_watch *w, uint64_t index, int scale)
+{
+    int slot = (int)(index % (uint64_t)w->span);
+    const struct kept *k = &w->kept[slot];
+    return k->used && k->index == index && k->present[scale] ? answer_at(w, slot, scale) : NULL;
 }

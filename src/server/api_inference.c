@@ -3,8 +3,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "label/label_file.h"
 #include "server/board.h"
 #include "server/http.h"
+
+#define FRAMES_MAX 20000
 
 void api_settings(struct request *r, struct reply *out)
 {
@@ -51,6 +55,78 @@ void api_report(struct request *r, struct reply *out)
     board_report(s->board, c.id, &report, clock_mono_us(), &before);
     note_source(s, c.id, &before, &report);
     out->status = 204;
+}
+
+/* ---- labels ---- */
+
+struct sampled {
+    uint64_t t_us, seq; /* seq 0: not found */
+};
+
+static void find_sample(const struct store_frame *f, void *context)
+{
+    struct sampled *s = context;
+    if (f->t_us == s->t_us && s->seq == 0)
+        s->seq = f->seq;
+}
+
+/* The map of that time out of a chunk's labels, as a file of its own. */
+static enum status cut_labels(const struct label_set *all, uint64_t t_us, struct buf *out,
+                              struct error *err)
+{
+    for (int i = 0; i < all->count; i++) {
+        if (all->t_us[i] != t_us)
+            continue;
+        struct label_set one = *all;
+        one.count = 1;
+        one.t_us = &all->t_us[i];
+        one.classes = label_set_map(all, i).classes;
+        return label_set_write(&one, out, err);
+    }
+    return error_set(err, ST_NOT_FOUND, "the chunk has no labels of that frame");
+}
+
+static enum status read_labels(const struct server *s, const char *camera, uint64_t seq,
+                               uint64_t t_us, struct buf *out, struct error *err)
+{
+    char path[PATH_MAX];
+    struct label_set all;
+    struct buf file;
+    buf_init(&file);
+    store_label_path(s->store, camera, seq, path);
+    enum status st = file_read(path, LABEL_SET_BYTES_MAX, &file, err);
+    if (st == ST_OK)
+        st = label_set_read(file.data, file.size_bytes, &all, err);
+    buf_clear(&file);
+    if (st != ST_OK)
+        return st;
+    st = cut_labels(&all, t_us, out, err);
+    label_set_clear(&all);
+    return st;
+}
+
+void api_labels(struct request *r, struct reply *out)
+{
+    struct server *s = r->server;
+    struct store_camera c;
+    struct error err = {0};
+    struct sampled sampled = {0};
+    if (!request_number(r, "t_us", 0, 1, INT64_MAX, &sampled.t_us, out))
+        return;
+    enum status st = store_camera_get(s->store, r->args[0], &c, &err);
+    if (st == ST_OK)
+        st =
+            store_frames(s->store, c.id, sampled.t_us - 1, FRAMES_MAX, find_sample, &sampled, &err);
+    if (st == ST_OK && sampled.seq == 0)
+        st = error_set(&err, ST_NOT_FOUND, "no frame of that time has labels");
+    if (st == ST_OK)
+        st = read_labels(s, c.id, sampled.seq, sampled.t_us, &out->body, &err);
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    out->status = 200;
+    out->type = "application/octet-stream";
 }
 
 void server_json_inference(struct server *s, json_t *camera, const char *id, bool points)

@@ -82,7 +82,7 @@ bool http_route(struct server *s, const char *method, const char *path, struct r
 void server_json_inference(struct server *s, json_t *camera, const char *id, bool points);
 
 /* The handlers, by file. */
-http_handler api_settings, api_report;                                      /* api_inference.c */
+http_handler api_settings, api_report, api_labels;                          /* api_inference.c */
 http_handler api_hello, api_chunk, api_updates;                             /* api_camera.c */
 http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* api_view.c */
 http_handler api_frame, api_model;                                          /* api_files.c */

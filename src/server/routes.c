@@ -16,6 +16,7 @@ static const struct route {
     {"PUT", "/v1/cameras/*/chunks/*", api_chunk, CHUNK_BODY},
     {"GET", "/v1/cameras/*/updates", api_updates, 0},
     {"GET", "/v1/cameras/*/settings", api_settings, 0},
+    {"GET", "/v1/cameras/*/labels", api_labels, 0},
     {"PUT", "/v1/cameras/*/inference", api_report, HTTP_JSON_BYTES_MAX},
     {"GET", "/v1/cameras/*/series", api_series, 0},
     {"GET", "/v1/cameras/*/versions", api_versions, 0},

@@ -382,6 +382,21 @@ enum status client_get_settings(struct client *c, struct client_settings *ret, s
     return st == ST_OK ? message_read_settings(c->answer.data, c->answer.size_bytes, ret, err) : st;
 }
 
+enum status client_get_labels(struct client *c, uint64_t t_us, struct buf *labels,
+                              struct error *err)
+{
+    long http;
+    char rest[64];
+    snprintf(rest, sizeof rest, "/labels?t_us=%" PRIu64, t_us);
+    set_url(c, rest);
+    curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    enum status st = perform(c, 0, CLIENT_LABELS_BYTES_MAX, &http, err);
+    if (st != ST_OK)
+        return st;
+    buf_put(labels, c->answer.data, c->answer.size_bytes);
+    return labels->failed ? error_set(err, ST_NOMEM, "no memory for labels") : ST_OK;
+}
+
 static void set_put(struct client *c, const char *rest, const void *body, size_t n)
 {
     set_url(c, rest);

@@ -27,6 +27,7 @@
 #include "uplink/message.h"
 
 #define CLIENT_UPDATE_BYTES_MAX ((size_t)256 << 20)
+#define CLIENT_LABELS_BYTES_MAX ((size_t)64 << 20)
 
 struct client_options {
     const char *url;       /* "https://host:port" or "http://127.0.0.1:port"; no path needed */
@@ -64,6 +65,11 @@ enum status client_say_hello(struct client *c, const struct client_hello *hello,
 enum status client_get_settings(struct client *c, struct client_settings *ret, struct error *err);
 
 enum status client_put_report(struct client *c, const struct inference_report *report,
+                              struct error *err);
+
+/* Appends the label file (label/label_file.h) of the one frame that was sampled at t_us to *labels.
+ * ST_NOT_FOUND: not labelled (yet), or not kept any more. */
+enum status client_get_labels(struct client *c, uint64_t t_us, struct buf *labels,
                               struct error *err);
 
 struct client_put {

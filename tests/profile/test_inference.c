@@ -101,7 +101,8 @@ static double min_max(const double *v, const double *w, int n, int at)
 
 /* As the header says it, from the comparisons themselves. */
 static double expected_factor(const struct inference_grid *g, int scale, int strides,
-                              double got[4][8], double full[4][8], const int *count)
+                              double got[4][8], double full[4][8], const int *count,
+                              double agreed[4], const int *agreements)
 {
     double v[4], w[4], fit[4], sum = 0;
     for (int i = 0; i < 4; i++) {
@@ -111,9 +112,10 @@ static double expected_factor(const struct inference_grid *g, int scale, int str
             b += full[i][k];
         }
         double guess = pow(g->scales[scale], 0.3) * pow(g->strides[i], -0.05);
-        v[i] =
-            ((count[i] && b > 0 ? count[i] * fmin(a / b, 1) : count[i]) + guess) / (count[i] + 1.0);
-        w[i] = count[i] + 1.0;
+        double assumed = (agreements[i] * agreed[i] + guess) / (agreements[i] + 1.0);
+        v[i] = ((count[i] && b > 0 ? count[i] * fmin(a / b, 1) : count[i]) + assumed) /
+               (count[i] + 1.0);
+        w[i] = (count[i] ? count[i] : agreements[i]) + 1.0;
     }
     if (scale == 0)
         v[0] = 1;
@@ -142,7 +144,8 @@ static void factors_are_means_over_ages(void **state)
         struct inference_table t;
         inference_profile_init(&p, &g, 10);
         double got[2][4][8], full[2][4][8];
-        int count[2][4];
+        double agreed[2][4] = {{0}};
+        int count[2][4], agreements[2][4];
         for (int s = 0; s < 2; s++)
             for (int i = 0; i < 4; i++) {
                 count[s][i] = s == 0 && i == 0 ? 0 : (int)rng_below(&rng, 9);
@@ -152,12 +155,18 @@ static void factors_are_means_over_ages(void **state)
                     inference_profile_add_accuracy(&p, s, g.strides[i] - 1, got[s][i][k],
                                                    full[s][i][k]);
                 }
+                agreements[s][i] = (int)rng_below(&rng, 4);
+                if (agreements[s][i] > 0)
+                    agreed[s][i] = (double)rng_float(&rng);
+                for (int k = 0; k < agreements[s][i]; k++)
+                    inference_profile_add_agreement(&p, s, g.strides[i] - 1, agreed[s][i]);
             }
         inference_profile_table(&p, &t);
         for (int s = 0; s < 2; s++)
             for (int i = 0; i < 4; i++) {
                 const struct inference_point *q = &t.points[s * 4 + i];
-                double want = expected_factor(&g, s, i + 1, got[s], full[s], count[s]);
+                double want = expected_factor(&g, s, i + 1, got[s], full[s], count[s], agreed[s],
+                                              agreements[s]);
                 assert_true(fabs(q->factor - want) < 1e-9);
                 assert_true(i == 0 || q->factor <= q[-1].factor + NEAR);
                 uint64_t least = UINT64_MAX;
@@ -217,11 +226,12 @@ static void check_means(const struct history *h, const struct inference_profile 
                 full += part_equal(&calls, truth, h->answer[0][f]);
                 n++;
             }
-            assert_int_equal(p->got[s][i].count, n);
-            if (n > 0) {
-                near(p->got[s][i].mean, got / n);
+            assert_int_equal((labels ? p->got : p->agreed)[s][i].count, n);
+            assert_int_equal((labels ? p->agreed : p->got)[s][i].count, 0);
+            if (n > 0)
+                near((labels ? p->got : p->agreed)[s][i].mean, got / n);
+            if (n > 0 && labels)
                 near(p->full[s][i].mean, full / n);
-            }
         }
 }
 
@@ -253,7 +263,10 @@ static void answers_are_compared_at_the_grids_ages(void **state)
         inference_watch_frame(w, 12, answers, NULL, true, &p);
         assert_memory_equal(&before, &p, sizeof p);
         inference_watch_frame(w, 13, answers, NULL, false, &p);
-        assert_int_equal(p.got[0][1].count, before.got[0][1].count + 1);
+        assert_int_equal(p.agreed[0][1].count, before.agreed[0][1].count + 1);
+        assert_memory_equal(inference_watch_answer(w, 12, 0), h.answer[0][0], CELLS);
+        assert_null(inference_watch_answer(w, 12, 1));
+        assert_null(inference_watch_answer(w, 11, 0));
         inference_watch_close(&w);
     }
 }

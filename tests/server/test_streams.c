@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "kit.h"
+#include "label/label_file.h"
 #include "server/board.h"
 #include "server/streams.h"
 #include "video/frame.h"
@@ -189,6 +190,69 @@ static void they_run_next_to_an_ordinary_one(void **state)
     assert_int_not_equal(kill(pid, 0), 0); /* it goes with the server */
 }
 
+/* Every factor of the full size rests on comparisons with the teacher's labels. */
+static bool has_verdicts(const char *id)
+{
+    struct inference_report r;
+    return told(id, &r) && r.table.count > 0 && r.table.points[0].samples > 0;
+}
+
+static void the_teacher_judges_what_would_be_held(void **state)
+{
+    (void)state;
+    start_with("cameras: {a: {source: \"town:width=64,height=64,fps=20\"}}\n");
+    await(has_verdicts, "a");
+    struct inference_report r;
+    assert_true(told("a", &r));
+    for (int i = 0; i < 5; i++) {
+        assert_true(r.table.points[i].samples > 0);
+        assert_true(r.table.points[i].factor > 0 && r.table.points[i].factor <= 1);
+    }
+}
+
+/* The labels of one frame are those of the chunk's file. */
+static void labels_are_given_out_by_time(void **state)
+{
+    (void)state;
+    struct answer a = {0};
+    struct buf chunk, file;
+    struct label_set all, one;
+    struct error err;
+    char path[PATH_MAX];
+    buf_init(&chunk);
+    buf_init(&file);
+    kit_start(kit);
+    kit_hello(kit, "gate");
+    uint64_t t_us = clock_wall_us() - 5000000;
+    kit_chunk("gate", 1, 3, t_us, 0, &chunk);
+    assert_int_equal(kit_put(kit, "gate", 1, &chunk), 201);
+    await(has_labels, "gate");
+    store_label_path(kit->server->store, "gate", 1, path);
+    assert_int_equal(file_read(path, 1 << 24, &file, &err), ST_OK);
+    assert_int_equal(label_set_read(file.data, file.size_bytes, &all, &err), ST_OK);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "/v1/cameras/gate/labels?t_us=%llu",
+                 (unsigned long long)all.t_us[i]);
+        kit_ask(kit, "GET", path, NULL, 0, &a);
+        assert_int_equal(a.status, 200);
+        assert_int_equal(label_set_read(a.body.data, a.body.size_bytes, &one, &err), ST_OK);
+        assert_true(one.count == 1 && one.t_us[0] == t_us + (uint64_t)i * 1000000);
+        assert_int_equal(one.class_count, KIT_CLASSES);
+        assert_memory_equal(one.classes, label_set_map(&all, i).classes,
+                            (size_t)all.width * (size_t)all.height);
+        label_set_clear(&one);
+    }
+    snprintf(path, sizeof path, "/v1/cameras/gate/labels?t_us=%llu", (unsigned long long)t_us + 1);
+    kit_ask(kit, "GET", path, NULL, 0, &a);
+    assert_int_equal(a.status, 404);
+    kit_ask(kit, "GET", "/v1/cameras/gate/labels?t_us=x", NULL, 0, &a);
+    assert_int_equal(a.status, 400);
+    label_set_clear(&all);
+    buf_clear(&chunk);
+    buf_clear(&file);
+    answer_clear(&a);
+}
+
 static bool runs_rarely(const char *id)
 {
     struct inference_report r;
@@ -357,9 +421,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(they_run_next_to_an_ordinary_one), TEST(shares_reach_those_who_run),
-        TEST(one_that_is_killed_comes_back),    TEST(a_source_that_is_not_there_is_tried_again),
-        TEST(cameras_of_their_own_report_too),  TEST(settings_have_a_revision),
+        TEST(they_run_next_to_an_ordinary_one),
+        TEST(shares_reach_those_who_run),
+        TEST(the_teacher_judges_what_would_be_held),
+        TEST(labels_are_given_out_by_time),
+        TEST(one_that_is_killed_comes_back),
+        TEST(a_source_that_is_not_there_is_tried_again),
+        TEST(cameras_of_their_own_report_too),
+        TEST(settings_have_a_revision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
