@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "edge/agent.h"
+#include "share/throttle.h"
 #include "task/nets.h"
 #include "tiny_model.h"
 #include "uplink/chunk.h"
@@ -620,6 +621,34 @@ static void rate_and_resolution_change_in_mid_run(void **state)
     nn_model_close(&m);
 }
 
+/* Under a fiftieth of a processor, with pictures that take far more: it leaves frames out, all of
+ * them counted, rather than fall behind. */
+static void a_paced_camera_stays_at_the_present(void **state)
+{
+    (void)state;
+    struct share_page *page = NULL;
+    int fd = -1;
+    char number[16];
+    assert_int_equal(share_page_open(&page, &fd, &err), ST_OK);
+    share_page_set(page, 0.02);
+    snprintf(number, sizeof number, "%d", dup(fd)); /* the camera closes its own */
+    setenv(THROTTLE_ENVIRONMENT, number, 1);
+    struct seen seen = {0};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    o.server_url = NULL;
+    o.source_url = "town:width=640,height=640,fps=40,scenario=clear";
+    o.seconds = 3;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_null(getenv(THROTTLE_ENVIRONMENT));
+    assert_true(s.frames > 0 && s.dropped_late > s.frames);
+    assert_int_equal(s.frames + s.dropped_late, seen.last_frame + 1);
+    assert_true((double)seen.last_frame > 0.3 * 40 * s.elapsed_s);
+    assert_false(seen.out_of_order);
+    share_page_close(&page, &fd);
+}
+
 static void a_camera_of_its_own_infers_all_unless_told(void **state)
 {
     (void)state;
@@ -700,6 +729,7 @@ int main(void)
         TEST(opening_says_what_is_wrong),
         TEST(adapts_while_the_network_fails),
         TEST(rate_and_resolution_change_in_mid_run),
+        TEST(a_paced_camera_stays_at_the_present),
         TEST(a_camera_of_its_own_infers_all_unless_told),
         TEST(a_server_without_memory_starts_over),
         TEST(damaged_updates_are_asked_for_again),

@@ -8,7 +8,8 @@ export const getJson = async path => {
 };
 
 const KINDS = ['server_started', 'camera_joined', 'camera_back', 'labelled', 'sampling_changed', 'accepted',
-  'rejected', 'phase_failed', 'worker_restarted', 'chunk_failed', 'backlog_full'];
+  'rejected', 'phase_failed', 'training_dropped', 'chunk_untrained', 'worker_restarted', 'chunk_failed',
+  'backlog_full', 'stream_failed', 'stream_lost', 'stream_back'];
 const RETRY_MS = 3000;
 
 // Calls onEvent for each event and onState(true or false) as the stream comes and goes; for ever.

@@ -105,6 +105,7 @@ const KIND = {
   accepted: 'deployed', rejected: 'rejected', sampling_changed: 'sampling', camera_joined: 'joined', camera_back: 'back',
   worker_restarted: 'worker lost', phase_failed: 'phase failed', chunk_failed: 'chunk failed',
   backlog_full: 'backlog full', server_started: 'started', stream_failed: 'stream failed',
+  training_dropped: 'training dropped', chunk_untrained: 'not trained on',
   stream_lost: 'no picture', stream_back: 'picture back',
 };
 
