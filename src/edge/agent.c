@@ -166,9 +166,7 @@ static enum status open_queues(struct agent *a, struct error *err)
 
 static enum status open_parts(struct agent *a, struct error *err)
 {
-    enum status st = throttle_open(&a->throttle, err);
-    if (st == ST_OK)
-        st = plan_cores(a, err);
+    enum status st = plan_cores(a, err);
     if (st == ST_OK)
         st = move_to(a, &a->inference.own, err);
     if (st == ST_OK)
@@ -189,6 +187,9 @@ static enum status open_parts(struct agent *a, struct error *err)
         st = open_queues(a, err);
     if (st == ST_OK)
         st = agent_report_open(a, &a->report, err);
+    if (st == ST_OK) /* here, since opening is not charged */
+        st = throttle_open(&a->throttle, err);
+    a->throttle.cancel = &a->stopping;
     return st;
 }
 

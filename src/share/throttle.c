@@ -93,7 +93,7 @@ void throttle_step(struct throttle *t)
         return;
     uint64_t start_us = t->clock.now_us(t->clock.context), now_us = start_us;
     charge(t, now_us);
-    while (atomic_load(&t->page->paced)) {
+    while (atomic_load(&t->page->paced) && !(t->cancel && atomic_load(t->cancel))) {
         pacer_set(&t->pacer, share_of(t->page), now_us);
         uint64_t due_us = pacer_due_us(&t->pacer), look_us = now_us + THROTTLE_LOOK_US;
         if (due_us <= now_us)

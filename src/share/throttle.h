@@ -41,6 +41,9 @@ struct throttle {
     struct throttle_clock clock;
     struct pacer pacer;
     uint64_t used_us; /* charged so far */
+    /* The owner's to set after opening: a wait ends, within THROTTLE_LOOK_US, when it becomes true.
+     */
+    const atomic_bool *cancel;
     uint64_t waited_us;
 };
 

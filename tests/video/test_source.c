@@ -478,20 +478,13 @@ static void real_footage_decodes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(natural_order),
-        IN_PLACE(folders_give_their_images_in_order),
-        IN_PLACE(folders_cope_with_mixed_content),
-        IN_PLACE(folders_without_images_are_errors),
-        IN_PLACE(videos_keep_times_and_pictures),
-        IN_PLACE(videos_are_thinned),
-        IN_PLACE(thinning_takes_the_nearest),
-        IN_PLACE(videos_are_scaled),
-        IN_PLACE(passing_gives_the_same_pixels),
-        IN_PLACE(info_tells_rate_and_length),
-        IN_PLACE(damaged_videos_do_no_harm),
-        IN_PLACE(what_is_not_there_is_said),
-        cmocka_unit_test(silent_cameras_time_out),
-        IN_PLACE(recordings_that_cannot_be_written),
+        cmocka_unit_test(natural_order),           IN_PLACE(folders_give_their_images_in_order),
+        IN_PLACE(folders_cope_with_mixed_content), IN_PLACE(folders_without_images_are_errors),
+        IN_PLACE(videos_keep_times_and_pictures),  IN_PLACE(videos_are_thinned),
+        IN_PLACE(thinning_takes_the_nearest),      IN_PLACE(videos_are_scaled),
+        IN_PLACE(passing_gives_the_same_pixels),   IN_PLACE(info_tells_rate_and_length),
+        IN_PLACE(damaged_videos_do_no_harm),       IN_PLACE(what_is_not_there_is_said),
+        cmocka_unit_test(silent_cameras_time_out), IN_PLACE(recordings_that_cannot_be_written),
         cmocka_unit_test(real_footage_decodes),
     };
     return cmocka_run_group_tests_name("source", tests, NULL, NULL);
