@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/progress.h"
 #include "cmd/cmd.h"
+#include "cmd/eval.h"
 #include "eval/report.h"
 #include "train/recipe.h"
 
@@ -22,6 +23,7 @@ struct eval_args {
 
 static const char help_text[] =
     "usage: attune eval --source VIDEO|DIR|town:... --student S.onnx --teacher T.onnx [OPTIONS]\n"
+    "       attune eval --fleet SCENARIO.yaml [OPTIONS]     (attune eval --fleet X --help)\n"
     "\n"
     "Runs the whole loop (sample, encode, label, train, gate, delta, swap) over a recording under\n"
     "a virtual clock, several modes side by side, and prints how accurate each one was.\n"
@@ -259,8 +261,18 @@ static int print_result(const struct eval_args *a, const struct eval_result *r)
     return CMD_OK;
 }
 
+static bool is_fleet(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--fleet") == 0 || strncmp(argv[i], "--fleet=", 8) == 0)
+            return true;
+    return false;
+}
+
 int cmd_eval(int argc, char **argv)
 {
+    if (is_fleet(argc, argv))
+        return eval_fleet(argc, argv);
     struct eval_args a;
     bool help = false;
     int code = parse_args(argc, argv, &a, &help);

@@ -133,13 +133,14 @@ static int episode_end(const struct history *h, int from)
     return to;
 }
 
+/* profiled: only rows that have a profile; else all, by their start alone. */
 static struct episode read_episode(const struct estimator *e, const struct history *h, int from,
-                                   int to, int leave_out)
+                                   int to, int leave_out, bool profiled)
 {
     struct episode p = {0};
     for (int i = from; i < to; i++) {
         const struct estimate_config *c = find(e, h->rows[i].configuration);
-        if (c && counts(&h->rows[i], leave_out) && is_profiled(&h->rows[i]))
+        if (c && counts(&h->rows[i], leave_out) && (!profiled || is_profiled(&h->rows[i])))
             add_row(e, &h->rows[i], c, &p);
     }
     if (p.n > 0)
@@ -176,7 +177,7 @@ static void learn_level(struct estimator *e, const struct history *h, int leave_
     double a[FEATURES][FEATURES + 1] = {{0}};
     for (int from = 0, to; from < h->count; from = to) {
         to = episode_end(h, from);
-        struct episode p = read_episode(e, h, from, to, leave_out);
+        struct episode p = read_episode(e, h, from, to, leave_out, true);
         e->episodes += p.n > 0;
         for (int r = 0; r < FEATURES && p.n > 0; r++) {
             for (int c = 0; c < FEATURES; c++)
@@ -187,6 +188,30 @@ static void learn_level(struct estimator *e, const struct history *h, int leave_
     for (int r = 0; r < FEATURES; r++)
         a[r][r] += RIDGE;
     solve(a, e->level);
+}
+
+/* Slope of surprise on the surplus of start, shrunk by the same ridge, and what it leaves. */
+static void learn_start(struct estimator *e, const struct history *h, int leave_out)
+{
+    double xx = RIDGE, xy = 0, yy = 0;
+    int rows = 0;
+    for (int from = 0, to; from < h->count; from = to) {
+        to = episode_end(h, from);
+        e->windows += read_episode(e, h, from, to, leave_out, false).n > 0;
+        for (int i = from; i < to; i++) {
+            const struct history_row *r = &h->rows[i];
+            const struct estimate_config *c = find(e, r->configuration);
+            if (!c || !counts(r, leave_out))
+                continue;
+            double x = r->start - c->start, y = r->end - c->end;
+            xx += x * x;
+            xy += x * y;
+            yy += y * y;
+            rows++;
+        }
+    }
+    e->level_start = xy / xx;
+    e->start_sd = rows > 2 ? sqrt(fmax(yy - e->level_start * xy, 0) / (rows - 2)) : SPREAD_UNKNOWN;
 }
 
 static double level_of(const struct estimator *e, const struct episode *p)
@@ -204,7 +229,7 @@ static void learn_deviation(struct estimator *e, const struct history *h, int le
     int n = 0;
     for (int from = 0, to; from < h->count; from = to) {
         to = episode_end(h, from);
-        struct episode p = read_episode(e, h, from, to, leave_out);
+        struct episode p = read_episode(e, h, from, to, leave_out, true);
         for (int i = from; i < to && p.n > 0; i++) {
             const struct history_row *r = &h->rows[i];
             const struct estimate_config *c = find(e, r->configuration);
@@ -276,7 +301,7 @@ static void learn_carry(struct estimator *e, const struct history *h, int leave_
     double surprise[ESTIMATE_ITEMS_MAX];
     for (int from = 0, to; from < h->count; from = to) {
         to = episode_end(h, from);
-        struct episode p = read_episode(e, h, from, to, leave_out);
+        struct episode p = read_episode(e, h, from, to, leave_out, true);
         int n = to - from < ESTIMATE_ITEMS_MAX ? to - from : ESTIMATE_ITEMS_MAX;
         for (int i = 0; i < n; i++)
             surprise[i] = counts(&h->rows[from + i], leave_out)
@@ -297,6 +322,7 @@ void estimator_learn(struct estimator *e, enum estimate_source source, const str
     divide(e);
     mean_profiled_start(e, h, leave_out);
     learn_level(e, h, leave_out);
+    learn_start(e, h, leave_out);
     learn_deviation(e, h, leave_out);
     learn_carry(e, h, leave_out);
 }
@@ -373,6 +399,14 @@ static void blend(const struct estimator *e, const struct episode *p,
     it->accuracy_sd = e->surprise_sd * sqrt(1 + 1.0 / c->samples);
 }
 
+/* History moved by how well this camera does now. */
+static void from_start(const struct estimator *e, const struct estimate_query *q,
+                       const struct estimate_config *c, struct estimate_item *it)
+{
+    it->accuracy = clamp(c->end + e->level_start * (q->start - c->start));
+    it->accuracy_sd = e->start_sd * sqrt(1 + 1.0 / c->samples);
+}
+
 void estimate_make(const struct estimator *e, const struct estimate_query *q,
                    struct estimate_item *items, int count)
 {
@@ -390,6 +424,8 @@ void estimate_make(const struct estimator *e, const struct estimate_query *q,
             from_history(c, it);
         else if (c && learned)
             blend(e, &p, c, it);
+        else if (c && e->windows >= ESTIMATE_EPISODES_MIN && p.n == 0 && isfinite(q->start))
+            from_start(e, q, c, it);
         else if (c)
             by_counts(e, q, c, it);
     }

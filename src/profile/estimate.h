@@ -85,6 +85,9 @@ struct estimator {
     struct estimate_config configs[ESTIMATE_ITEMS_MAX];
     double profiled_start; /* mean over the profiled windows */
     double level[3];       /* weights of start, profiled start and mean profiled end */
+    double level_start;    /* weight of start alone, for windows that were not profiled */
+    double start_sd;       /* of an outcome against history and that */
+    int windows;           /* behind it */
     double deviation;      /* weight of a configuration's own profile */
     double surprise_sd;    /* of an outcome against the blend */
     double profile_sd;     /* of an outcome against its profile */

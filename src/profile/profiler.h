@@ -19,6 +19,8 @@
 #include "train/learner.h"
 
 #define PROFILE_EPOCHS_MAX 32
+/* What a picture of a segmentation counts for: its pixels are far from independent. */
+#define PROFILE_SAMPLES_FRAME 25
 
 struct profile_options {
     double data; /* part of the configuration's data, default 0.2 */
@@ -30,12 +32,19 @@ void profile_options_init(struct profile_options *o);
 struct profile_result {
     int steps;                           /* optimiser steps taken */
     int scored;                          /* frames inferred to score */
-    int samples;                         /* held-out frames behind each accuracy */
+    int samples;                         /* independent ones behind each accuracy: pictures, of a
+                                          * segmentation PROFILE_SAMPLES_FRAME a picture */
     int epochs;                          /* run */
     double start;                        /* accuracy before, on the held-out frames */
     double accuracy[PROFILE_EPOCHS_MAX]; /* after each epoch */
+    int epoch_steps;                     /* steps of one of them */
+    int frames;                          /* that a whole training would use */
+    int batch;                           /* of the recipe */
     double end;                          /* extrapolated to the whole configuration */
 };
+
+/* The same, for another length of the same training. */
+double profile_at(const struct profile_result *r, const struct train_configuration *c);
 
 enum status profile_run(struct learner *l, const struct train_configuration *c,
                         const struct profile_options *o, struct profile_result *ret,

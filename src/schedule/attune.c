@@ -75,6 +75,7 @@ static bool place(const struct search *q, struct walk *w, const struct piece *p,
     w->before_s += p->compute_s;
     w->end_s = end_s > w->end_s ? end_s : w->end_s;
     w->value += p->gain * q->factor[p->camera] * (q->s->left_s - end_s);
+    w->value += p->gain * q->full_factor[p->camera] * q->s->settings.beyond_s;
     w->freed += p->gain * (q->full_factor[p->camera] - q->factor[p->camera]);
     *ret_start_s = start_s;
     return true;
@@ -168,11 +169,13 @@ static int parallel_max(const struct search *q)
 static bool split_anew(struct search *q)
 {
     double capacity = q->s->capacity, demand = q->filling.demand;
-    double least = demand < capacity ? capacity - demand : 0;
+    double least = demand < capacity ? capacity - demand : 0, most = capacity;
+    if (q->s->settings.infer_part > 0)
+        least = most = capacity * (1 - q->s->settings.infer_part);
     struct split best = q->split;
     double before = q->value;
     for (int k = 0; k <= SPLITS; k++) {
-        double train = least + (capacity - least) * k / SPLITS;
+        double train = least + (most - least) * k / SPLITS;
         use_split(q, (struct split){.train_share = train, .parallel = 1});
         for (int m = 1; m <= parallel_max(q); m = next_parallel(m)) {
             set_split(q, train, m);
@@ -225,7 +228,7 @@ static void search(struct search *q, struct schedule_plan *p)
             break;
     }
     /* One by one nobody may want to stop although all together should. */
-    if (q->value <= q->base_full * q->s->left_s)
+    if (q->s->settings.infer_part <= 0 && q->value <= q->base_full * q->s->left_s)
         for (int i = 0; i < q->s->count; i++)
             take_choice(q, i, -1);
     p->evaluations = q->evaluations;
@@ -336,6 +339,13 @@ static void fill_grants(const struct search *q, struct schedule_plan *p)
             grant_inference(q, i, &p->grants[i]);
 }
 
+/* When nobody trains. */
+static struct split idle_split(const struct schedule_snapshot *s)
+{
+    double part = s->settings.infer_part;
+    return (struct split){.train_share = part > 0 ? s->capacity * (1 - part) : 0, .parallel = 1};
+}
+
 enum status schedule_attune(const struct schedule_snapshot *s, struct schedule_plan *p,
                             struct error *err)
 {
@@ -345,12 +355,11 @@ enum status schedule_attune(const struct schedule_snapshot *s, struct schedule_p
         st = allocate(&q, err);
     if (st == ST_OK) {
         search(&q, p);
-        /* When nobody trains, inference has everything. */
         bool trains = false;
         for (int i = 0; i < s->count; i++)
             trains |= q.chosen[i] >= 0;
         if (!trains)
-            use_split(&q, (struct split){.parallel = 1});
+            use_split(&q, idle_split(s));
         fill_grants(&q, p);
     }
     search_clear(&q);

@@ -99,7 +99,8 @@ static enum status check(const struct schedule_snapshot *s, struct error *err)
     if (!within(s->capacity, 1e-6, 1e6) || !within(s->left_s, 1e-9, 1e9))
         return error_set(err, ST_INVALID, "capacity and left_s must be above 0");
     if ((unsigned)o->policy >= SCHEDULE_POLICY_COUNT || !within(o->uniform_inference, 0, 1) ||
-        o->configuration < 0 || o->parallel_max < 1)
+        !within(o->infer_part, 0, 1) || !within(o->beyond_s, 0, 1e9) || o->configuration < 0 ||
+        o->parallel_max < 1)
         return error_set(err, ST_INVALID, "the settings of the schedule are out of range");
     enum status st = check_curve("throughput", &s->throughput, err);
     for (int i = 0; i < s->count && st == ST_OK; i++) {

@@ -127,7 +127,11 @@ struct schedule_settings {
     bool again;               /* attune: when a training has ended, another configuration of the
                                * same camera may be tried in the same window; default true */
     bool gated;               /* attune: a model that is worse is not deployed; default true */
-    int parallel_max;         /* attune: trainings at once at most; default 64 */
+    double infer_part; /* attune: this part of the machine is inference's whatever happens, 0:
+                        * what is best (the default) */
+    double beyond_s;   /* attune: how long a better model is of use after the window; the
+                        * paper's objective ends with the window: 0, the default */
+    int parallel_max;  /* attune: trainings at once at most; default 64 */
 };
 
 void schedule_settings_init(struct schedule_settings *s);

@@ -13,53 +13,9 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "eval/eval.h"
-#include "nn/build.h"
 #include "train/recipe.h"
-
-static char folder[] = "/tmp/attune-loop-XXXXXX";
-static char student_path[64], teacher_path[64];
-
-/* Two convolutions and a resize; random weights are a teacher as good as any. */
-static void write_network(const char *path, int channels, uint64_t seed)
-{
-    struct nn_build *b = NULL;
-    struct error err = {0};
-    assert_int_equal(nn_build_open(64, 80, seed, &b, &err), ST_OK);
-    nn_value x = nn_build_relu(
-        b,
-        nn_build_batch_norm(b, nn_build_conv(b, nn_build_input(b), channels, 3, 2, 1, 1, false)));
-    x = nn_build_resize(b, nn_build_conv(b, x, 4, 1, 1, 1, 1, true), 64, 80);
-    nn_build_metadata(b, "attune.task", "segment");
-    nn_build_metadata(b, "attune.classes", "a,b,c,d");
-    struct buf bytes;
-    buf_init(&bytes);
-    assert_int_equal(nn_build_finish(b, x, &bytes, &err), ST_OK);
-    assert_int_equal(file_write(path, bytes.data, bytes.size_bytes, &err), ST_OK);
-    buf_clear(&bytes);
-    nn_build_close(&b);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(student_path, sizeof student_path, "%s/student.onnx", folder);
-    snprintf(teacher_path, sizeof teacher_path, "%s/teacher.onnx", folder);
-    write_network(student_path, 6, 1);
-    write_network(teacher_path, 12, 2);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    unlink(student_path);
-    unlink(teacher_path);
-    return rmdir(folder);
-}
+#include "two_networks.h"
 
 static const enum eval_mode all_modes[] = {EVAL_NONE, EVAL_ONE_TIME, EVAL_FULL, EVAL_AMS,
                                            EVAL_ATTUNE};
@@ -186,5 +142,5 @@ int main(void)
         cmocka_unit_test(bad_input_is_named),
         cmocka_unit_test(recipes_by_name),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, make_networks, drop_networks);
 }

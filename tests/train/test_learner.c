@@ -808,7 +808,7 @@ static void profiling_leaves_no_trace(void **state)
         assert_int_equal(learner_phase(l, NULL, NULL, &result, &delta[k], NULL), ST_OK);
         learner_close(&l);
     }
-    assert_true(r.samples == 3 && r.epochs == 5 && r.scored == 6 * 3);
+    assert_true(r.samples == 3 * PROFILE_SAMPLES_FRAME && r.epochs == 5 && r.scored == 6 * 3);
     assert_int_equal(r.steps, 5 * 3); /* 17 frames, half of them, in batches of 4 */
     assert_true(r.accuracy[4] > r.start && r.end >= r.accuracy[4] - 0.1 && r.end <= 1);
     assert_true(delta[0].size_bytes > 0 && delta[0].size_bytes == delta[1].size_bytes);

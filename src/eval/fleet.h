@@ -1,0 +1,85 @@
+/* fleet.h - several cameras through the real pipeline, on a budget of compute, in virtual time.
+ *
+ * The cameras only stream: the server decodes, infers within the share that the planner gives (a
+ * smaller share means fewer frames, the answer is held in between), has the teacher label sampled
+ * frames, retrains under the configuration that was chosen, and deploys what passes the gate. All
+ * of it is the production code (recording, labeller, learner, gate, estimators, profiler, planner);
+ * what fleet supplies is the clock and the account.
+ *
+ * Time model, stated once. Training advances at the throughput of its share; labelling and
+ * profiling are charged evenly over the window; a share that cannot carry a frame rate carries a
+ * lower one. A model serves from the frame after its training reached it. At a window's end a
+ * training under way is ended: attune lets the gate judge what there is, the others give it up.
+ *
+ * Accuracy is prequential, against ground truth where the source has it (the town), else against
+ * the teacher: mIoU over a sliding 10 s (fraction correct of a classification), mean over time.
+ *
+ * Owns:    a result its series until fleet_result_clear.
+ * Threads: one.
+ * Time:    virtual only.
+ */
+#ifndef ATTUNE_EVAL_FLEET_H
+#define ATTUNE_EVAL_FLEET_H
+
+#include "eval/fleet_scenario.h"
+#include "profile/estimate.h"
+#include "schedule/planner.h"
+
+#define FLEET_POLICIES_MAX 16
+
+/* A policy as it is asked for. */
+struct fleet_policy {
+    char name[32];
+    struct schedule_settings settings;
+    bool fixed;      /* every camera the same configuration in every window */
+    bool only_cheap; /* the one configuration that may be chosen is the cheap one */
+    int costly;      /* of fixed: the costly configuration instead of the cheap one */
+};
+
+/* Names of schedule.h; uniform-c{1,2}-PERCENT; "uniform": the four baselines; for the ablations of
+ * Ekya's figure 10a attune-fixed-split (half of the machine is inference's) and
+ * attune-fixed-configuration. Appends to list[*count]; ST_INVALID names the choices. */
+enum status fleet_policy_add(const char *name, struct fleet_policy *list, int *count,
+                             struct error *err);
+
+struct fleet_options {
+    const struct fleet_scenario *scenario;
+    enum estimate_source estimates; /* default blend */
+    uint64_t seed;                  /* default 1 */
+    int threads;                    /* default 1 */
+};
+
+void fleet_options_init(struct fleet_options *o);
+
+struct fleet_camera_result {
+    char id[CAMERA_ID_CHARS_MAX + 1];
+    double accuracy; /* mean over time; NaN when nothing was scored */
+    int trainings, deployed, stopped;
+};
+
+enum fleet_use { FLEET_INFER, FLEET_LABEL, FLEET_PROFILE, FLEET_TRAIN, FLEET_USES };
+
+struct fleet_result {
+    char policy[32];
+    double accuracy, lowest_camera; /* means over time; over the cameras, and of the worst one */
+    int camera_count;
+    struct fleet_camera_result cameras[FLEET_CAMERAS_MAX];
+    int windows, trainings, deployed, worse, stopped, unfinished;
+    double used_s[FLEET_USES], planned_s[FLEET_USES]; /* compute-seconds */
+    double capacity_s;                                /* of the whole run */
+    double *t_s, *series;                             /* [points] mean over the cameras */
+    size_t points;
+    bool scored;                     /* estimates were made and their outcomes seen */
+    struct estimate_score estimates; /* of what was trained: one outcome an estimate */
+};
+
+void fleet_result_clear(struct fleet_result *r);
+
+/* Called once a second of video; total seconds. */
+typedef void fleet_progress(void *user, double second, double total);
+
+enum status fleet_run(const struct fleet_options *o, const struct fleet_policy *policy,
+                      fleet_progress *progress, void *user, struct fleet_result *ret,
+                      struct error *err);
+
+#endif

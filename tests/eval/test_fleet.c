@@ -1,0 +1,168 @@
+/* Fleets: the scenario file, policies by name, and a small run whose account must add up. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "eval/fleet_report.h"
+#include "two_networks.h"
+
+static void scenario(const char *more, struct fleet_scenario *ret)
+{
+    char text[2048];
+    struct error err;
+    snprintf(text, sizeof text,
+             "student: %s\nteacher: %s\nseconds: 40\nfps: 2\nwindow_s: 10\nlabel_fps: 0.5\n"
+             "frames_min: 3\nrecipe: \"batch=2\"\n"
+             "configurations:\n"
+             "  - {name: short, epochs: 2}\n  - {name: long, epochs: 6}\n"
+             "  - {name: head, epochs: 4, layers: 1}\n%s"
+             "cameras:\n"
+             "  a: {source: \"town:scenario=clear,camera=0,width=80,height=64,fps=2\"}\n"
+             "  b: {source: \"town:scenario=clear,camera=1,width=80,height=64,fps=2\"}\n",
+             student_path, teacher_path, more);
+    if (fleet_scenario_read(text, strlen(text), "f.yaml", ret, &err) != ST_OK)
+        fail_msg("%s", err.message);
+}
+
+static void scenarios_are_read(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    scenario("capacity: 2\n", &s);
+    assert_int_equal(s.camera_count, 2);
+    assert_string_equal(s.cameras[1].id, "b");
+    assert_int_equal(s.configurations.count, 3);
+    assert_true(s.capacity == 2 && s.window_s == 10 && s.infer_part == 0.6);
+    static const struct {
+        const char *text, *want;
+    } bad[] = {{"", "mapping"},
+               {"student: s\nteacher: t\n", "cameras"},
+               {"student: s\ncameras: {a: {source: x}}\n", "student and teacher"},
+               {"student: s\nteacher: t\ncameras: {A b: {source: x}}\n", "f.yaml:3"},
+               {"student: s\nteacher: t\ncameras: {a: {}}\n", "needs a source"},
+               {"student: s\nteacher: t\ncameras: {a: {sorce: x}}\n", "source"},
+               {"student: s\nteacher: t\nfps: 0\ncameras: {a: {source: x}}\n", "f.yaml:3"},
+               {"student: s\nteacher: t\nwindow: 5\ncameras: {a: {source: x}}\n", "window_s"}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct error err;
+        assert_int_equal(fleet_scenario_read(bad[i].text, strlen(bad[i].text), "f.yaml", &s, &err),
+                         ST_FORMAT);
+        if (!strstr(err.message, bad[i].want))
+            fail_msg("'%s' lacks '%s'", err.message, bad[i].want);
+    }
+}
+
+static void run(const struct fleet_scenario *s, const char *name, struct fleet_result *ret)
+{
+    struct fleet_policy policy;
+    struct fleet_options o;
+    struct error err;
+    int count = 0;
+    fleet_options_init(&o);
+    o.scenario = s;
+    assert_int_equal(fleet_policy_add(name, &policy, &count, &err), ST_OK);
+    if (fleet_run(&o, &policy, NULL, NULL, ret, &err) != ST_OK)
+        fail_msg("%s", err.message);
+}
+
+/* A student of random weights can only win by learning what its teacher says. */
+static void the_account_adds_up(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    static struct fleet_result runs[3];
+    scenario("capacity: 1\ninfer_part: 0.02\n", &s);
+    run(&s, "none", &runs[0]);
+    run(&s, "attune", &runs[1]);
+    run(&s, "attune", &runs[2]);
+    assert_int_equal(runs[0].trainings + runs[0].deployed + runs[0].worse, 0);
+    assert_true(runs[0].used_s[FLEET_TRAIN] == 0 && runs[0].used_s[FLEET_PROFILE] == 0);
+    /* 40 s x 2 cameras x 0.5 labels a second, and 2 cameras x 80 frames. */
+    double label_s = runs[0].used_s[FLEET_LABEL] / 40;
+    double infer_s = 0.02 / (2 * 2);
+    assert_true(label_s > infer_s);
+    assert_true(runs[0].used_s[FLEET_INFER] >= 160 * infer_s - 1e-9);
+    double used = 0;
+    for (int k = 0; k < FLEET_USES; k++)
+        used += runs[1].used_s[k];
+    assert_true(used > 0 && used <= runs[1].capacity_s * 1.05);
+    assert_true(runs[1].trainings > 0 && runs[1].deployed > 0 && runs[1].used_s[FLEET_TRAIN] > 0);
+    assert_true(runs[1].stopped <= runs[1].worse + runs[1].unfinished);
+    assert_int_equal(runs[1].windows, 4);
+    /* The same seed, the same bits. */
+    assert_true(runs[1].accuracy == runs[2].accuracy);
+    assert_memory_equal(runs[1].series, runs[2].series, runs[1].points * sizeof(double));
+
+    json_t *json = fleet_json(&s, runs, 2);
+    assert_int_equal(json_array_size(json_object_get(json, "runs")), 2);
+    json_decref(json);
+    struct buf text;
+    buf_init(&text);
+    fleet_table(&s, runs, 2, &text);
+    assert_true(text.size_bytes > 200);
+    buf_clear(&text);
+    for (int i = 0; i < 3; i++)
+        fleet_result_clear(&runs[i]);
+}
+
+/* Every policy runs, and scarce compute means fewer inferences, never more than there is. */
+static void every_policy_runs(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"uniform-c1-50",
+                                        "uniform-c2-30",
+                                        "round-robin",
+                                        "thief-printed",
+                                        "thief",
+                                        "attune-fixed-split",
+                                        "attune-fixed-configuration"};
+    static struct fleet_scenario s;
+    static struct fleet_result r;
+    scenario("capacity: 1\ninfer_part: 0.6\n", &s);
+    s.seconds = 20;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        run(&s, names[i], &r);
+        assert_true(r.used_s[FLEET_INFER] <= r.capacity_s && isfinite(r.accuracy));
+        fleet_result_clear(&r);
+    }
+    struct fleet_policy list[FLEET_POLICIES_MAX];
+    struct error err;
+    int count = 0;
+    assert_int_equal(fleet_policy_add("uniform", list, &count, &err), ST_OK);
+    assert_int_equal(count, 4);
+    assert_int_equal(fleet_policy_add("atune", list, &count, &err), ST_INVALID);
+}
+
+static void bad_sources_are_named(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    static struct fleet_result r;
+    struct fleet_policy policy;
+    struct fleet_options o;
+    struct error err;
+    int count = 0;
+    scenario("", &s);
+    snprintf(s.cameras[1].source, sizeof s.cameras[1].source, "%s/nothing.mp4", folder);
+    fleet_options_init(&o);
+    o.scenario = &s;
+    assert_int_equal(fleet_policy_add("none", &policy, &count, &err), ST_OK);
+    assert_int_not_equal(fleet_run(&o, &policy, NULL, NULL, &r, &err), ST_OK);
+    assert_non_null(strstr(err.message, "camera b"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scenarios_are_read), cmocka_unit_test(the_account_adds_up),
+        cmocka_unit_test(every_policy_runs), cmocka_unit_test(bad_sources_are_named)};
+    return cmocka_run_group_tests(tests, make_networks, drop_networks);
+}
