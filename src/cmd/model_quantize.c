@@ -26,7 +26,7 @@ static const char help[] =
     "the\n"
     "camera (attune camera --student) makes bytes of the weights whenever an update came.\n\n"
     "Then float32, bfloat16 and int8 take turns on other pictures, and a table says how fast they\n"
-    "are, and how many pixels get the class that float32 gives them.\n\n"
+    "are, and how many pixels, or crops, get the class that float32 gives them.\n\n"
     "  --frames PATH     a folder of pictures or a video from the camera; every second frame is\n"
     "                    kept for the comparison\n"
     "  --town            the synthetic town; the comparison is on towns that it was not "
@@ -130,8 +130,8 @@ static enum status quantize(const struct quantize_arguments *a, struct outcome *
 static void print_outcome(const struct quantize_arguments *a, const struct outcome *o)
 {
     printf("calibrated on %d pictures, compared on %d others\n", o->calibrated, o->compared);
-    printf("%-10s %10s %10s %12s %8s %12s\n", "precision", "ms", "speed", "same class", "mIoU",
-           "memory");
+    printf("%-10s %10s %10s %12s %8s %12s\n", "precision", "ms", "speed", "same class",
+           task_score_name(o->result[QUANTIZE_F32].task), "memory");
     for (int i = 0; i < QUANTIZE_RESULTS; i++) {
         const struct quantize_result *r = &o->result[i];
         const char *name = bench_precision_name(r->precision);
@@ -141,13 +141,29 @@ static void print_outcome(const struct quantize_arguments *a, const struct outco
         }
         printf("%-10s %10.3f %9.2fx %10.2f %% ", name, r->ms, o->result[QUANTIZE_F32].ms / r->ms,
                100 * r->agreement);
-        if (isnan(r->miou))
+        if (isnan(r->accuracy))
             printf("%8s", "-");
         else
-            printf("%8.2f", 100 * r->miou);
+            printf("%8.2f", 100 * r->accuracy);
         printf(" %8.1f MiB\n", (double)r->session_bytes / 0x1p20);
     }
     printf("written       %s, %zu bytes\n", a->out, o->file_bytes);
+}
+
+static json_t *real(double v)
+{
+    return isnan(v) ? json_null() : json_real(v);
+}
+
+static json_t *result_json(const struct quantize_result *r)
+{
+    json_t *o =
+        json_pack("{s:s, s:f, s:f, s:o, s:I}", "precision", bench_precision_name(r->precision),
+                  "ms", r->ms, "agreement", r->agreement, "accuracy", real(r->accuracy),
+                  "session_bytes", (json_int_t)r->session_bytes);
+    if (r->task == TASK_SEGMENT)
+        json_object_set_new(o, "miou", real(r->accuracy));
+    return o;
 }
 
 static json_t *outcome_json(const struct quantize_arguments *a, const struct outcome *o)
@@ -156,11 +172,7 @@ static json_t *outcome_json(const struct quantize_arguments *a, const struct out
     for (int i = 0; i < QUANTIZE_RESULTS; i++) {
         const struct quantize_result *r = &o->result[i];
         if (r->runs)
-            json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:o, s:I}", "precision",
-                                                  bench_precision_name(r->precision), "ms", r->ms,
-                                                  "agreement", r->agreement, "miou",
-                                                  isnan(r->miou) ? json_null() : json_real(r->miou),
-                                                  "session_bytes", (json_int_t)r->session_bytes));
+            json_array_append_new(list, result_json(r));
     }
     return json_pack("{s:s, s:s, s:i, s:i, s:I, s:o}", "file", a->path, "out", a->out,
                      "calibrated_on", o->calibrated, "compared_on", o->compared, "file_bytes",

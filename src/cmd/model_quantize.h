@@ -44,8 +44,9 @@ struct quantize_result {
     enum nn_precision precision;
     bool runs;            /* the processor has it */
     double ms;            /* median of a forward pass; all precisions take turns at every picture */
-    double agreement;     /* share of pixels with the class that float32 gives */
-    double miou;          /* against the labels; NaN where nobody knows them */
+    enum task_kind task;  /* of the network */
+    double agreement;     /* share of pixels, or pictures, with the class that float32 gives */
+    double accuracy;      /* against the labels (task_score); NaN where nobody knows them */
     size_t session_bytes; /* nn_session_bytes */
 };
 

@@ -115,7 +115,8 @@ static void results(struct comparison *c, struct quantize_result *ret)
             .runs = s->session != NULL,
             .ms = bench_times_median(&s->times),
             .agreement = (double)s->same / pixels,
-            .miou = c->labelled ? confusion_miou(&s->confusion) : (double)NAN,
+            .task = c->spec.task,
+            .accuracy = c->labelled ? task_score(c->spec.task, &s->confusion) : (double)NAN,
             .session_bytes = s->session ? nn_session_bytes(s->session) : 0};
     }
 }
@@ -129,7 +130,7 @@ enum status quantize_compare(const struct quantize_arguments *a, const struct nn
     if (!c)
         return error_set(err, ST_NOMEM, "no memory to compare precisions");
     enum status st = task_spec_read(m, &c->spec, err);
-    c->pixels = (size_t)c->spec.out_width * (size_t)c->spec.out_height;
+    c->pixels = task_cells(&c->spec);
     for (int i = 0; i < QUANTIZE_RESULTS && st == ST_OK; i++)
         st = open_side(c, i, m, a->threads, err);
     if (st == ST_OK)
