@@ -80,6 +80,8 @@ static void suit_options(struct learner_options *o, const struct task_spec *spec
     bool classify = spec->task == TASK_CLASSIFY;
     if (classify)
         o->gate.metric = GATE_ACCURACY;
+    if (!o->batch)
+        o->batch = classify ? 32 : 8;
     if (!o->frames_max)
         o->frames_max = classify ? 4096 : 256;
     if (!o->holdout_max)
@@ -90,6 +92,7 @@ static enum status open_parts(struct learner *l, struct error *err)
 {
     enum status st = task_spec_read(l->model, &l->spec, err);
     suit_options(&l->options, &l->spec);
+    l->recipe_batch = l->options.batch;
     if (st == ST_OK)
         st = delta_model_init(l->model, &l->delta, err);
     if (st == ST_OK)
@@ -118,7 +121,6 @@ enum status learner_open(const struct nn_model *m, const struct learner_options 
     l->count = nn_model_param_count(m);
     l->trainable = nn_model_trainable_count(m);
     l->finest_step = options->step_log2;
-    l->recipe_batch = options->batch;
     l->data = 1;
     buf_init(&l->optimizer_before);
     rng_init(&l->rng, seed, 0x1ea9);

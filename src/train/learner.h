@@ -45,7 +45,7 @@ struct learner_options {
     enum select_strategy strategy;
     int select_after; /* SELECT_GRADIENT: full steps before the choice, 1 as in the authors' code */
     int steps;        /* K a phase, 1..LEARNER_STEPS_MAX */
-    int batch;        /* 1..1024 */
+    int batch;        /* 1..1024; 0: by the task, 8 frames or 32 pictures */
     struct nn_optimizer_options optimizer;
     enum nn_bn_mode bn_mode;     /* BATCH also sends the statistics */
     enum nn_precision precision; /* of training, default nn_precision_of_training; the camera's

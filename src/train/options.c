@@ -56,6 +56,7 @@ void learner_preset(enum learner_preset p, struct learner_options *ret)
         ret->horizon_us = 250 * 1000000ull;
         break;
     case LEARNER_ATTUNE:
+        ret->batch = 0;
         ret->gated = true;
         ret->holdout_fraction = 0.2;
         ret->select_after = 5;
@@ -90,8 +91,8 @@ static const char *bad_training_option(const struct learner_options *o)
         return "select_after must be 1 to 100000";
     if (o->steps < 1 || o->steps > LEARNER_STEPS_MAX)
         return "steps must be 1 to 100000";
-    if (o->batch < 1 || o->batch > 1024)
-        return "batch must be 1 to 1024";
+    if (o->batch < 0 || o->batch > 1024)
+        return "batch must be 0 to 1024";
     if (o->threads < 1 || o->threads > 256)
         return "threads must be 1 to 256";
     if (o->phases_max < 0)

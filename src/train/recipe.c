@@ -30,7 +30,7 @@ static const struct entry entries[] = {
     {"select_after", "gradient: full steps before the choice", INT, 1, 100000,
      LEARNING(select_after)},
     {"steps", "optimiser steps a phase (K)", INT, 1, 100000, LEARNING(steps)},
-    {"batch", "frames a step", INT, 1, 1024, LEARNING(batch)},
+    {"batch", "frames a step, 0: as the task asks", INT, 0, 1024, LEARNING(batch)},
     {"learning_rate", "", FLOAT, 0, 10, LEARNING(optimizer.learning_rate)},
     {"weight_decay", "", FLOAT, 0, 1, LEARNING(optimizer.weight_decay)},
     {"bn_mode", "frozen, batch", BN_MODE, 0, 0, LEARNING(bn_mode)},

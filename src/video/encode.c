@@ -85,6 +85,18 @@ static enum status check_options(const struct clip_options *o, struct error *err
     return ST_OK;
 }
 
+/* With AVX-512 x264's macroblock tree reads on beyond the macroblocks of a row that are no multiple
+ * of four, and what memory held there shows in the clip (0.164). With AVX2 it takes as long. */
+static void avoid_avx512(AVCodecContext *codec)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f"))
+        av_opt_set(codec->priv_data, "x264-params", "asm=LZCNT,FMA3,BMI2,AVX2", 0);
+#else
+    (void)codec;
+#endif
+}
+
 static enum status encoder_open(struct encoder *e, const struct frame *like, const char *preset,
                                 double factor, struct error *err)
 {
@@ -112,6 +124,7 @@ static enum status encoder_open(struct encoder *e, const struct frame *like, con
     snprintf(text, sizeof text, "%.2f", factor);
     av_opt_set(e->codec->priv_data, "preset", preset, 0);
     av_opt_set(e->codec->priv_data, "crf", text, 0);
+    avoid_avx512(e->codec);
     int rc = avcodec_open2(e->codec, codec, NULL);
     return rc < 0 ? libav_error(err, rc, "x264 cannot encode a clip") : ST_OK;
 }

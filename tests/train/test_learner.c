@@ -582,7 +582,7 @@ static void options_are_checked(void **state)
     for (enum learner_preset p = LEARNER_AMS; p <= LEARNER_ONE_TIME; p++) {
         assert_int_equal(learner_preset_parse(learner_preset_name(p)), p);
         learner_preset(p, &o);
-        o.batch = 0;
+        o.batch = -1;
         assert_int_equal(learner_open(m, &o, 1, &l, NULL), ST_INVALID);
         assert_null(l);
     }
