@@ -36,6 +36,12 @@ static const struct text {
 };
 #define TEXTS (sizeof texts / sizeof texts[0])
 
+static double *number_at(struct fleet_scenario *s, size_t offset)
+{
+    void *at = (char *)s + offset;
+    return at;
+}
+
 static enum status copy_text(const struct yaml_doc *d, const yaml_node *n, const char *key,
                              char *to, size_t size, struct error *err)
 {
@@ -53,8 +59,8 @@ static enum status read_values(const struct yaml_doc *d, const yaml_node *root,
     const yaml_node *n;
     for (size_t i = 0; i < NUMBERS && st == ST_OK; i++)
         if ((n = yaml_get(d, root, numbers[i].key)))
-            st = yaml_number(d, n, numbers[i].min, numbers[i].max,
-                             (double *)((char *)s + numbers[i].offset), err);
+            st = yaml_number(d, n, numbers[i].min, numbers[i].max, number_at(s, numbers[i].offset),
+                             err);
     for (size_t i = 0; i < TEXTS && st == ST_OK; i++)
         if ((n = yaml_get(d, root, texts[i].key)))
             st = copy_text(d, n, texts[i].key, (char *)s + texts[i].offset, texts[i].size, err);

@@ -10,7 +10,7 @@
 
 static void pick_fixed(struct fleet_costs *c, const struct train_configurations *all)
 {
-    int order[CONFIGURATIONS_MAX];
+    int order[CONFIGURATIONS_MAX] = {0};
     for (int k = 0; k < all->count; k++) {
         int at = k;
         for (; at > 0 && fleet_costs_of(c, all, order[at - 1], FRAMES_TYPICAL) >
