@@ -12,6 +12,7 @@
 #include "train/recipe.h"
 
 #define EPSILON_S 1e-9
+#define DEPARTURE 0.1         /* of accuracy */
 #define CAPACITY_LEFT_MIN 0.1 /* part that labelling and profiling leave at least */
 
 struct fleet {
@@ -348,6 +349,37 @@ static enum status end_window(struct fleet *f, struct error *err)
     return st;
 }
 
+/* ---- when reality departs from the estimate ---- */
+
+/* A camera that has become so much better or worse than was believed may be trained again. */
+static enum status look_again(struct fleet *f, int i, double accuracy, struct error *err)
+{
+    struct schedule_option options[CONFIGURATIONS_MAX];
+    if (f->trainings[i].open || planner_camera(f->planner, i)->running >= 0) {
+        planner_observe(f->planner, i, accuracy);
+        return ST_OK;
+    }
+    int n = list_options(f, i, options);
+    return planner_begin(f->planner, i, accuracy, options, n, err);
+}
+
+/* Ours plans again then; the papers' policies wait for a completion or the next window. */
+static enum status watch(struct fleet *f, struct error *err)
+{
+    bool departed = false;
+    enum status st = ST_OK;
+    if (f->policy->settings.policy != SCHEDULE_ATTUNE)
+        return ST_OK;
+    for (int i = 0; i < f->s->camera_count && st == ST_OK; i++) {
+        double now = fleet_camera_settled_accuracy(&f->cameras[i]);
+        if (!(fabs(now - planner_camera(f->planner, i)->accuracy) > DEPARTURE))
+            continue;
+        departed = true;
+        st = look_again(f, i, now, err);
+    }
+    return st == ST_OK && departed ? plan(f, SCHEDULE_DEVIATION, err) : st;
+}
+
 /* ---- the clock ---- */
 
 static enum status run_frame(struct fleet *f, struct error *err)
@@ -362,7 +394,7 @@ static enum status run_frame(struct fleet *f, struct error *err)
             st = fleet_camera_label(&f->cameras[i], f->now_s, fps, f->result.used_s, err);
     }
     f->frame++;
-    return st;
+    return st == ST_OK ? watch(f, err) : st;
 }
 
 static enum status run(struct fleet *f, fleet_progress *progress, void *user, struct error *err)

@@ -321,6 +321,11 @@ double fleet_camera_accuracy(const struct fleet_camera *c)
     return task_score(c->spec.task, &sum);
 }
 
+double fleet_camera_settled_accuracy(const struct fleet_camera *c)
+{
+    return c->recent_count < FLEET_RECENT_MAX ? NAN : fleet_camera_accuracy(c);
+}
+
 void fleet_camera_deploy(struct fleet_camera *c, double accuracy)
 {
     memcpy(nn_session_params(c->session), learner_params(c->learner),

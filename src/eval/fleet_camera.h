@@ -86,6 +86,9 @@ enum status fleet_camera_take_pending(struct fleet_camera *c, struct error *err)
  * while there are none. */
 double fleet_camera_accuracy(const struct fleet_camera *c);
 
+/* The same, NaN until as many frames were labelled since the model was deployed as that takes. */
+double fleet_camera_settled_accuracy(const struct fleet_camera *c);
+
 /* The learner's version serves from now on; accuracy on its held-out frames. */
 void fleet_camera_deploy(struct fleet_camera *c, double accuracy);
 

@@ -70,6 +70,11 @@ void planner_set_inference(struct planner *p, int camera, const char *id,
     p->cameras[camera].accuracy_min = accuracy_min;
 }
 
+void planner_observe(struct planner *p, int camera, double accuracy)
+{
+    p->cameras[camera].accuracy = accuracy;
+}
+
 void planner_set_waited(struct planner *p, int camera, double waited_s)
 {
     p->cameras[camera].waited_s = waited_s;

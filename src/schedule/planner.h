@@ -73,6 +73,9 @@ void planner_dropped(struct planner *p, int camera, bool retry);
 /* New estimate of an option that is not reached yet. */
 void planner_revise(struct planner *p, int camera, int option, double accuracy, double accuracy_sd);
 
+/* How accurate camera i's model was seen to be just now. */
+void planner_observe(struct planner *p, int camera, double accuracy);
+
 /* Seconds since the camera's last training, for round robin; planner_advance adds to it. */
 void planner_set_waited(struct planner *p, int camera, double waited_s);
 
