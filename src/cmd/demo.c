@@ -6,7 +6,6 @@
  */
 #include "cmd/cmd.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
@@ -28,6 +27,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cmd/demo_view.h"
+#include "cmd/fetch.h"
 
 #define NAME "demo"
 #define SERVER_START_US 30000000
@@ -37,7 +37,6 @@
 #define CAMERA_LATE_US 30000000
 #define DRAW_US 500000
 #define LOG_TAIL_BYTES 2000
-#define JSON_BYTES_MAX ((size_t)8 << 20)
 
 /* What the demo promises. */
 #define POINTS_MIN 10.0
@@ -354,39 +353,13 @@ static enum status watch(struct demo *d, struct error *err)
     return ST_OK;
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *context)
-{
-    struct buf *b = context;
-    size_t n = size * count;
-    if (n > JSON_BYTES_MAX - b->size_bytes)
-        return 0;
-    buf_put(b, data, n);
-    return b->failed ? 0 : n;
-}
-
 /* GET of the server's interface; NULL when there is no JSON to be had. */
 static json_t *get_json(const struct demo *d, const char *path)
 {
-    char url[256];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", d->http_port, path);
-    struct buf body;
-    buf_init(&body);
-    json_t *json = NULL;
-    CURL *curl = curl_easy_init();
-    if (curl) {
-        curl_easy_setopt(curl, CURLOPT_URL, url);
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT, 10L);
-        curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-        if (curl_easy_perform(curl) == CURLE_OK)
-            json = json_loadb((const char *)body.data, body.size_bytes, 0, NULL);
-        curl_easy_cleanup(curl);
-    }
-    buf_clear(&body);
-    return json;
+    char url[64];
+    json_t *json;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", d->http_port);
+    return fetch_json(url, path, NULL, false, &json, NULL) == ST_OK ? json : NULL;
 }
 
 /* Mean of column `key` over the rows of the last minute; NaN for none. */

@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera eval model synth bench; do
+for command in demo server camera eval replay explain model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -41,6 +41,29 @@ expect 2 "--mode is train" bench case --mode guess "$work/x.onnx"
 expect 2 "a file is needed" bench case
 expect 2 "--trainable needs --mode train" bench case --trainable 2 "$work/x.onnx"
 expect 3 "none.onnx" bench case "$work/none.onnx"
+expect 0 "usage: attune eval --fleet" eval --fleet x --help
+expect 3 "no-such.yaml" eval --fleet "$work/no-such.yaml"
+expect 2 "there is no policy 'theif'" eval --fleet x --policy none,theif
+expect 0 "76.0938" replay --example
+expect 2 "--profiles is needed" replay
+expect 2 "there is no policy 'theif'" replay --profiles x --policy theif
+expect 2 "--gpus takes a number" replay --profiles x --gpus 1,many
+expect 2 "--estimates takes profile" replay --profiles x --estimates guess
+expect 3 "no-such.csv" replay --profiles "$work/no-such.csv"
+echo "city,window" >"$work/thin.csv"
+expect 3 "no column 'config'" replay --profiles "$work/thin.csv"
+expect 2 "say what to explain" explain
+expect 3 "does not answer" explain schedule --server http://127.0.0.1:1
+echo '{"policy": "attune", "event": "window", "capacity": 2, "left_s": 60, "expected": 0.6,
+ "expected_untrained": 0.5, "below_floor": 0, "evaluations": 7, "plan_ms": 0.1, "t_us": 0,
+ "cameras": [{"camera": "gate", "accuracy": 0.5, "infer_share": 0.5, "factor": 0.9, "train_share": 1,
+  "configuration": "all-3", "option_accuracy": 0.7, "option_sd": 0.1, "compute_s": 4, "start_s": 0,
+  "end_s": 4, "expected": 0.6, "why": "train", "reason": "trains because it helps"}],
+ "history": []}' >"$work/schedule.json"
+expect 0 "trains because it helps" explain schedule --file "$work/schedule.json"
+expect 0 "0.50 of 2 processors" explain schedule --file "$work/schedule.json"
+echo "{}" >"$work/empty.json"
+expect 3 "is no schedule" explain schedule --file "$work/empty.json"
 head -c 3000 "$models/town-student.onnx" >"$work/torn.onnx"
 expect 3 "torn.onnx" model inspect "$work/torn.onnx"
 expect 3 "" model delta "$work/torn.onnx"
