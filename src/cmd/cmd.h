@@ -16,7 +16,7 @@
 enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
 
 #define CMD_LIST(X)                                                                                \
-    X(demo, "server, two cameras and a synthetic town on this machine, three minutes")             \
+    X(demo, "server, six cameras and a synthetic town on this machine, three minutes")             \
     X(server, "label, retrain and stream updates to cameras; the page")                            \
     X(camera, "run a student on a live source and keep it learning")                               \
     X(eval, "the whole loop over a recorded source under a virtual clock")                         \

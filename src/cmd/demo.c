@@ -1,4 +1,4 @@
-/* demo.c - a whole site on this machine for three minutes: a server, two cameras, a town.
+/* demo.c - a whole site on this machine for three minutes: a server, six cameras, a town.
  *
  * The parts are the real ones, as child processes: `attune server` on loopback and two `attune
  * camera`, with a temporary state folder. The demo only starts them, shows what the cameras report
@@ -39,7 +39,8 @@
 #define LOG_TAIL_BYTES 2000
 
 /* What the demo promises. */
-#define POINTS_MIN 10.0
+#define POINTS_MIN 10.0 /* mean over the cameras */
+#define WORSE_MAX 2.0   /* points that noise may cost one of them */
 #define KBPS_MAX 300.0
 #define LATENCY_P95_MS_MAX 40.0
 
@@ -56,7 +57,8 @@ struct demo {
     char reasons[1024]; /* what fell short */
 };
 
-static const char *const camera_ids[DEMO_CAMERAS] = {"north", "south"};
+static const char *const camera_ids[DEMO_CAMERAS] = {"north", "south",   "east",
+                                                     "west",  "harbour", "station"};
 
 static atomic_bool interrupted;
 
@@ -68,25 +70,29 @@ static void on_signal(int number)
 
 static void print_help(void)
 {
-    puts("attune demo: a server and two cameras on this machine, in a town that does not exist.\n\n"
-         "Two cameras film two districts of a synthetic town. It is a clear day when they start;\n"
-         "then dusk, night and rain come, to the second district a little later. Each camera runs\n"
-         "its small network on every frame, as it would have been without attune and as attune\n"
-         "keeps it, and both are scored against the exact labels. At the end: a table, and exit\n"
-         "status 0 when both cameras are at least 10 points better over the last minute, within\n"
-         "300 kbit/s each way and 40 ms from camera to labels.\n\n"
-         "usage: attune demo [OPTIONS]\n\n"
-         "  --seconds N      how long (default: 180; with less than 150 the night has only begun)\n"
-         "  --fps N          of the cameras (default: 12)\n"
-         "  --models DIR     folder with town-student.onnx and town-teacher.onnx\n"
-         "                   (default: found beside the program)\n"
-         "  --state DIR      keep models, chunks and logs there (default: a temporary folder,\n"
-         "                   removed at the end)\n"
-         "  --headless       no live display\n"
-         "  --json           the result as one line of JSON on standard output\n"
-         "  --help           this text\n\n"
-         "exit status: 0 good, 1 fell short (and a sentence says how), 2 wrong usage,\n"
-         "3 it could not run");
+    puts(
+        "attune demo: a server and six cameras on this machine, in a town that does not exist.\n\n"
+        "Six cameras film the districts of a synthetic town. It is a clear day when they start;\n"
+        "then dusk, night and rain come, from district to district. Each camera runs its small\n"
+        "network on every frame, as it would have been without attune and as attune keeps it, and\n"
+        "both are scored against the exact labels. The server divides what this machine has left\n"
+        "among them (attune explain schedule, with the page's address, says how). At the end: a\n"
+        "table, and exit status 0 when the cameras are at least 10 points better over the last\n"
+        "minute on average and none is worse, within 300 kbit/s each way and 40 ms from camera\n"
+        "to labels.\n\n"
+        "usage: attune demo [OPTIONS]\n\n"
+        "  --seconds N      how long (default: 180; with less than 150 the night has only begun)\n"
+        "  --fps N          of the cameras (default: what this machine can carry, 3 for each\n"
+        "                   processor, from 4 to 12)\n"
+        "  --models DIR     folder with town-student.onnx and town-teacher.onnx\n"
+        "                   (default: found beside the program)\n"
+        "  --state DIR      keep models, chunks and logs there (default: a temporary folder,\n"
+        "                   removed at the end)\n"
+        "  --headless       no live display\n"
+        "  --json           the result as one line of JSON on standard output\n"
+        "  --help           this text\n\n"
+        "exit status: 0 good, 1 fell short (and a sentence says how), 2 wrong usage,\n"
+        "3 it could not run");
 }
 
 /* CMD_OK, or the exit status; -1 after --help. */
@@ -428,10 +434,8 @@ static void judge_camera(struct demo *d, const struct demo_camera *c)
         return;
     }
     double points = (c->exact - c->exact_unadapted) * 100;
-    if (!(points >= POINTS_MIN))
-        fell_short(d,
-                   "Camera %s is %.1f points better than without adaptation, %.0f were promised.",
-                   c->id, points, POINTS_MIN);
+    if (!(points >= -WORSE_MAX))
+        fell_short(d, "Camera %s is %.1f points worse than without adaptation.", c->id, -points);
     if (!(c->up_kbps <= KBPS_MAX && c->down_kbps <= KBPS_MAX))
         fell_short(d, "Camera %s used %.0f kbit/s up and %.0f down, at most %.0f were promised.",
                    c->id, c->up_kbps, c->down_kbps, KBPS_MAX);
@@ -453,7 +457,7 @@ static enum status run(struct demo *d, struct error *err)
     snprintf(d->view.page, sizeof d->view.page, "http://127.0.0.1:%d/", d->http_port);
     if (d->view.to)
         fprintf(d->view.to,
-                "\n  A server, two cameras and a town on this machine. It is a clear day; dusk, "
+                "\n  A server, six cameras and a town on this machine. It is a clear day; dusk, "
                 "night and rain\n  are on their way. Watch the pictures, the weights and the "
                 "reasons: %s\n\n",
                 d->view.page);
@@ -467,13 +471,27 @@ static enum status run(struct demo *d, struct error *err)
     return st;
 }
 
+static void judge_all(struct demo *d)
+{
+    double points = 0;
+    for (int i = 0; i < DEMO_CAMERAS; i++) {
+        const struct demo_camera *c = &d->cameras[i];
+        judge_camera(d, c);
+        points += (c->exact - c->exact_unadapted) * 100 / DEMO_CAMERAS;
+    }
+    if (!(points >= POINTS_MIN))
+        fell_short(d,
+                   "The cameras are %.1f points better than without adaptation on average, %.0f "
+                   "were promised.",
+                   points, POINTS_MIN);
+}
+
 static int conclude(struct demo *d)
 {
     double elapsed_s = (double)(clock_mono_us() - d->start_us) / 1e6;
     if (atomic_load(&interrupted))
         fell_short(d, "It was stopped early.");
-    for (int i = 0; i < DEMO_CAMERAS; i++)
-        judge_camera(d, &d->cameras[i]);
+    judge_all(d);
     if (d->json)
         demo_print_json(stdout, d->cameras, elapsed_s, d->reasons);
     else
@@ -487,10 +505,18 @@ static int conclude(struct demo *d)
     return CMD_NO;
 }
 
+/* Town, camera and network of a frame take six cameras about a third of a processor at 3 frames/s.
+ */
+static double carried_fps(void)
+{
+    double fps = 3.0 * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    return fmin(fmax(fps, 4), 12);
+}
+
 int cmd_demo(int argc, char **argv)
 {
     static struct demo d;
-    d = (struct demo){.seconds = 180, .fps = 12};
+    d = (struct demo){.seconds = 180, .fps = carried_fps()};
     int bad = parse_options(&d, argc, argv);
     if (bad != CMD_OK)
         return bad == -1 ? CMD_OK : bad;

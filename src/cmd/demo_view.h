@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define DEMO_CAMERAS 2
+#define DEMO_CAMERAS 6
 
 /* A camera: live values from its score lines, the rest from its summary and the server. Accuracies
  * are mIoU, NaN where nothing is known. */

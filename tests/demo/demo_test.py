@@ -54,7 +54,8 @@ def main():
         assert "fell short" in err and "promised" in err, err
         result = json.loads(out)
         assert result["passed"] is False and result["reasons"]
-        assert [c["id"] for c in result["cameras"]] == ["north", "south"]
+        assert [c["id"] for c in result["cameras"]] == [
+            "north", "south", "east", "west", "harbour", "station"]
         for c in result["cameras"]:
             assert c["frames"] > 0 and 0 <= c["miou"] <= 1, c
             assert c["up_kbps"] > 0 and c["latency_p95_ms"] > 0, c
