@@ -36,31 +36,12 @@ static const char help_text[] =
 struct fleet_args {
     struct fleet_options options;
     struct fleet_scenario scenario;
-    struct fleet_policy policies[FLEET_POLICIES_MAX];
+    struct contender policies[CONTENDERS_MAX];
     int policy_count;
     const char *path, *list, *estimates, *plot;
     double seconds;
     bool json, quiet;
 };
-
-static int read_policies(struct fleet_args *a)
-{
-    for (const char *p = a->list;;) {
-        char word[32];
-        struct error err;
-        size_t n = strcspn(p, ",");
-        if (n == 0 || n >= sizeof word)
-            return cmd_usage(NAME, "--policy takes a list of names between commas, not '%s'",
-                             a->list);
-        memcpy(word, p, n);
-        word[n] = '\0';
-        if (fleet_policy_add(word, a->policies, &a->policy_count, &err) != ST_OK)
-            return cmd_usage(NAME, "%s", err.message);
-        if (!p[n])
-            return CMD_OK;
-        p += n + 1;
-    }
-}
 
 static int parse(struct fleet_args *a, int argc, char **argv)
 {
@@ -81,7 +62,10 @@ static int parse(struct fleet_args *a, int argc, char **argv)
     if (a->estimates && !(o->estimates = estimate_source_parse(a->estimates)))
         return cmd_usage(NAME, "--estimates takes profile, history or blend, not '%s'",
                          a->estimates);
-    return read_policies(a);
+    struct error err;
+    if (contender_add_list(a->list, a->policies, &a->policy_count, &err) != ST_OK)
+        return cmd_usage(NAME, "%s", err.message);
+    return CMD_OK;
 }
 
 struct bar {
@@ -145,11 +129,11 @@ int eval_fleet(int argc, char **argv)
         return cmd_fail(NAME, &err);
     if (a.seconds > 0)
         a.scenario.seconds = a.seconds;
-    struct fleet_result *runs = calloc(FLEET_POLICIES_MAX, sizeof *runs);
+    struct fleet_result *runs = calloc(CONTENDERS_MAX, sizeof *runs);
     enum status st =
         runs ? run_all(&a, runs, &err) : error_set(&err, ST_NOMEM, "no memory for the results");
     int status = st == ST_OK ? print(&a, runs) : cmd_fail(NAME, &err);
-    for (int i = 0; runs && i < FLEET_POLICIES_MAX; i++)
+    for (int i = 0; runs && i < CONTENDERS_MAX; i++)
         fleet_result_clear(&runs[i]);
     free(runs);
     return status;

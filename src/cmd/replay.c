@@ -60,33 +60,6 @@ struct replay_args {
     bool json, example, no_rerun, no_checkpoints, no_again, no_gate;
 };
 
-/* Calls take for each of the comma-separated words. */
-static int each_word(const char *list, struct replay_args *a,
-                     int (*take)(struct replay_args *a, const char *word))
-{
-    int bad = CMD_OK;
-    for (const char *p = list; bad == CMD_OK;) {
-        char word[64];
-        size_t n = strcspn(p, ",");
-        if (n == 0 || n >= sizeof word)
-            return cmd_usage(NAME, "'%s' is no list of words between commas", list);
-        memcpy(word, p, n);
-        word[n] = '\0';
-        bad = take(a, word);
-        if (!p[n])
-            break;
-        p += n + 1;
-    }
-    return bad;
-}
-
-static int take_policy(struct replay_args *a, const char *word)
-{
-    struct error err;
-    enum status st = replay_policy_add(word, a->options.policies, &a->options.policy_count, &err);
-    return st == ST_OK ? CMD_OK : cmd_usage(NAME, "%s", err.message);
-}
-
 static int take_gpus(struct replay_args *a, const char *word)
 {
     double v;
@@ -96,6 +69,21 @@ static int take_gpus(struct replay_args *a, const char *word)
         return cmd_usage(NAME, "--gpus takes at most %d numbers", REPLAY_CAPACITIES_MAX);
     a->options.capacities[a->options.capacity_count++] = v;
     return CMD_OK;
+}
+
+static int read_gpus(struct replay_args *a)
+{
+    int bad = CMD_OK;
+    for (const char *p = a->gpus; bad == CMD_OK;) {
+        char word[32];
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        bad = take_gpus(a, word);
+        if (!p[n])
+            break;
+        p += n + 1;
+    }
+    return bad;
 }
 
 static int finish_options(struct replay_args *a)
@@ -110,8 +98,10 @@ static int finish_options(struct replay_args *a)
                          a->estimates);
     if (!a->example && !o->profiles)
         return cmd_usage(NAME, "--profiles is needed (or --example)");
-    int bad = each_word(a->policies, a, take_policy);
-    return bad == CMD_OK ? each_word(a->gpus, a, take_gpus) : bad;
+    struct error err;
+    if (contender_add_list(a->policies, o->policies, &o->policy_count, &err) != ST_OK)
+        return cmd_usage(NAME, "%s", err.message);
+    return read_gpus(a);
 }
 
 static int parse(struct replay_args *a, int argc, char **argv)

@@ -18,7 +18,7 @@
 struct fleet {
     const struct fleet_options *o;
     const struct fleet_scenario *s;
-    const struct fleet_policy *policy;
+    const struct contender *policy;
     struct nn_model *student, *teacher;
     struct fleet_shared shared;
     struct fleet_camera *cameras;     /* [s->camera_count] */
@@ -117,13 +117,12 @@ static double label_fps(const struct fleet *f)
 /* A fixed policy's configuration for this camera: the cheap or the costly one of the table. */
 static int fixed_configuration(const struct fleet *f)
 {
-    return f->policy->costly ? f->costs.costly : f->costs.cheap;
+    return f->policy->range == CONTENDER_COSTLY ? f->costs.costly : f->costs.cheap;
 }
 
 static bool may_train(const struct fleet *f, int k)
 {
-    return !(f->policy->only_cheap && k != f->costs.cheap) &&
-           !(f->policy->fixed && k != fixed_configuration(f));
+    return f->policy->range == CONTENDER_ALL || k == fixed_configuration(f);
 }
 
 /* Options of camera i with what is expected of them. */
@@ -157,7 +156,7 @@ static int list_options(struct fleet *f, int i, struct schedule_option *options)
 /* Policies that estimate profile each camera while too little is known from the past. */
 static enum status profile(struct fleet *f, double *ret_s, struct error *err)
 {
-    bool estimates = f->policy->settings.policy != SCHEDULE_NONE && !f->policy->fixed;
+    bool estimates = contender_estimates(f->policy);
     *ret_s = 0;
     enum status st = fleet_memory_begin_window(&f->memory, &f->s->configurations, &f->costs, err);
     for (int i = 0; st == ST_OK && estimates && i < f->s->camera_count; i++) {
@@ -466,7 +465,7 @@ static enum status collect(struct fleet *f, struct error *err)
     return fleet_memory_score(&f->memory, &r->estimates, &r->scored, err);
 }
 
-enum status fleet_run(const struct fleet_options *o, const struct fleet_policy *policy,
+enum status fleet_run(const struct fleet_options *o, const struct contender *policy,
                       fleet_progress *progress, void *user, struct fleet_result *ret,
                       struct error *err)
 {

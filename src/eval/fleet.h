@@ -21,26 +21,10 @@
 #ifndef ATTUNE_EVAL_FLEET_H
 #define ATTUNE_EVAL_FLEET_H
 
+#include "eval/contender.h"
 #include "eval/fleet_scenario.h"
 #include "profile/estimate.h"
 #include "schedule/planner.h"
-
-#define FLEET_POLICIES_MAX 16
-
-/* A policy as it is asked for. */
-struct fleet_policy {
-    char name[32];
-    struct schedule_settings settings;
-    bool fixed;      /* every camera the same configuration in every window */
-    bool only_cheap; /* the one configuration that may be chosen is the cheap one */
-    int costly;      /* of fixed: the costly configuration instead of the cheap one */
-};
-
-/* Names of schedule.h; uniform-c{1,2}-PERCENT; "uniform": the four baselines; for the ablations of
- * Ekya's figure 10a attune-fixed-split (half of the machine is inference's) and
- * attune-fixed-configuration. Appends to list[*count]; ST_INVALID names the choices. */
-enum status fleet_policy_add(const char *name, struct fleet_policy *list, int *count,
-                             struct error *err);
 
 struct fleet_options {
     const struct fleet_scenario *scenario;
@@ -60,7 +44,7 @@ struct fleet_camera_result {
 enum fleet_use { FLEET_INFER, FLEET_LABEL, FLEET_PROFILE, FLEET_TRAIN, FLEET_USES };
 
 struct fleet_result {
-    char policy[32];
+    char policy[CONTENDER_NAME_BYTES];
     double accuracy, lowest_camera; /* means over time; over the cameras, and of the worst one */
     int camera_count;
     struct fleet_camera_result cameras[FLEET_CAMERAS_MAX];
@@ -78,7 +62,7 @@ void fleet_result_clear(struct fleet_result *r);
 /* Called once a second of video; total seconds. */
 typedef void fleet_progress(void *user, double second, double total);
 
-enum status fleet_run(const struct fleet_options *o, const struct fleet_policy *policy,
+enum status fleet_run(const struct fleet_options *o, const struct contender *policy,
                       fleet_progress *progress, void *user, struct fleet_result *ret,
                       struct error *err);
 

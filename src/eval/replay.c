@@ -25,13 +25,6 @@ struct replay {
     int window;
 };
 
-static const struct replay_policy baselines[REPLAY_BASELINES] = {
-    {SCHEDULE_UNIFORM, 1, 0.5, "uniform-c1-50"},
-    {SCHEDULE_UNIFORM, 2, 0.3, "uniform-c2-30"},
-    {SCHEDULE_UNIFORM, 2, 0.5, "uniform-c2-50"},
-    {SCHEDULE_UNIFORM, 2, 0.9, "uniform-c2-90"},
-};
-
 void replay_options_init(struct replay_options *o)
 {
     *o = (struct replay_options){.delta = 0.1,
@@ -43,44 +36,6 @@ void replay_options_init(struct replay_options *o)
                                  .checkpoints = true,
                                  .again = true,
                                  .gated = true};
-}
-
-static enum status add_policy(const struct replay_policy *p, struct replay_policy *list, int *count,
-                              struct error *err)
-{
-    if (*count == REPLAY_POLICIES_MAX)
-        return error_set(err, ST_LIMIT, "at most %d policies can be compared", REPLAY_POLICIES_MAX);
-    list[(*count)++] = *p;
-    return ST_OK;
-}
-
-enum status replay_policy_add(const char *name, struct replay_policy *list, int *count,
-                              struct error *err)
-{
-    struct replay_policy p = {.infer = 0.5};
-    int percent, used = 0;
-    enum status st = ST_OK;
-    if (strcmp(name, "uniform") == 0) {
-        for (int i = 0; i < REPLAY_BASELINES && st == ST_OK; i++)
-            st = add_policy(&baselines[i], list, count, err);
-        return st;
-    }
-    snprintf(p.name, sizeof p.name, "%s", name);
-    if (sscanf(name, "uniform-c%d-%d%n", &p.fixed, &percent, &used) == 2 && !name[used] &&
-        (p.fixed == 1 || p.fixed == 2) && percent >= 0 && percent <= 100) {
-        p.policy = SCHEDULE_UNIFORM;
-        p.infer = percent / 100.0;
-        return add_policy(&p, list, count, err);
-    }
-    p.policy = schedule_policy_parse(name);
-    p.fixed = p.policy == SCHEDULE_ROUND_ROBIN ? 2 : 0;
-    if (p.policy == SCHEDULE_POLICY_COUNT)
-        return error_set(
-            err, ST_INVALID,
-            "there is no policy '%.30s': none, uniform, uniform-c1-50 (or c2, any "
-            "percentage), round-robin, thief-printed, thief, exhaustive and attune are",
-            name);
-    return add_policy(&p, list, count, err);
 }
 
 /* ---- which cameras and windows ---- */
@@ -299,7 +254,14 @@ static enum status score_estimates(struct replay *r, struct replay_set *ret, str
 
 /* ---- one window of the fleet ---- */
 
-static enum status load_camera(struct replay *r, int i, int window, struct error *err)
+/* A row of the configuration that a fixed policy takes. */
+static const struct trace_row *fixed_row(const struct replay *r, const struct contender *p)
+{
+    return p->range == CONTENDER_COSTLY ? r->c1 : r->c2;
+}
+
+static enum status load_camera(struct replay *r, int i, int window, const struct contender *p,
+                               struct error *err)
 {
     struct replay_option *options = r->options + (size_t)i * SCHEDULE_OPTIONS_MAX;
     struct estimate_item items[SCHEDULE_OPTIONS_MAX];
@@ -308,11 +270,14 @@ static enum status load_camera(struct replay *r, int i, int window, struct error
         return error_set(err, ST_LIMIT, "a window has more than %d options", SCHEDULE_OPTIONS_MAX);
     if (r->o->estimates)
         estimate_window(r, &r->estimators[i], first, end, items);
+    int count = 0;
     for (int k = first; k < end; k++) {
         const struct trace_row *t = &r->trace.rows[k];
         const struct estimate_item *it = &items[k - first];
+        if (p->range != CONTENDER_ALL && !is_same(t, fixed_row(r, p)))
+            continue;
         bool known = r->o->estimates && isfinite(it->accuracy);
-        options[k - first] =
+        options[count++] =
             (struct replay_option){.truth = {.configuration = key_of(t),
                                              .training = t->config,
                                              .accuracy = t->end,
@@ -328,7 +293,7 @@ static enum status load_camera(struct replay *r, int i, int window, struct error
                                          .accuracy = start_of(r, first, end),
                                          .infer = r->infer.curve,
                                          .options = options,
-                                         .option_count = end - first,
+                                         .option_count = count,
                                          .carry_same = r->estimators[i].carry_same,
                                          .carry_other = r->estimators[i].carry_other};
     r->fleet[i].infer.points = r->infer.points;
@@ -341,7 +306,7 @@ static void pass_span(void *context, const struct replay_span *span)
     r->on_span(r->context, r->run, r->window, r->fleet[span->camera].id, span);
 }
 
-static struct replay_case case_of(const struct replay *r, const struct replay_policy *p,
+static struct replay_case case_of(const struct replay *r, const struct contender *p,
                                   double capacity)
 {
     struct replay_case c = {.capacity = capacity,
@@ -350,11 +315,9 @@ static struct replay_case case_of(const struct replay *r, const struct replay_po
                             .count = r->camera_count,
                             .cameras = r->fleet};
     c.throughput.points = r->throughput.points;
-    schedule_settings_init(&c.settings);
-    c.settings.policy = p->policy;
+    c.settings = p->settings;
     c.settings.delta = r->o->delta;
-    c.settings.uniform_inference = p->infer;
-    c.settings.configuration = key_of(p->fixed == 1 ? r->c1 : r->c2);
+    c.settings.configuration = key_of(fixed_row(r, p));
     c.settings.rerun = r->o->rerun;
     c.settings.checkpoints = r->o->checkpoints;
     c.settings.again = r->o->again;
@@ -377,7 +340,7 @@ static void add_window(const struct replay_result *w, const struct replay *r,
     run->plans += w->plans;
 }
 
-static enum status run_policy(struct replay *r, const struct replay_policy *p, double capacity,
+static enum status run_policy(struct replay *r, const struct contender *p, double capacity,
                               bool observed, struct replay_run *ret, struct error *err)
 {
     *ret = (struct replay_run){.capacity = capacity, .lowest_camera = 1, .lowest = 1};
@@ -386,7 +349,7 @@ static enum status run_policy(struct replay *r, const struct replay_policy *p, d
     for (int w = 0; w < r->window_count && st == ST_OK; w++) {
         struct replay_result result;
         for (int i = 0; i < r->camera_count && st == ST_OK; i++)
-            st = load_camera(r, i, r->windows[w], err);
+            st = load_camera(r, i, r->windows[w], p, err);
         if (st != ST_OK)
             return st;
         struct replay_case c = case_of(r, p, capacity);
@@ -403,11 +366,13 @@ static enum status run_policy(struct replay *r, const struct replay_policy *p, d
 
 static enum status run_capacity(struct replay *r, int c, struct replay_set *ret, struct error *err)
 {
-    static const struct replay_policy none = {SCHEDULE_NONE, 0, 0, "none"};
+    struct contender fixed[1 + CONTENDER_BASELINES];
     double capacity = r->o->capacities[c];
-    enum status st = run_policy(r, &none, capacity, false, &ret->none[c], err);
-    for (int i = 0; i < REPLAY_BASELINES && st == ST_OK; i++)
-        st = run_policy(r, &baselines[i], capacity, false, &ret->baselines[c][i], err);
+    int count = 0;
+    enum status st = contender_add_list("none,uniform", fixed, &count, err);
+    for (int i = 0; i < count && st == ST_OK; i++)
+        st = run_policy(r, &fixed[i], capacity, false,
+                        i == 0 ? &ret->none[c] : &ret->baselines[c][i - 1], err);
     for (int i = 0; i < r->o->policy_count && st == ST_OK; i++)
         st = run_policy(r, &r->o->policies[i], capacity, true, &ret->runs[ret->run_count++], err);
     return st;
@@ -503,7 +468,7 @@ enum status replay_run_all(const struct replay_options *o, replay_on_span *on_sp
 static const struct replay_run *pick_fixed(const struct replay_set *s, int c, int sign)
 {
     const struct replay_run *best = &s->baselines[c][0];
-    for (int i = 1; i < REPLAY_BASELINES; i++)
+    for (int i = 1; i < CONTENDER_BASELINES; i++)
         if (sign * s->baselines[c][i].mean > sign * best->mean)
             best = &s->baselines[c][i];
     return best;

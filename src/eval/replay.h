@@ -19,32 +19,18 @@
 #define ATTUNE_EVAL_REPLAY_H
 
 #include "base/buf.h"
+#include "eval/contender.h"
 #include "eval/replay_window.h"
 #include "eval/trace.h"
 #include "profile/estimate.h"
 
-#define REPLAY_POLICIES_MAX 16
 #define REPLAY_CAPACITIES_MAX 16
-#define REPLAY_RUNS_MAX (REPLAY_POLICIES_MAX * REPLAY_CAPACITIES_MAX)
-#define REPLAY_BASELINES 4 /* C1 50 %, C2 30, 50, 90 % */
+#define REPLAY_RUNS_MAX (CONTENDERS_MAX * REPLAY_CAPACITIES_MAX)
 #define REPLAY_WINDOWS_MAX 1000
-
-/* A policy as it is asked for: one of schedule.h, or a fixed baseline. */
-struct replay_policy {
-    enum schedule_policy policy;
-    int fixed;     /* of a baseline: 1 or 2 for C1, C2; 0: not fixed */
-    double infer;  /* ... its part for inference */
-    char name[32]; /* "thief", "uniform-c1-50" */
-};
-
-/* By name: those of schedule.h and uniform-c{1,2}-PERCENT; "uniform" stands for all four baselines.
- * Appends to list[*count]. ST_INVALID names the choices. */
-enum status replay_policy_add(const char *name, struct replay_policy *list, int *count,
-                              struct error *err);
 
 struct replay_options {
     const char *profiles; /* trace_open */
-    struct replay_policy policies[REPLAY_POLICIES_MAX];
+    struct contender policies[CONTENDERS_MAX];
     int policy_count;
     double capacities[REPLAY_CAPACITIES_MAX]; /* GPUs */
     int capacity_count;
@@ -62,7 +48,7 @@ struct replay_options {
 void replay_options_init(struct replay_options *o);
 
 struct replay_run {
-    char policy[32];
+    char policy[CONTENDER_NAME_BYTES];
     double capacity;
     double mean;          /* accuracy over cameras, windows and time */
     double lowest_camera; /* lowest mean of one camera in one window */
@@ -78,7 +64,7 @@ struct replay_set {
     int run_count;
     struct replay_run runs[REPLAY_RUNS_MAX];
     struct replay_run none[REPLAY_CAPACITIES_MAX];
-    struct replay_run baselines[REPLAY_CAPACITIES_MAX][REPLAY_BASELINES];
+    struct replay_run baselines[REPLAY_CAPACITIES_MAX][CONTENDER_BASELINES];
     int capacity_count;
     double capacities[REPLAY_CAPACITIES_MAX];
     bool scored;                     /* the trace has estimates */

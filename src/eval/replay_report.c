@@ -65,7 +65,7 @@ void replay_table(const struct replay_options *o, const struct replay_set *s, st
                "worst f.  none\n");
     for (int c = 0; c < s->capacity_count; c++) {
         row(s, &s->none[c], out);
-        for (int i = 0; i < REPLAY_BASELINES; i++)
+        for (int i = 0; i < CONTENDER_BASELINES; i++)
             row(s, &s->baselines[c][i], out);
         for (int i = 0; i < s->run_count; i++)
             if (s->runs[i].capacity == s->capacities[c])
@@ -91,7 +91,7 @@ static json_t *baselines_json(const struct replay_set *s)
     json_t *list = json_array();
     for (int c = 0; c < s->capacity_count; c++) {
         json_array_append_new(list, run_json(s, &s->none[c]));
-        for (int i = 0; i < REPLAY_BASELINES; i++)
+        for (int i = 0; i < CONTENDER_BASELINES; i++)
             json_array_append_new(list, run_json(s, &s->baselines[c][i]));
     }
     return list;

@@ -27,7 +27,7 @@ struct replay_seconds {
     struct cell *cells;   /* [seconds][cameras_max] */
     int cameras_max;
     char (*ids)[TRACE_NAME_CHARS_MAX + 1];
-    char policy[32]; /* of the window at hand, "" for none */
+    char policy[CONTENDER_NAME_BYTES]; /* of the window at hand, "" for none */
     double capacity;
     int window;
     struct line lines[REPLAY_RUNS_MAX];

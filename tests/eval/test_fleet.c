@@ -62,13 +62,13 @@ static void scenarios_are_read(void **state)
 
 static void run(const struct fleet_scenario *s, const char *name, struct fleet_result *ret)
 {
-    struct fleet_policy policy;
+    struct contender policy;
     struct fleet_options o;
     struct error err;
     int count = 0;
     fleet_options_init(&o);
     o.scenario = s;
-    assert_int_equal(fleet_policy_add(name, &policy, &count, &err), ST_OK);
+    assert_int_equal(contender_add(name, &policy, &count, &err), ST_OK);
     if (fleet_run(&o, &policy, NULL, NULL, ret, &err) != ST_OK)
         fail_msg("%s", err.message);
 }
@@ -133,12 +133,12 @@ static void every_policy_runs(void **state)
         assert_true(r.used_s[FLEET_INFER] <= r.capacity_s && isfinite(r.accuracy));
         fleet_result_clear(&r);
     }
-    struct fleet_policy list[FLEET_POLICIES_MAX];
+    struct contender list[CONTENDERS_MAX];
     struct error err;
     int count = 0;
-    assert_int_equal(fleet_policy_add("uniform", list, &count, &err), ST_OK);
+    assert_int_equal(contender_add("uniform", list, &count, &err), ST_OK);
     assert_int_equal(count, 4);
-    assert_int_equal(fleet_policy_add("atune", list, &count, &err), ST_INVALID);
+    assert_int_equal(contender_add("atune", list, &count, &err), ST_INVALID);
 }
 
 static void bad_sources_are_named(void **state)
@@ -146,7 +146,7 @@ static void bad_sources_are_named(void **state)
     (void)state;
     static struct fleet_scenario s;
     static struct fleet_result r;
-    struct fleet_policy policy;
+    struct contender policy;
     struct fleet_options o;
     struct error err;
     int count = 0;
@@ -154,7 +154,7 @@ static void bad_sources_are_named(void **state)
     snprintf(s.cameras[1].source, sizeof s.cameras[1].source, "%s/nothing.mp4", folder);
     fleet_options_init(&o);
     o.scenario = &s;
-    assert_int_equal(fleet_policy_add("none", &policy, &count, &err), ST_OK);
+    assert_int_equal(contender_add("none", &policy, &count, &err), ST_OK);
     assert_int_not_equal(fleet_run(&o, &policy, NULL, NULL, &r, &err), ST_OK);
     assert_non_null(strstr(err.message, "camera b"));
 }

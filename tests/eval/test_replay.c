@@ -148,7 +148,7 @@ static void numbers_by_hand(void **state)
     o.capacities[o.capacity_count++] = 1;
     static const char *const names[] = {"none", "uniform-c1-50", "uniform-c1-0", "attune"};
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(replay_policy_add(names[i], o.policies, &o.policy_count, &err), ST_OK);
+        assert_int_equal(contender_add(names[i], o.policies, &o.policy_count, &err), ST_OK);
     assert_int_equal(replay_seconds_open(&o, &seconds, &err), ST_OK);
     assert_int_equal(replay_run_all(&o, replay_seconds_span, seconds, &s, &err), ST_OK);
     assert_true(fabs(find(&s, "none")->mean - 0.55) < 1e-9);
@@ -181,15 +181,15 @@ static void numbers_by_hand(void **state)
 static void unknown_policies_are_refused(void **state)
 {
     (void)state;
-    struct replay_policy list[REPLAY_POLICIES_MAX];
+    struct contender list[CONTENDERS_MAX];
     struct error err;
     int count = 0;
     static const char *const bad[] = {"", "theif", "uniform-c3-50", "uniform-c1-101",
                                       "uniform-c1-5x"};
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(replay_policy_add(bad[i], list, &count, &err), ST_INVALID);
-    assert_int_equal(replay_policy_add("uniform", list, &count, &err), ST_OK);
-    assert_int_equal(count, REPLAY_BASELINES);
+        assert_int_equal(contender_add(bad[i], list, &count, &err), ST_INVALID);
+    assert_int_equal(contender_add("uniform", list, &count, &err), ST_OK);
+    assert_int_equal(count, CONTENDER_BASELINES);
 }
 
 /* ---- measured profiles, where they are ---- */
@@ -213,7 +213,7 @@ static void run_traces(const char *path, enum estimate_source source, bool rerun
     o.rerun = rerun;
     static const char *const names[] = {"none", "uniform", "thief-printed", "thief", "attune"};
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(replay_policy_add(names[i], o.policies, &o.policy_count, &err), ST_OK);
+        assert_int_equal(contender_add(names[i], o.policies, &o.policy_count, &err), ST_OK);
     for (int g = 1; g <= 8; g *= 2)
         o.capacities[o.capacity_count++] = g;
     if (replay_run_all(&o, NULL, NULL, s, &err) != ST_OK)
