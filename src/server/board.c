@@ -145,15 +145,6 @@ bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inf
     return told;
 }
 
-int board_points(struct board *b, const char *camera, struct inference_point *front)
-{
-    struct inference_report told;
-    uint64_t age_us;
-    if (!board_infers_here(b, camera) || !board_told(b, camera, 0, &told, &age_us))
-        return 0;
-    return inference_front(&told.table, front);
-}
-
 bool board_infers_here(const struct board *b, const char *camera)
 {
     const struct camera_settings *c = camera_list_find(b->cameras, camera);

@@ -39,11 +39,6 @@ void board_report(struct board *b, const char *camera, const struct inference_re
 bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inference_report *ret,
                 uint64_t *ret_age_us);
 
-/* What a plan may choose among for a camera that infers here: its configurations that no other one
- * beats, demand and factor rising (profile/inference.h). 0: nothing is measured (yet), or the
- * camera infers elsewhere. front[INFERENCE_POINTS_MAX]. */
-int board_points(struct board *b, const char *camera, struct inference_point *front);
-
 /* True: the server infers for it. */
 bool board_infers_here(const struct board *b, const char *camera);
 

@@ -172,7 +172,9 @@ static void they_run_next_to_an_ordinary_one(void **state)
         assert_true(streams_pid(kit->server->streams, ids[i]) > 0);
         assert_true(used_s(ids[i]) > 0.01);
         struct inference_point front[INFERENCE_POINTS_MAX];
-        int n = board_points(kit->server->board, ids[i], front);
+        struct inference_report r;
+        assert_true(told(ids[i], &r));
+        int n = inference_front(&r.table, front);
         assert_true(n >= 1 && front[n - 1].factor == 1); /* nothing is better than all frames */
     }
     json_t *c = camera("c");
@@ -184,7 +186,6 @@ static void they_run_next_to_an_ordinary_one(void **state)
     json_decref(c);
     assert_int_equal(streams_pid(kit->server->streams, "c"), 0);
     assert_true(used_s("c") == 0);
-    assert_int_equal(board_points(kit->server->board, "c", NULL), 0);
     int pid = streams_pid(kit->server->streams, "a");
     kit_stop(kit);
     assert_int_not_equal(kill(pid, 0), 0); /* it goes with the server */
