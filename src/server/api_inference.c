@@ -7,6 +7,7 @@
 #include "label/label_file.h"
 #include "server/board.h"
 #include "server/http.h"
+#include "server/streams.h"
 
 #define FRAMES_MAX 20000
 
@@ -143,4 +144,11 @@ void server_json_inference(struct server *s, json_t *camera, const char *id, boo
     json_object_set_new(camera, "infers_at",
                         json_string(board_infers_here(s->board, id) ? "server" : "camera"));
     json_object_set_new(camera, "inference", inference ? inference : json_null());
+    struct stream_view stream;
+    if (streams_look(s->streams, id, &stream))
+        json_object_set_new(camera, "stream",
+                            json_pack("{s:b,s:I,s:s}", "running", stream.pid > 0, "starts",
+                                      (json_int_t)stream.starts, "reason", stream.reason));
+    else
+        json_object_set_new(camera, "stream", json_null());
 }

@@ -1,8 +1,10 @@
 /* api_view.c - what the page and scripts read: JSON made from the store's rows. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "server/board.h"
 #include "server/control.h"
 #include "server/http.h"
 
@@ -99,6 +101,31 @@ static void add_camera(const struct store_camera *c, void *context)
     json_array_append_new(l->cameras, camera_json(l->server, c));
 }
 
+/* A camera of the configuration whose source has not given a picture yet: it has no row. */
+static struct store_camera unseen(const struct server *s, const char *id)
+{
+    struct store_camera c = {.width = s->student_spec.width,
+                             .height = s->student_spec.height,
+                             .accuracy = NAN,
+                             .unadapted = NAN};
+    snprintf(c.id, sizeof c.id, "%.63s", id);
+    snprintf(c.state, sizeof c.state, "no picture yet");
+    return c;
+}
+
+static void add_unseen(const struct server *s, json_t *list)
+{
+    const struct camera_list *cameras = &s->options.cameras;
+    for (int i = 0; i < cameras->count; i++) {
+        struct store_camera c;
+        const char *id = cameras->cameras[i].id;
+        if (!board_infers_here(s->board, id) || store_camera_get(s->store, id, &c, NULL) == ST_OK)
+            continue;
+        c = unseen(s, id);
+        json_array_append_new(list, camera_json(s, &c));
+    }
+}
+
 void api_cameras(struct request *r, struct reply *out)
 {
     struct error err = {0};
@@ -106,6 +133,8 @@ void api_cameras(struct request *r, struct reply *out)
     struct camera_rows cameras = {r->server, list};
     size_t i;
     enum status st = store_cameras(r->server->store, add_camera, &cameras, &err);
+    if (st == ST_OK)
+        add_unseen(r->server, list);
     json_array_foreach(list, i, camera) if (st == ST_OK) st =
         add_live(r->server, camera, false, &err);
     if (st == ST_OK)
@@ -128,10 +157,14 @@ static bool get_camera(struct request *r, struct store_camera *ret, struct reply
 void api_camera(struct request *r, struct reply *out)
 {
     struct store_camera c;
-    if (!get_camera(r, &c, out))
+    struct server *s = r->server;
+    if (board_infers_here(s->board, r->args[0]) &&
+        store_camera_get(s->store, r->args[0], &c, NULL) == ST_NOT_FOUND)
+        c = unseen(s, r->args[0]);
+    else if (!get_camera(r, &c, out))
         return;
     struct error err = {0};
-    json_t *camera = camera_json(r->server, &c);
+    json_t *camera = camera_json(s, &c);
     enum status st = add_live(r->server, camera, true, &err);
     if (st == ST_OK)
         reply_json(out, 200, json_incref(camera));

@@ -19,7 +19,6 @@
 #include "uplink/client.h"
 
 #define LOOK_US 200000
-#define REASON_CHARS_MAX 200
 #define SOURCE_VARIABLE "ATTUNE_SOURCE="
 #define ARGUMENTS_MAX 32
 #define NUMBER_CHARS 32
@@ -29,15 +28,15 @@ struct stream {
     struct server *server;
     const struct camera_settings *settings;
     struct child child;
-    atomic_int pid;
     struct backoff backoff;
     uint64_t started_us, due_us;
     bool down;  /* it was said to have failed, and has not been said to be back */
     int member; /* of the server's limiter */
     double share;
-    uint64_t used_us;                  /* entered into the account */
-    char said[REASON_CHARS_MAX + 1];   /* its last line */
-    char reason[REASON_CHARS_MAX + 1]; /* of the last stream_failed */
+    uint64_t used_us;                         /* entered into the account */
+    char said[STREAM_REASON_CHARS_MAX + 1];   /* its last line */
+    char reason[STREAM_REASON_CHARS_MAX + 1]; /* of the last failure */
+    struct stream_view view; /* under the mutex of the struct streams, all else is the thread's */
 };
 
 struct streams {
@@ -45,6 +44,7 @@ struct streams {
     struct stream *streams;
     int count;
     struct rng rng;
+    pthread_mutex_t mutex;
     pthread_t thread;
     bool running;
 };
@@ -57,12 +57,25 @@ bool streams_wanted(const struct camera_list *cameras)
     return false;
 }
 
-int streams_pid(struct streams *s, const char *camera)
+bool streams_look(struct streams *s, const char *camera, struct stream_view *ret)
 {
     for (int i = 0; s && i < s->count; i++)
-        if (strcmp(s->streams[i].settings->id, camera) == 0)
-            return atomic_load(&s->streams[i].pid);
-    return 0;
+        if (strcmp(s->streams[i].settings->id, camera) == 0) {
+            pthread_mutex_lock(&s->mutex);
+            *ret = s->streams[i].view;
+            pthread_mutex_unlock(&s->mutex);
+            return true;
+        }
+    return false;
+}
+
+static void show(struct streams *all, struct stream *s, bool started)
+{
+    pthread_mutex_lock(&all->mutex);
+    s->view.pid = (int)s->child.pid;
+    s->view.starts += started;
+    snprintf(s->view.reason, sizeof s->view.reason, "%s", s->down ? s->reason : "");
+    pthread_mutex_unlock(&all->mutex);
 }
 
 /* ---- starting ---- */
@@ -141,7 +154,7 @@ static void start(struct streams *all, struct stream *s)
         note_failure(all, s, err.message);
         return;
     }
-    atomic_store(&s->pid, (int)s->child.pid);
+    show(all, s, true);
     log_write(LOG_INFO, "stream started", "camera=%s pid=%d", s->settings->id, s->child.pid);
 }
 
@@ -159,7 +172,7 @@ static void on_line(void *context, const char *line)
 {
     struct stream *s = context;
     size_t n = 0;
-    for (; n < REASON_CHARS_MAX && line[n]; n++)
+    for (; n < STREAM_REASON_CHARS_MAX && line[n]; n++)
         s->said[n] = line[n] == '"' ? '\'' : line[n] >= ' ' && line[n] <= '~' ? line[n] : '?';
     s->said[n] = '\0';
     log_write(level_of(line), "stream says", "camera=%s line=\"%s\"", s->settings->id, s->said);
@@ -175,6 +188,7 @@ static void note_failure(struct streams *all, struct stream *s, const char *reas
     bool is_new = !s->down || strcmp(reason, s->reason) != 0;
     s->down = true;
     snprintf(s->reason, sizeof s->reason, "%s", reason);
+    show(all, s, false);
     if (is_new)
         server_event(all->server, s->settings->id, "stream_failed", NULL,
                      "%s; tried again from %.1f s on", reason, (double)wait_us / 1e6);
@@ -191,14 +205,15 @@ static void explain_end(const struct stream *s, char *ret)
     if (strncmp(said, "attune camera: ", 15) == 0)
         said += 15;
     if (WIFSIGNALED(how))
-        snprintf(ret, REASON_CHARS_MAX + 1, "its process was killed by signal %d (%s)",
+        snprintf(ret, STREAM_REASON_CHARS_MAX + 1, "its process was killed by signal %d (%s)",
                  WTERMSIG(how), strsignal(WTERMSIG(how)));
     else if (WEXITSTATUS(how) == 0)
-        snprintf(ret, REASON_CHARS_MAX + 1, "the source has come to its end");
+        snprintf(ret, STREAM_REASON_CHARS_MAX + 1, "the source has come to its end");
     else if (said[0])
-        snprintf(ret, REASON_CHARS_MAX + 1, "%s", said);
+        snprintf(ret, STREAM_REASON_CHARS_MAX + 1, "%s", said);
     else
-        snprintf(ret, REASON_CHARS_MAX + 1, "its process ended with status %d", WEXITSTATUS(how));
+        snprintf(ret, STREAM_REASON_CHARS_MAX + 1, "its process ended with status %d",
+                 WEXITSTATUS(how));
 }
 
 /* Since the newest sign of life: its start, or a report (*ret_told). */
@@ -211,14 +226,16 @@ static uint64_t silent_us(const struct stream *s, uint64_t now_us, bool *ret_tol
     return *ret_told ? age_us : since_start_us;
 }
 
-static void look_at_running(struct stream *s, uint64_t now_us)
+static void look_at_running(struct streams *all, struct stream *s, uint64_t now_us)
 {
     bool told;
     uint64_t age_us = silent_us(s, now_us, &told);
-    if (told && s->down)
+    if (told && s->down) {
+        s->down = false;
+        show(all, s, false);
         server_event(s->server, s->settings->id, "stream_back", NULL,
                      "the server decodes and infers for this camera again");
-    s->down = s->down && !told;
+    }
     if (age_us <= STREAM_SILENT_US)
         return;
     kill(s->child.pid, SIGKILL);
@@ -255,10 +272,9 @@ static void look_after(struct streams *all, struct stream *s, uint64_t now_us)
     bool ran = s->child.pid > 0, runs = child_runs(&s->child);
     child_read_lines(&s->child, on_line, s);
     if (runs)
-        look_at_running(s, now_us);
+        look_at_running(all, s, now_us);
     if (ran && !runs) {
-        char reason[REASON_CHARS_MAX + 1];
-        atomic_store(&s->pid, 0);
+        char reason[STREAM_REASON_CHARS_MAX + 1];
         explain_end(s, reason);
         child_clear(&s->child);
         note_failure(all, s, reason);
@@ -328,6 +344,7 @@ enum status streams_open(struct server *server, struct streams **ret, struct err
     if (!all)
         return error_set(err, ST_NOMEM, "no memory for streams");
     all->server = server;
+    pthread_mutex_init(&all->mutex, NULL);
     rng_init(&all->rng, (uint64_t)server->set.seed, 3);
     all->streams = calloc((size_t)cameras->count, sizeof *all->streams);
     enum status st = all->streams ? add_streams(all, cameras, err)
@@ -352,6 +369,7 @@ void streams_close(struct streams **s)
         pthread_join((*s)->thread, NULL);
     for (int i = 0; i < (*s)->count; i++)
         limiter_remove((*s)->server->limiter, (*s)->streams[i].member);
+    pthread_mutex_destroy(&(*s)->mutex);
     free((*s)->streams);
     free(*s);
     *s = NULL;

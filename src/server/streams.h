@@ -38,7 +38,15 @@ void streams_close(struct streams **s);
 /* Whether any camera of the configuration has a source. */
 bool streams_wanted(const struct camera_list *cameras);
 
-/* The child's process id, 0 for none (tests kill it). */
-int streams_pid(struct streams *s, const char *camera);
+#define STREAM_REASON_CHARS_MAX 200
+
+struct stream_view {
+    int pid; /* 0: no process now (tests kill it) */
+    uint64_t starts;
+    char reason[STREAM_REASON_CHARS_MAX + 1]; /* why it is down, "" when it is not */
+};
+
+/* From any thread. False: the server runs no process for that camera; s may be NULL. */
+bool streams_look(struct streams *s, const char *camera, struct stream_view *ret);
 
 #endif

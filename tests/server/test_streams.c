@@ -68,6 +68,12 @@ static json_t *camera(const char *id)
     return kit_json(kit, path, 200);
 }
 
+static int pid_of(const char *id)
+{
+    struct stream_view v;
+    return streams_look(kit->server->streams, id, &v) ? v.pid : 0;
+}
+
 static bool has_joined(const char *id)
 {
     struct store_camera c;
@@ -169,7 +175,7 @@ static void they_run_next_to_an_ordinary_one(void **state)
         assert_true(json_number_value(json_object_get(inference, "demand")) > 0);
         assert_true(json_array_size(json_object_get(inference, "points")) >= 5);
         json_decref(c);
-        assert_true(streams_pid(kit->server->streams, ids[i]) > 0);
+        assert_true(pid_of(ids[i]) > 0);
         assert_true(used_s(ids[i]) > 0.01);
         struct inference_point front[INFERENCE_POINTS_MAX];
         struct inference_report r;
@@ -184,9 +190,9 @@ static void they_run_next_to_an_ordinary_one(void **state)
     c = kit_json(kit, "/v1/cameras/c/settings", 200);
     assert_int_equal(json_number_value(json_object_get(c, "uplink_kbps")), 77);
     json_decref(c);
-    assert_int_equal(streams_pid(kit->server->streams, "c"), 0);
+    assert_int_equal(pid_of("c"), 0);
     assert_true(used_s("c") == 0);
-    int pid = streams_pid(kit->server->streams, "a");
+    int pid = pid_of("a");
     kit_stop(kit);
     assert_int_not_equal(kill(pid, 0), 0); /* it goes with the server */
 }
@@ -290,16 +296,16 @@ static void one_that_is_killed_comes_back(void **state)
     start_with(two_and_one);
     await(has_told, "a");
     await(has_told, "b");
-    int a = streams_pid(kit->server->streams, "a"), b = streams_pid(kit->server->streams, "b");
+    int a = pid_of("a"), b = pid_of("b");
     assert_int_equal(kill(a, SIGKILL), 0);
     await(has_failed, "a");
     char reason[256];
     assert_true(reason_of("stream_failed", "a", reason));
     assert_non_null(strstr(reason, "signal 9"));
     await(is_back, "a");
-    assert_true(streams_pid(kit->server->streams, "a") > 0);
-    assert_int_not_equal(streams_pid(kit->server->streams, "a"), a);
-    assert_int_equal(streams_pid(kit->server->streams, "b"), b);
+    assert_true(pid_of("a") > 0);
+    assert_int_not_equal(pid_of("a"), a);
+    assert_int_equal(pid_of("b"), b);
     assert_false(has_failed("b"));
 }
 
@@ -345,11 +351,21 @@ static void a_source_that_is_not_there_is_tried_again(void **state)
     assert_non_null(strstr(reason, folder));
     await(has_told, "a"); /* the other goes on */
     assert_false(has_joined("late") || has_failed("a"));
+    json_t *c = camera("late"); /* it is there all the same */
+    const char *why = json_string_value(json_object_get(json_object_get(c, "stream"), "reason"));
+    assert_non_null(strstr(why, folder));
+    json_decref(c);
+    c = kit_json(kit, "/v1/cameras", 200);
+    assert_int_equal(json_array_size(json_object_get(c, "cameras")), 2);
+    json_decref(c);
     write_pictures(folder);
     await(has_told, "late");
     await(is_back, "late");
     await(has_labels, "late");
     await(has_come_to_its_end, "late");
+    c = kit_json(kit, "/v1/cameras", 200);
+    assert_int_equal(json_array_size(json_object_get(c, "cameras")), 2);
+    json_decref(c);
     assert_false(has_failed("a"));
 }
 

@@ -28,6 +28,17 @@ const mergeSeries = (old, more) => {
 
 const loading = new Map(); // camera: a load is under way; 'again': another is wanted after it
 
+// What is new since `old`.
+const loadSeries = async (id, old) => {
+  const since = old?.t_us[old.t_us.length - 1] ?? 0;
+  const marksSince = old?.marks.length ? old.marks[old.marks.length - 1].t_us : since;
+  const more = await getJson(`v1/cameras/${id}/series?since_us=${since}`);
+  // Marks carry the server's time, frames the camera's: ask for those separately.
+  if (old && marksSince < since)
+    more.marks = (await getJson(`v1/cameras/${id}/series?since_us=${marksSince}&limit=1`)).marks;
+  return more;
+};
+
 const loadCamera = async id => {
   if (loading.has(id)) {
     loading.set(id, 'again');
@@ -35,15 +46,10 @@ const loadCamera = async id => {
   }
   loading.set(id, 'once');
   try {
-    const old = state.series.get(id), since = old?.t_us[old.t_us.length - 1] ?? 0;
-    const marksSince = old?.marks.length ? old.marks[old.marks.length - 1].t_us : since;
-    const [camera, more] = await Promise.all([
-      getJson(`v1/cameras/${id}`), getJson(`v1/cameras/${id}/series?since_us=${since}`)]);
-    // Marks carry the server's time, frames the camera's: ask for those separately.
-    if (old && marksSince < since)
-      more.marks = (await getJson(`v1/cameras/${id}/series?since_us=${marksSince}&limit=1`)).marks;
+    const camera = await getJson(`v1/cameras/${id}`), old = state.series.get(id);
     state.cameras.set(id, camera);
-    state.series.set(id, mergeSeries(old, more));
+    if (camera.created_us) // otherwise no picture has come yet
+      state.series.set(id, mergeSeries(old, await loadSeries(id, old)));
   } catch (e) {
     console.warn(id, e);
   }
@@ -112,7 +118,7 @@ const KIND = {
 // Where a camera infers, and which part of the frames and of the size where it is not all.
 const inference = camera => {
   const told = camera.inference;
-  if (told?.source)
+  if (told?.source || camera.stream?.reason)
     return 'no picture';
   const words = [camera.infers_at === 'server' ? 'server' : 'camera'];
   if (told && told.rate < 1)
@@ -122,10 +128,10 @@ const inference = camera => {
   return words.join(', ');
 };
 
-const inferenceNote = told => told && [
+const inferenceNote = (told, stream) => !told ? stream?.reason : [
   `needs ${told.demand.toFixed(2)} processors of ${told.share == null ? 'all' : told.share.toFixed(2)}`,
   `keeps ${percent(told.factor)} % of the accuracy`,
-  `${told.skipped} frames left out`, told.source, told.note].filter(Boolean).join('; ');
+  `${told.skipped} frames left out`, told.source, told.note, stream?.reason].filter(Boolean).join('; ');
 
 // ---- parts ----
 
@@ -158,7 +164,7 @@ const Numbers = ({camera, metric}) => {
       <dt>gain</dt><dd class=${gain >= 0 ? 'gain' : 'loss'}>${gain == null ? '–' : (gain >= 0 ? '+' : '−') + Math.abs(gain).toFixed(1) + ' points'}</dd>
       <dt>version</dt><dd>${camera.camera_version}${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}</dd>
       <dt>rejected</dt><dd>${camera.rejected}</dd>
-      <dt>inference</dt><dd title=${inferenceNote(camera.inference)}>${inference(camera)}</dd>
+      <dt>inference</dt><dd title=${inferenceNote(camera.inference, camera.stream)}>${inference(camera)}</dd>
       <dt>sampling</dt><dd>${camera.sampling_fps.toFixed(2)} fps</dd>
       <dt>up</dt><dd>${rate(camera.up_kbps)} kbit/s</dd>
       <dt>down</dt><dd>${rate(camera.down_kbps)} kbit/s</dd>
@@ -205,7 +211,7 @@ const Chart = ({series, theme}) => {
 };
 
 const Camera = ({camera, series, metric, theme}) => {
-  const silent_us = Date.now() * 1000 - camera.seen_us, away = silent_us > AWAY_US;
+  const silent_us = Date.now() * 1000 - camera.seen_us, away = camera.seen_us > 0 && silent_us > AWAY_US;
   return html`<section class=${'card' + (away ? ' away' : '')}>
     <div class="title"><h2>${camera.id}</h2>
       <span>${camera.width} × ${camera.height}${camera.state ? `, ${camera.state}` : ''}</span>
