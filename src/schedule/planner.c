@@ -228,6 +228,16 @@ void planner_advance(struct planner *p, double seconds)
     }
 }
 
+/* What was reached is not begun again after a training was given up. */
+static void forget(struct slot *slot, int configuration)
+{
+    int n = 0;
+    for (int k = 0; k < slot->begun_count; k++)
+        if (slot->begun[k].configuration != configuration)
+            slot->begun[n++] = slot->begun[k];
+    slot->begun_count = n;
+}
+
 /* What lies behind `option` is gone. Once the training has ended the others may begin: each from
  * the model of the window's start, as it was estimated. */
 static void pass(struct planner *p, int camera, int option)
@@ -238,8 +248,10 @@ static void pass(struct planner *p, int camera, int option)
     int n = 0, running = -1;
     for (int k = 0; k < c->option_count; k++) {
         bool same = left[k].training == at.training;
-        if (same && left[k].compute_s <= at.compute_s)
+        if (same && left[k].compute_s <= at.compute_s) {
+            forget(&p->slots[camera], left[k].configuration);
             continue;
+        }
         running = k == c->running ? n : running;
         left[n] = left[k];
         left[n++].compute_s -= same ? at.compute_s : 0;
