@@ -13,6 +13,7 @@
 
 #define EPSILON_S 1e-9
 #define DEPARTURE 0.1         /* of accuracy */
+#define BEYOND_WINDOWS 3      /* models carry over: what one brings is of use for so many more */
 #define CAPACITY_LEFT_MIN 0.1 /* part that labelling and profiling leave at least */
 
 struct fleet {
@@ -177,7 +178,7 @@ static enum status open_planner(struct fleet *f, struct error *err)
     static const struct schedule_curve single = {SCHEDULE_LINEAR, 2, one};
     struct schedule_settings settings = f->policy->settings;
     settings.configuration = fixed_configuration(f);
-    settings.beyond_s = f->s->window_s; /* models carry over */
+    settings.beyond_s = BEYOND_WINDOWS * f->s->window_s;
     planner_close(&f->planner);
     enum status st =
         planner_open(&settings, f->window_capacity, &single, f->s->camera_count, &f->planner, err);
