@@ -74,6 +74,7 @@ static enum status open_shared(struct fleet *f, struct error *err)
     if (st != ST_OK)
         return st;
     f->shared.student = f->student;
+    learner_suit_options(&f->shared.learning, labeller_student_spec(f->shared.labeller));
     class_map_identity(labeller_student_spec(f->shared.labeller), &f->shared.map);
     set_costs(f);
     return fleet_costs_init(&f->costs, f->student, &f->s->configurations, &f->shared.learning,

@@ -73,7 +73,7 @@ static int less(int a, int b)
 }
 
 /* Options that the network's task decides. */
-static void suit_options(struct learner_options *o, const struct task_spec *spec)
+void learner_suit_options(struct learner_options *o, const struct task_spec *spec)
 {
     o->soft_width = less(o->soft_width, spec->out_width);
     o->soft_height = less(o->soft_height, spec->out_height);
@@ -91,7 +91,7 @@ static void suit_options(struct learner_options *o, const struct task_spec *spec
 static enum status open_parts(struct learner *l, struct error *err)
 {
     enum status st = task_spec_read(l->model, &l->spec, err);
-    suit_options(&l->options, &l->spec);
+    learner_suit_options(&l->options, &l->spec);
     l->recipe_batch = l->options.batch;
     if (st == ST_OK)
         st = delta_model_init(l->model, &l->delta, err);

@@ -92,6 +92,10 @@ struct learner_result {
     char reason[GATE_REASON_CHARS]; /* one sentence */
 };
 
+/* Fills in what the network's task decides: what is 0 for "by the task". learner_open does so by
+ * itself; for who must know before. */
+void learner_suit_options(struct learner_options *o, const struct task_spec *spec);
+
 struct learner;
 
 /* options: checked, ST_INVALID names the field. The model must be of a task that

@@ -20,7 +20,7 @@ static void scenario(const char *more, struct fleet_scenario *ret)
     struct error err;
     snprintf(text, sizeof text,
              "student: %s\nteacher: %s\nseconds: 40\nfps: 2\nwindow_s: 10\nlabel_fps: 0.5\n"
-             "frames_min: 3\nrecipe: \"batch=2\"\n"
+             "frames_min: 3\n"
              "configurations:\n"
              "  - {name: short, epochs: 2}\n  - {name: long, epochs: 6}\n"
              "  - {name: head, epochs: 4, layers: 1}\n%s"
