@@ -90,6 +90,8 @@ static void print_history(const json_t *history)
     printf("\npast trainings    count  accepted  mean gain  mean compute\n");
     json_array_foreach(history, i, h)
     {
+        if (!(number(h, "trainings") > 0))
+            continue;
         printf("%-16.16s  %5.0f  %8.0f  %+8.1f   %9.1f s\n", text(h, "configuration", "?"),
                number(h, "trainings"), number(h, "accepted"), 100 * number(h, "gain"),
                number(h, "compute_s"));

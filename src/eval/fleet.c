@@ -142,6 +142,7 @@ static int list_options(struct fleet *f, int i, struct schedule_option *options)
         if (!may_train(f, k))
             continue;
         struct schedule_option o = {.configuration = k,
+                                    .name = all->items[k].name,
                                     .training = fleet_training_of(all, k),
                                     .accuracy = items[k].accuracy,
                                     .accuracy_sd = fmin(items[k].accuracy_sd, 1),

@@ -8,11 +8,14 @@ static void say_training(const struct schedule_camera *c, const struct schedule_
                          const char *verb, char *text)
 {
     const struct schedule_option *o = &c->options[g->option];
-    snprintf(text, SCHEDULE_REASON_CHARS,
-             "%s configuration %d: %.1f s of compute should bring %.1f to %.1f %% (+-%.1f), from "
-             "%.0f to %.0f s from now",
-             verb, o->configuration, o->compute_s, 100 * c->accuracy, 100 * o->accuracy,
-             100 * o->accuracy_sd, g->start_s, g->end_s);
+    char number[32];
+    snprintf(number, sizeof number, "configuration %d", o->configuration);
+    snprintf(
+        text, SCHEDULE_REASON_CHARS,
+        "%s %.64s: %.1f s of compute should bring %.1f to %.1f %% (+-%.1f), from %.0f to %.0f s "
+        "from now",
+        verb, o->name ? o->name : number, o->compute_s, 100 * c->accuracy, 100 * o->accuracy,
+        100 * o->accuracy_sd, g->start_s, g->end_s);
 }
 
 static const char *say_nothing(enum schedule_why why)

@@ -95,6 +95,7 @@ struct schedule_option {
     double accuracy;    /* expected at its end, 0..1 */
     double accuracy_sd; /* how uncertain that is, standard deviation, 0 and more */
     double compute_s;   /* left to do, above 0 */
+    const char *name;   /* of the configuration, for reasons; NULL: its number is told */
 };
 
 struct schedule_camera {
