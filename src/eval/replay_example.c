@@ -10,10 +10,10 @@ static const struct schedule_point whole_gpu[] = {{0, 0}, {1, 1}};
 
 /* Table 1: accuracy at the end, GPU-seconds. */
 static const struct schedule_option table[WINDOWS][CAMERAS][2] = {
-    {{{COSTLY, 1, 0.75, 0, 85}, {CHEAP, 2, 0.70, 0, 65}},
-     {{COSTLY, 1, 0.90, 0, 80}, {CHEAP, 2, 0.85, 0, 50}}},
-    {{{COSTLY, 1, 0.95, 0, 90}, {CHEAP, 2, 0.90, 0, 40}},
-     {{COSTLY, 1, 0.98, 0, 80}, {CHEAP, 2, 0.90, 0, 70}}},
+    {{{COSTLY, 1, 0.75, 0, 85, NULL}, {CHEAP, 2, 0.70, 0, 65, NULL}},
+     {{COSTLY, 1, 0.90, 0, 80, NULL}, {CHEAP, 2, 0.85, 0, 50, NULL}}},
+    {{{COSTLY, 1, 0.95, 0, 90, NULL}, {CHEAP, 2, 0.90, 0, 40, NULL}},
+     {{COSTLY, 1, 0.98, 0, 80, NULL}, {CHEAP, 2, 0.90, 0, 70, NULL}}},
 };
 
 /* Figure 4d: one camera trains first with 1.2 GPUs while its own inference has 0.8, then the other

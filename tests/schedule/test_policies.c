@@ -354,7 +354,8 @@ static void planner_follows_a_training(void **state)
 {
     (void)state;
     static const struct schedule_curve linear = {0};
-    static const struct schedule_option options[] = {{0, 0, 0.8, 0, 10}, {1, 0, 0.9, 0, 30}};
+    static const struct schedule_option options[] = {{0, 0, 0.8, 0, 10, NULL},
+                                                     {1, 0, 0.9, 0, 30, NULL}};
     struct schedule_settings settings;
     struct planner *p;
     int camera = -1, option = -1;
