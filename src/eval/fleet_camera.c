@@ -275,10 +275,9 @@ static enum status judge(struct fleet_camera *c, const struct label_map *labels,
                          double used_s[FLEET_USES], struct error *err)
 {
     enum status st;
-    if (c->probes++ % PROBE_EVERY == 0) {
+    if (c->probes++ % PROBE_EVERY == 0)
         st = probe(c, labels, &used_s[FLEET_INFER], err);
-        fleet_camera_update_curve(c);
-    } else {
+    else {
         st = infer(c, c->frame_count - 1, err);
         used_s[FLEET_INFER] += c->shared->infer_s;
     }

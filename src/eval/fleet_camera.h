@@ -92,7 +92,7 @@ double fleet_camera_settled_accuracy(const struct fleet_camera *c);
 /* The learner's version serves from now on; accuracy on its held-out frames. */
 void fleet_camera_deploy(struct fleet_camera *c, double accuracy);
 
-/* Factors by share as measured so far, into c->curve. */
+/* Factors by share as measured so far, into c->curve; not while a planner has it. */
 void fleet_camera_update_curve(struct fleet_camera *c);
 
 #endif
