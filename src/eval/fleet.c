@@ -446,7 +446,7 @@ static enum status collect(struct fleet *f, struct error *err)
 {
     struct fleet_result *r = &f->result;
     int n = f->s->camera_count;
-    r->points = (size_t)f->frame;
+    r->points = (size_t)f->frame; /* at most: as many as every camera has */
     r->series = calloc(r->points + 1, sizeof *r->series);
     r->t_s = calloc(r->points + 1, sizeof *r->t_s);
     if (!r->series || !r->t_s)
@@ -459,6 +459,7 @@ static enum status collect(struct fleet *f, struct error *err)
         snprintf(r->cameras[i].id, sizeof r->cameras[i].id, "%s", f->cameras[i].source->id);
         r->accuracy += r->cameras[i].accuracy / n;
         r->lowest_camera = fmin(r->lowest_camera, r->cameras[i].accuracy);
+        r->points = m.series_count < r->points ? m.series_count : r->points;
         free(m.series);
     }
     for (size_t k = 0; k < r->points; k++)
