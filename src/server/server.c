@@ -56,6 +56,7 @@ static enum status open_store(struct server *s, struct error *err)
     o.events_max = s->set.events_max;
     o.frames_max = s->set.frames_max;
     o.versions_max = s->set.versions_max;
+    o.trainings_max = s->set.trainings_max;
     o.disk_free_min_mb = (uint64_t)s->set.disk_free_min_mb;
     enum status st = store_open(s->set.state, &o, &s->store, err);
     return st == ST_OK ? check_student(s, err) : st;

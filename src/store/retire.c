@@ -120,6 +120,11 @@ static enum status retire_rows(struct store *s, const char *camera, uint64_t kee
         st = trim(s, &ignored, "DELETE FROM downloads WHERE camera=? AND t_us<?", camera,
                   (int64_t)keep_since_us, err);
     if (st == ST_OK)
+        st = trim(s, &r->trainings,
+                  "DELETE FROM trainings WHERE ?1 IS NOT NULL AND id<=(SELECT MAX(id) FROM"
+                  " trainings)-?2",
+                  camera, s->options.trainings_max, err);
+    if (st == ST_OK)
         st = trim(s, &r->events,
                   "DELETE FROM events WHERE ?1 IS NOT NULL AND id<=(SELECT MAX(id) FROM events)-?2",
                   camera, s->options.events_max, err);

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -39,6 +39,12 @@ static const char schema[] =
     "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, t_us INT, camera TEXT, kind TEXT,"
     " json TEXT);";
 
+/* Since 2. */
+static const char schema_trainings[] =
+    "CREATE TABLE trainings(id INTEGER PRIMARY KEY, camera TEXT, configuration TEXT, episode INT,"
+    " accuracy_start REAL, accuracy_end REAL, profiled_start REAL, profiled_end REAL,"
+    " compute_s REAL, steps INT, accepted INT, t_us INT);";
+
 void store_options_init(struct store_options *o)
 {
     *o = (struct store_options){.cameras_max = 64,
@@ -46,6 +52,7 @@ void store_options_init(struct store_options *o)
                                 .events_max = 20000,
                                 .frames_max = 50000,
                                 .versions_max = 500,
+                                .trainings_max = 10000,
                                 .disk_free_min_mb = 256};
 }
 
@@ -68,9 +75,12 @@ static enum status migrate(struct store *s, struct error *err)
     st = db_begin(s, err);
     if (st != ST_OK)
         return st;
-    st = script(s, schema, err);
+    if (version < 1)
+        st = script(s, schema, err);
     if (st == ST_OK)
-        st = script(s, "PRAGMA user_version=1", err);
+        st = script(s, schema_trainings, err);
+    if (st == ST_OK)
+        st = script(s, "PRAGMA user_version=2", err);
     return db_end(s, st, err);
 }
 

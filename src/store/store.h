@@ -38,6 +38,7 @@ struct store_options {
     int events_max;            /* default 20000; older ones are deleted */
     int frames_max;            /* frame rows a camera, default 50000 */
     int versions_max;          /* version rows a camera, default 500 */
+    int trainings_max;         /* trainings of the fleet's history, default 10000 */
     uint64_t disk_free_min_mb; /* refuse chunks below, default 256 */
 };
 
@@ -169,6 +170,26 @@ typedef void store_version_row(const struct store_version *v, void *context);
 enum status store_versions(struct store *s, const char *camera, int limit, store_version_row *row,
                            void *context, struct error *err);
 
+/* ---- trainings: the fleet's history, from which estimates are made ---- */
+
+struct store_training {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    char configuration[STORE_TEXT_CHARS_MAX + 1];
+    uint64_t episode;  /* trainings of a camera with the same number began from the same model */
+    double start, end; /* accuracy before and after, NaN: not scored */
+    double profiled_start, profiled_end; /* what a profile said, NaN without one */
+    double compute_s;                    /* in seconds of one processor */
+    int steps;
+    bool accepted;
+    uint64_t t_us;
+};
+
+enum status store_training_put(struct store *s, const struct store_training *t, struct error *err);
+typedef void store_training_row(const struct store_training *t, void *context);
+/* The newest `limit`, newest first; camera NULL: of all. */
+enum status store_trainings(struct store *s, const char *camera, int limit, store_training_row *row,
+                            void *context, struct error *err);
+
 /* ---- events ---- */
 
 struct store_event {
@@ -191,12 +212,12 @@ uint64_t store_event_last(struct store *s);
 /* ---- retention ---- */
 
 struct store_retired {
-    uint64_t chunks, models, versions, frames, events;
+    uint64_t chunks, models, versions, frames, trainings, events;
 };
 
 /* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
- * failed, version and frame rows over their bounds, model files beyond STORE_MODELS_KEPT, events
- * over theirs. The numbers of deleted chunks stay used. */
+ * failed, version, frame and training rows over their bounds, model files beyond STORE_MODELS_KEPT,
+ * events over theirs. The numbers of deleted chunks stay used. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          struct store_retired *ret, struct error *err);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/file.h"
 #include "store/store.h"
@@ -283,6 +284,74 @@ struct ids {
     int count;
 };
 
+struct trainings {
+    struct store_training t[8];
+    int count;
+};
+
+static void keep_training(const struct store_training *t, void *context)
+{
+    struct trainings *all = context;
+    assert_true(all->count < 8);
+    all->t[all->count++] = *t;
+}
+
+static void trainings_are_a_bounded_history(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    hello(f, "a", true);
+    for (uint64_t i = 1; i <= 12; i++) {
+        struct store_training t = {.episode = i / 2,
+                                   .start = 0.5,
+                                   .end = i == 12 ? NAN : 0.5 + 0.01 * (double)i,
+                                   .profiled_start = NAN,
+                                   .profiled_end = 0.25,
+                                   .compute_s = 2.5 * (double)i,
+                                   .steps = (int)i,
+                                   .accepted = i % 2 == 0,
+                                   .t_us = 1000 * i};
+        snprintf(t.camera, sizeof t.camera, "%s", i % 3 ? "a" : "b");
+        snprintf(t.configuration, sizeof t.configuration, "half");
+        assert_int_equal(store_training_put(f->store, &t, &f->err), ST_OK);
+    }
+    f->options.trainings_max = 5;
+    reopen(f);
+    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(r.trainings, 7);
+    struct trainings all = {.count = 0}, some = {.count = 0};
+    assert_int_equal(store_trainings(f->store, NULL, 8, keep_training, &all, &f->err), ST_OK);
+    assert_int_equal(all.count, 5);
+    assert_true(isnan(all.t[0].end) && isnan(all.t[0].profiled_start));
+    assert_string_equal(all.t[0].camera, "b");
+    assert_true(all.t[1].end == 0.5 + 0.01 * 11 && all.t[1].compute_s == 27.5);
+    assert_true(!all.t[1].accepted && all.t[1].steps == 11 && all.t[1].episode == 5);
+    assert_string_equal(all.t[1].configuration, "half");
+    assert_int_equal(store_trainings(f->store, "b", 1, keep_training, &some, &f->err), ST_OK);
+    assert_true(some.count == 1 && some.t[0].t_us == 12000);
+}
+
+/* A folder of before the history was kept gets its table and keeps the rest. */
+static void an_older_folder_is_taken_over(void **state)
+{
+    struct fixture *f = *state;
+    char path[96];
+    sqlite3 *db;
+    struct trainings none = {.count = 0};
+    hello(f, "a", true);
+    store_close(&f->store);
+    snprintf(path, sizeof path, "%s/attune.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "DROP TABLE trainings; PRAGMA user_version=1", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    reopen(f);
+    hello(f, "a", false);
+    assert_int_equal(store_trainings(f->store, NULL, 8, keep_training, &none, &f->err), ST_OK);
+    assert_int_equal(none.count, 0);
+}
+
 static void keep_id(const struct store_event *e, void *context)
 {
     struct ids *l = context;
@@ -428,6 +497,8 @@ int main(void)
         TEST(scores_become_the_series),
         TEST(rates_are_of_the_window),
         TEST(versions_follow_each_other),
+        TEST(trainings_are_a_bounded_history),
+        TEST(an_older_folder_is_taken_over),
         TEST(events_resume_and_are_bounded),
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),
