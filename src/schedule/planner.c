@@ -290,3 +290,12 @@ void planner_revise(struct planner *p, int camera, int option, double accuracy, 
             p->slots[camera].begun[k].accuracy_sd = accuracy_sd;
         }
 }
+
+void planner_rescale(struct planner *p, int camera, double factor)
+{
+    struct schedule_camera *c = &p->cameras[camera];
+    struct schedule_option *left = p->slots[camera].left;
+    for (int k = 0; c->running >= 0 && k < c->option_count; k++)
+        if (left[k].training == left[c->running].training)
+            left[k].compute_s *= factor;
+}

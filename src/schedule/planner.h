@@ -76,6 +76,10 @@ void planner_revise(struct planner *p, int camera, int option, double accuracy, 
 /* How accurate camera i's model was seen to be just now. */
 void planner_observe(struct planner *p, int camera, double accuracy);
 
+/* What is left of camera i's training, and of what goes on from it, takes `factor` (above 0) of the
+ * compute that was estimated. */
+void planner_rescale(struct planner *p, int camera, double factor);
+
 /* Seconds since the camera's last training, for round robin; planner_advance adds to it. */
 void planner_set_waited(struct planner *p, int camera, double waited_s);
 

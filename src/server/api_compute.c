@@ -1,5 +1,5 @@
 /* api_compute.c - the account: what there is to share, who was to have how much of it, and who used
- * how much. */
+ * how much; and the plan behind it. */
 #include "base/clock.h"
 #include "server/control.h"
 #include "server/http.h"
@@ -25,4 +25,11 @@ void api_compute(struct request *r, struct reply *out)
                          limiter_reason(s->limiter), "capacity", limiter_capacity(s->limiter),
                          "window_s", (double)window_us / 1e6, "account", account, "workers",
                          control_workers_json(s->control)));
+}
+
+void api_schedule(struct request *r, struct reply *out)
+{
+    json_t *plan = control_schedule_json(r->server->control);
+    reply_json(out, 200,
+               plan ? plan : json_pack("{s:s,s:[]}", "policy", r->server->set.policy, "cameras"));
 }

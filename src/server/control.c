@@ -1,39 +1,13 @@
+/* control.c - seats for cameras, executors for their jobs, and what comes of a job; whose job is
+ * next is turns.c's or windows.c's to decide. */
 #include "server/control.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/executor.h"
-#include "train/atr.h"
-#include "train/round_robin.h"
-
-#define SECOND_US ((uint64_t)1000000)
-#define RETRY_US (SECOND_US / 2) /* a camera without new frames is looked at again */
-#define BUSY_US (SECOND_US / 5)  /* one whose worker has another job */
-#define PENALTY_MAX_US (600 * SECOND_US)
-
-struct seat {
-    struct trainee trainee;
-    int executor; /* whose worker has or gets the learner; -1: none */
-    bool busy;
-    int failures; /* in a row */
-    struct atr atr;
-};
-
-struct control {
-    struct server *server;
-    struct executor *executors[EXECUTORS_MAX];
-    int executor_count;
-    struct round_robin ring;
-    pthread_mutex_t lock; /* of count and of the seats' executors, for others than the thread */
-    struct seat *seats;   /* [cameras_max], index is the ring's id */
-    int count;
-    pthread_t thread;
-    bool running;
-};
+#include "server/control_internal.h"
 
 /* ---- what others see ---- */
 
@@ -115,35 +89,35 @@ static int executor_for(struct control *c, const struct seat *s, uint64_t now_us
     return best;
 }
 
-static void plan_share(struct control *c, const struct seat *s, double share)
+void control_share(struct control *c, int seat, enum ledger_kind kind, double share)
 {
+    const struct seat *s = &c->seats[seat];
     struct error err;
-    if (ledger_plan(c->server->ledger, s->trainee.id, LEDGER_TRAIN, share, clock_mono_us(), &err) !=
-        ST_OK)
+    if (ledger_plan(c->server->ledger, s->trainee.id, kind, share, clock_mono_us(), &err) != ST_OK)
         log_write(LOG_WARN, "account", "camera=%s why=\"%s\"", s->trainee.id, err.message);
-    if (share > 0 && executor_set_share(c->executors[s->executor], share, &err) != ST_OK)
+    if (share > 0 && s->busy && executor_set_share(c->executors[s->executor], share, &err) != ST_OK)
         log_write(LOG_WARN, "share not set", "camera=%s why=\"%s\"", s->trainee.id, err.message);
 }
 
-/* All that train have equal parts of the capacity. */
-static void share_out(struct control *c)
+bool control_start(struct control *c, int seat, const struct job *job, uint64_t now_us)
 {
-    int busy = 0;
-    for (int i = 0; i < c->count; i++)
-        busy += c->seats[i].busy;
-    for (int i = 0; i < c->count; i++)
-        if (c->seats[i].busy)
-            plan_share(c, &c->seats[i], limiter_capacity(c->server->limiter) / busy);
+    struct seat *s = &c->seats[seat];
+    int executor = executor_for(c, s, now_us);
+    if (executor < 0)
+        return false;
+    sit(c, s, executor);
+    s->busy = true;
+    executor_start(c->executors[executor], &s->trainee, job);
+    return true;
 }
 
 /* ---- the end of a job ---- */
 
-/* The next turn at another time than the ring would give. */
-static void delay(struct control *c, int index, uint64_t wait_us)
+uint64_t control_penalty_us(uint64_t period_us, int failures)
 {
-    const struct seat *s = &c->seats[index];
-    round_robin_remove(&c->ring, (uint32_t)index);
-    round_robin_add(&c->ring, (uint32_t)index, s->atr.period_us, clock_mono_us() + wait_us, NULL);
+    int doubled = failures < 1 ? 0 : failures < 10 ? failures - 1 : 10;
+    uint64_t wait_us = period_us << doubled;
+    return wait_us < CONTROL_PENALTY_MAX_US ? wait_us : CONTROL_PENALTY_MAX_US;
 }
 
 /* A worker's death moves its cameras elsewhere: it may have been one of them. */
@@ -154,10 +128,8 @@ static void clear_executor(struct control *c, int executor)
             sit(c, &c->seats[i], -1);
 }
 
-static void fail(struct control *c, int index, const struct executor_report *report)
+static void fail(struct control *c, struct seat *s, const struct executor_report *report)
 {
-    struct seat *s = &c->seats[index];
-    uint64_t wait_us = s->atr.period_us << (s->failures < 10 ? s->failures : 10);
     bool again = ++s->failures % CONTROL_TRIES_MAX != 0;
     atomic_fetch_add(&c->server->counters.phases_failed, 1);
     server_event(c->server, s->trainee.id, again ? "phase_failed" : "training_dropped",
@@ -166,20 +138,15 @@ static void fail(struct control *c, int index, const struct executor_report *rep
     s->trainee.trained_seq = again ? 0 : report->result.newest_seq;
     if (report->status == ST_NETWORK)
         clear_executor(c, s->executor);
-    delay(c, index, wait_us < PENALTY_MAX_US ? wait_us : PENALTY_MAX_US);
 }
 
-static void succeed(struct control *c, int index, const struct job_result *r)
+static void succeed(struct control *c, struct seat *s, const struct job_result *r)
 {
-    struct seat *s = &c->seats[index];
-    struct store_camera camera;
     s->failures = 0;
-    s->trainee.trained_seq = r->newest_seq;
+    if (r->end == JOB_TRAINED || r->end == JOB_DIVERGED)
+        s->trainee.trained_seq = r->newest_seq;
     if (r->end == JOB_DIVERGED || r->end == JOB_CANCELLED)
         server_event(c->server, s->trainee.id, "training_dropped", NULL, "%s", r->reason);
-    if (c->server->set.adaptive_period &&
-        store_camera_get(c->server->store, s->trainee.id, &camera, NULL) == ST_OK)
-        round_robin_set_period(&c->ring, (uint32_t)index, atr_update(&s->atr, camera.sampling_fps));
 }
 
 static void collect(struct control *c, const struct executor_report *report)
@@ -188,16 +155,18 @@ static void collect(struct control *c, const struct executor_report *report)
     while (&c->seats[index].trainee != report->trainee)
         index++;
     struct seat *s = &c->seats[index];
+    control_share(c, index, report->job.kind, 0);
     s->busy = false;
-    plan_share(c, s, 0);
     if (report->status == ST_AGAIN)
         return;
     if (report->status != ST_OK)
-        fail(c, index, report);
-    else if (report->result.end == JOB_NOTHING)
-        delay(c, index, RETRY_US);
+        fail(c, s, report);
+    else if (report->result.end != JOB_NOTHING)
+        succeed(c, s, &report->result);
+    if (c->turns)
+        turns_ended(c->turns, index, report);
     else
-        succeed(c, index, &report->result);
+        windows_ended(c->windows, index, report);
 }
 
 static void collect_all(struct control *c)
@@ -206,38 +175,6 @@ static void collect_all(struct control *c)
     for (int i = 0; i < c->executor_count; i++)
         if (executor_collect(c->executors[i], &report))
             collect(c, &report);
-}
-
-/* ---- the next job ---- */
-
-static void start(struct control *c, int index, uint64_t now_us)
-{
-    struct seat *s = &c->seats[index];
-    struct error err = {0};
-    bool due = false;
-    int executor = executor_for(c, s, now_us);
-    if (s->busy || executor < 0) {
-        delay(c, index, BUSY_US);
-        return;
-    }
-    if (job_is_due(c->server, &s->trainee, &due, &err) != ST_OK)
-        log_write(LOG_ERROR, "store", "why=\"%s\"", err.message);
-    if (!due) {
-        delay(c, index, RETRY_US);
-        return;
-    }
-    sit(c, s, executor);
-    s->busy = true;
-    share_out(c);
-    executor_start(c->executors[executor], &s->trainee, &(struct job){.kind = LEDGER_TRAIN});
-}
-
-static bool any_ready(struct control *c, uint64_t now_us)
-{
-    for (int i = 0; i < c->executor_count; i++)
-        if (executor_ready(c->executors[i], now_us))
-            return true;
-    return false;
 }
 
 /* ---- the thread ---- */
@@ -258,18 +195,12 @@ static void add_seat(const struct store_camera *camera, void *context)
     struct seat *s = &c->seats[c->count];
     *s = (struct seat){.executor = -1};
     memcpy(s->trainee.id, camera->id, sizeof s->trainee.id);
-    struct atr_options o;
-    atr_options_init(&o);
-    o.base_us = (uint64_t)(c->server->set.period_s * 1e6);
-    atr_init(&s->atr, &o);
-    if (round_robin_add(&c->ring, (uint32_t)c->count, o.base_us, clock_mono_us(), NULL) != ST_OK)
-        return;
     pthread_mutex_lock(&c->lock);
     c->count++;
     pthread_mutex_unlock(&c->lock);
 }
 
-/* New cameras join the ring; what was trained before a restart is not trained again. */
+/* New cameras take a seat; what was trained before a restart is not trained again. */
 static void refresh(struct control *c)
 {
     int before = c->count;
@@ -278,19 +209,22 @@ static void refresh(struct control *c)
     for (int i = before; i < c->count; i++) {
         struct trainee *t = &c->seats[i].trainee;
         store_versions(c->server->store, t->id, 1, note_trained, &t->trained_seq, NULL);
+        if (c->turns)
+            turns_join(c->turns, i);
+        else
+            windows_join(c->windows, i);
     }
 }
 
-/* When something may be due that no bell announces. */
-static uint64_t next_us(struct control *c, uint64_t now_us)
+/* The sooner of what was asked for and what no bell announces. */
+static uint64_t wake_us(struct control *c, uint64_t due_us, uint64_t now_us)
 {
-    uint64_t due_us = round_robin_due_us(&c->ring), most_us = now_us + SECOND_US;
+    uint64_t most_us = now_us + CONTROL_SECOND_US;
     for (int i = 0; i < c->executor_count; i++) {
         uint64_t restart_us = executor_restart_us(c->executors[i]);
         if (restart_us > now_us && restart_us < due_us)
             due_us = restart_us;
     }
-    due_us = due_us > now_us ? due_us : now_us + BUSY_US; /* due, but all are at work */
     return due_us < most_us ? due_us : most_us;
 }
 
@@ -299,17 +233,19 @@ static void *run(void *context)
     struct control *c = context;
     struct bell *bell = &c->server->bell;
     while (!bell_stopped(bell)) {
-        uint64_t seen = bell_count(bell), now_us = clock_mono_us(), late_us;
-        uint32_t index;
+        uint64_t seen = bell_count(bell);
         refresh(c);
         collect_all(c);
-        if (any_ready(c, now_us) && round_robin_next(&c->ring, now_us, &index, &late_us)) {
-            start(c, (int)index, now_us);
-            continue;
-        }
-        bell_wait(bell, seen, next_us(c, now_us));
+        uint64_t now_us = clock_mono_us();
+        uint64_t due_us = c->turns ? turns_run(c->turns, now_us) : windows_run(c->windows, now_us);
+        bell_wait(bell, seen, wake_us(c, due_us, now_us));
     }
     return NULL;
+}
+
+json_t *control_schedule_json(struct control *c)
+{
+    return c && c->windows ? windows_json(c->windows) : NULL;
 }
 
 /* ---- open, close ---- */
@@ -324,6 +260,21 @@ static enum status open_executors(struct control *c, struct error *err)
     return st;
 }
 
+/* The server's round robin is AMS's own, by turns; the other policies plan. */
+static enum status open_policy(struct control *c, struct error *err)
+{
+    const char *name = c->server->set.policy;
+    enum schedule_policy policy = schedule_policy_parse(name);
+    if (policy == SCHEDULE_POLICY_COUNT || policy == SCHEDULE_EXHAUSTIVE)
+        return error_set(
+            err, ST_INVALID,
+            "policy is attune, round-robin, thief, thief-printed, uniform or none, not "
+            "'%.40s'",
+            name);
+    return policy == SCHEDULE_ROUND_ROBIN ? turns_open(c, &c->turns, err)
+                                          : windows_open(c, policy, &c->windows, err);
+}
+
 enum status control_open(struct server *s, struct control **ret, struct error *err)
 {
     struct control *c = calloc(1, sizeof *c);
@@ -332,8 +283,8 @@ enum status control_open(struct server *s, struct control **ret, struct error *e
     c->server = s;
     pthread_mutex_init(&c->lock, NULL);
     c->seats = calloc((size_t)s->set.cameras_max, sizeof *c->seats);
-    enum status st = c->seats ? round_robin_init(&c->ring, s->set.cameras_max, err)
-                              : error_set(err, ST_NOMEM, "no memory for cameras");
+    enum status st =
+        c->seats ? open_policy(c, err) : error_set(err, ST_NOMEM, "no memory for cameras");
     if (st == ST_OK)
         st = open_executors(c, err);
     if (st == ST_OK) {
@@ -358,7 +309,8 @@ void control_close(struct control **ptr)
         pthread_join(c->thread, NULL);
     for (int i = 0; i < c->executor_count; i++)
         executor_close(&c->executors[i]);
-    round_robin_clear(&c->ring);
+    turns_close(&c->turns);
+    windows_close(&c->windows);
     pthread_mutex_destroy(&c->lock);
     free(c->seats);
     free(c);

@@ -26,4 +26,7 @@ int control_worker_pid(struct control *c, const char *camera);
 /* [{"worker", "state", "pid", "camera" (trains now), "cameras", "share", "used_s", "restarts"}] */
 json_t *control_workers_json(struct control *c);
 
+/* The plan in force (docs/api.md); NULL under round robin, which makes none. */
+json_t *control_schedule_json(struct control *c);
+
 #endif

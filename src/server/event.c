@@ -57,8 +57,9 @@ void server_event(struct server *s, const char *camera, const char *kind, json_t
     for (char *c = text; *c; c++)
         if (*c == '"')
             *c = '\'';
-    /* "labelled" comes every few seconds for every camera. */
-    log_write(strcmp(kind, "labelled") == 0 ? LOG_DEBUG : LOG_INFO, kind, "camera=%s reason=\"%s\"",
+    /* These come every few seconds for every camera. */
+    bool often = strcmp(kind, "labelled") == 0 || strcmp(kind, "scheduled") == 0;
+    log_write(often ? LOG_DEBUG : LOG_INFO, kind, "camera=%s reason=\"%s\"",
               camera[0] ? camera : "-", text);
     bell_ring(&s->bell);
 }

@@ -37,6 +37,7 @@ struct executor {
     uint64_t restart_us, restarts;
 
     struct job_wishes wishes;
+    struct job_board board;
 };
 
 const char *executor_state_name(enum executor_state s)
@@ -131,6 +132,7 @@ static void execute(struct executor *l, struct executor_report *report)
                         .member = l->member,
                         .trainee = report->trainee,
                         .wishes = &l->wishes,
+                        .board = &l->board,
                         .charged_us = l->charged_us};
     report->why = (struct error){0};
     report->status = ensure_process(l, &r, &report->job, &report->why);
@@ -183,6 +185,30 @@ uint64_t executor_restart_us(struct executor *l)
     return restart_us;
 }
 
+static void board_clear(struct job_board *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->now = (struct job_progress){.steps = 0};
+    pthread_mutex_unlock(&b->lock);
+}
+
+void executor_progress(struct executor *l, struct job_progress *ret)
+{
+    pthread_mutex_lock(&l->board.lock);
+    *ret = l->board.now;
+    pthread_mutex_unlock(&l->board.lock);
+}
+
+void executor_pause(struct executor *l, bool pause)
+{
+    atomic_store(&l->wishes.pause, pause);
+}
+
+void executor_set_steps(struct executor *l, int steps)
+{
+    atomic_store(&l->wishes.steps, steps);
+}
+
 void executor_start(struct executor *l, struct trainee *t, const struct job *job)
 {
     pthread_mutex_lock(&l->lock);
@@ -190,6 +216,9 @@ void executor_start(struct executor *l, struct trainee *t, const struct job *job
     l->hand = HAND_GIVEN;
     atomic_store(&l->wishes.cancel, false);
     atomic_store(&l->wishes.checkpoint, false);
+    atomic_store(&l->wishes.pause, false);
+    atomic_store(&l->wishes.steps, 0);
+    board_clear(&l->board);
     pthread_cond_signal(&l->given);
     pthread_mutex_unlock(&l->lock);
 }
@@ -283,6 +312,7 @@ enum status executor_open(struct server *s, int index, int count, struct executo
     l->member = -1;
     worker_process_init(&l->worker);
     pthread_mutex_init(&l->lock, NULL);
+    pthread_mutex_init(&l->board.lock, NULL);
     pthread_cond_init(&l->given, NULL);
     enum status st = choose_cores(l, count, err);
     if (st == ST_OK)
@@ -312,6 +342,7 @@ void executor_close(struct executor **ptr)
     limiter_remove(l->server->limiter, l->member);
     pthread_cond_destroy(&l->given);
     pthread_mutex_destroy(&l->lock);
+    pthread_mutex_destroy(&l->board.lock);
     free(l);
     *ptr = NULL;
 }

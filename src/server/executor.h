@@ -53,6 +53,11 @@ bool executor_collect(struct executor *l, struct executor_report *ret);
 /* Wishes of the job at hand; nothing without one. */
 void executor_cancel(struct executor *l);
 void executor_checkpoint(struct executor *l);
+void executor_pause(struct executor *l, bool pause);
+void executor_set_steps(struct executor *l, int steps);
+
+/* How far the job at hand is; zero before its first slice. */
+void executor_progress(struct executor *l, struct job_progress *ret);
 
 /* Processors, from now on, in the job or between. */
 enum status executor_set_share(struct executor *l, double share, struct error *err);

@@ -260,12 +260,24 @@ static enum status record(struct job_run *r, const json_t *reply, struct job_res
         return st;
     if (v.accepted && v.base > 0)
         drop_state(r, v.base);
-    so_far->accepted |= v.accepted;
-    so_far->before = isnan(so_far->before) ? v.score_before : so_far->before;
+    so_far->accepted = v.accepted;
+    so_far->before = v.score_before;
     so_far->after = v.score_after;
     snprintf(so_far->reason, sizeof so_far->reason, "%s", v.reason);
     announce(r, &v, reply, so_far);
     return ST_OK;
+}
+
+static void note_verdict(struct job_run *r, const json_t *reply, int steps)
+{
+    struct job_progress *p = &r->board->now;
+    pthread_mutex_lock(&r->board->lock);
+    p->judged++;
+    p->judged_steps = steps;
+    p->accepted = json_is_true(json_object_get(reply, "accepted"));
+    p->before = number(reply, "score_current");
+    p->after = number(reply, "score_candidate");
+    pthread_mutex_unlock(&r->board->lock);
 }
 
 /* Has the worker judge what there is and records it: "checkpoint" or "finish". A checkpoint that is
@@ -283,6 +295,8 @@ static enum status judge(struct job_run *r, const struct job *job, const char *o
     if (st != ST_OK)
         return st;
     so_far->checkpoints += !last && json_is_true(json_object_get(reply, "accepted"));
+    if (!last)
+        note_verdict(r, reply, so_far->steps);
     if (last || json_is_true(json_object_get(reply, "accepted")))
         st = record(r, reply, so_far, err);
     json_decref(reply);
@@ -314,27 +328,54 @@ static enum status train_slice(struct job_run *r, const struct job *job, int ste
     return ST_OK;
 }
 
-/* Until `total` steps are done, it is cancelled or the loss is not a number (ret->end). */
+static void note_steps(struct job_run *r, int steps, uint64_t compute_us)
+{
+    pthread_mutex_lock(&r->board->lock);
+    r->board->now.steps = steps;
+    r->board->now.compute_us = compute_us;
+    pthread_mutex_unlock(&r->board->lock);
+}
+
+static void wait_while_paused(const struct job_run *r)
+{
+    struct bell *bell = &r->server->bell;
+    while (atomic_load(&r->wishes->pause) && !atomic_load(&r->wishes->cancel) &&
+           clock_mono_us() < r->until_us && !bell_stopped(bell))
+        bell_wait(bell, bell_count(bell), clock_mono_us() + JOB_SLICE_US);
+}
+
+static int total_of(const struct job_run *r, int total)
+{
+    int wished = atomic_load(&r->wishes->steps);
+    return wished ? wished : total;
+}
+
+/* Until `total` steps are done, or what is wished instead, it is cancelled, or the loss is not a
+ * number (ret->end). */
 static enum status train(struct job_run *r, const struct job *job, int total,
                          struct job_result *ret, struct error *err)
 {
     int steps = 1;
     enum status st = ST_OK;
     ret->end = JOB_TRAINED;
-    while (st == ST_OK && ret->end == JOB_TRAINED && ret->steps < total) {
+    while (st == ST_OK && ret->end == JOB_TRAINED && ret->steps < total_of(r, total)) {
         double loss = NAN;
         uint64_t start_us = clock_mono_us();
         st = train_slice(r, job, steps, &loss, err);
         if (st != ST_OK)
             break;
         ret->steps += steps;
-        steps = slice_of(steps, clock_mono_us() - start_us, total - ret->steps);
+        note_steps(r, ret->steps, r->charged_us - r->began_us);
+        int left = total_of(r, total) - ret->steps;
+        if (left > 0)
+            steps = slice_of(steps, clock_mono_us() - start_us, left);
         if (!isfinite(loss))
             ret->end = JOB_DIVERGED;
         else if (atomic_load(&r->wishes->cancel))
             ret->end = JOB_CANCELLED;
-        else if (atomic_exchange(&r->wishes->checkpoint, false) && ret->steps < total)
+        else if (atomic_exchange(&r->wishes->checkpoint, false) && left > 0)
             st = judge(r, job, "checkpoint", ret, err);
+        wait_while_paused(r);
     }
     return st;
 }
@@ -352,12 +393,25 @@ static enum status give_up(struct job_run *r, const struct job *job, struct job_
     return tell(r, job, request_of(r, "abandon"), err);
 }
 
+static json_t *request_under(const struct job_run *r, const char *op,
+                             const struct train_configuration *c)
+{
+    json_t *request = request_of(r, op);
+    if (c)
+        json_object_set_new(request, "configuration",
+                            json_pack("{s:s,s:i,s:f,s:i,s:f,s:i,s:f}", "name", c->name, "epochs",
+                                      c->epochs, "data", c->data, "layers", c->layers,
+                                      "learning_rate", c->learning_rate, "batch", c->batch,
+                                      "head_width", c->head_width));
+    return request;
+}
+
 /* *ret_steps 0: there is nothing to train on, ret->reason says why. */
 static enum status begin(struct job_run *r, const struct job *job, struct job_result *ret,
                          int *ret_steps, struct error *err)
 {
     json_t *reply;
-    enum status st = ask(r, job, request_of(r, "begin"), &reply, err);
+    enum status st = ask(r, job, request_under(r, "begin", job->configuration), &reply, err);
     if (st != ST_OK)
         return st;
     bool begun = json_is_true(json_object_get(reply, "begun"));
@@ -381,6 +435,39 @@ static enum status run_phase(struct job_run *r, const struct job *job, struct jo
     return ret->end == JOB_TRAINED ? judge(r, job, "finish", ret, err) : give_up(r, job, ret, err);
 }
 
+/* ---- profiling ---- */
+
+static enum status profile_item(struct job_run *r, const struct job *job, int item,
+                                struct error *err)
+{
+    json_t *reply;
+    struct outlook_profile *p = job->profile;
+    enum status st =
+        job_ask(r, job, request_under(r, "profile", &job->menu->items[item].configuration),
+                r->until_us, &reply, err);
+    if (st != ST_OK)
+        return st;
+    p->end[item] = number(reply, "end");
+    if (isfinite(p->end[item])) {
+        p->start = number(reply, "start");
+        p->samples = (int)whole(reply, "samples");
+    }
+    json_decref(reply);
+    return ST_OK;
+}
+
+static enum status run_profile(struct job_run *r, const struct job *job, struct job_result *ret,
+                               struct error *err)
+{
+    enum status st = ST_OK;
+    outlook_profile_init(job->profile);
+    for (int k = 0; k < job->menu->count && st == ST_OK; k++)
+        if (k != OUTLOOK_RECIPE && job->wanted[k] && !atomic_load(&r->wishes->cancel))
+            st = profile_item(r, job, k, err);
+    ret->end = JOB_PROFILED;
+    return st;
+}
+
 enum status job_execute(struct job_run *r, const struct job *job, struct job_result *ret,
                         struct error *err)
 {
@@ -388,11 +475,15 @@ enum status job_execute(struct job_run *r, const struct job *job, struct job_res
     struct server *s = r->server;
     struct error ignored;
     struct job_result result = {.end = JOB_NOTHING, .before = NAN, .after = NAN};
-    uint64_t start_us = clock_mono_us(), before_us = r->charged_us;
+    uint64_t start_us = clock_mono_us();
+    r->began_us = r->charged_us;
     r->until_us = start_us + (uint64_t)(s->set.phase_timeout_s * 1e6);
     enum status st = bring_up_to_date(r, job, err);
     result.newest_seq = t->added_seq;
-    if (st == ST_OK && t->frames >= s->set.frames_min) {
+    bool enough = st == ST_OK && t->frames >= s->set.frames_min;
+    if (enough && job->kind == LEDGER_PROFILE)
+        st = run_profile(r, job, &result, err);
+    else if (enough) {
         st = run_phase(r, job, &result, err);
         atomic_fetch_add(&s->counters.phases, st == ST_OK);
         atomic_fetch_add(&s->counters.phase_us, st == ST_OK ? clock_mono_us() - start_us : 0);
@@ -402,7 +493,7 @@ enum status job_execute(struct job_run *r, const struct job *job, struct job_res
         tell(r, job, request_of(r, "close"), &ignored);
         t->process = 0;
     }
-    result.compute_us = r->charged_us - before_us;
+    result.compute_us = r->charged_us - r->began_us;
     *ret = result;
     return st;
 }

@@ -13,7 +13,10 @@
 #ifndef ATTUNE_SERVER_JOB_H
 #define ATTUNE_SERVER_JOB_H
 
+#include <pthread.h>
+
 #include "server/node.h"
+#include "server/outlook.h"
 #include "server/worker_process.h"
 
 #define JOB_SLICE_US 250000
@@ -29,30 +32,55 @@ struct trainee {
 };
 
 struct job {
-    enum ledger_kind kind;
-    int steps; /* 0: the recipe's */
+    enum ledger_kind kind; /* LEDGER_TRAIN or LEDGER_PROFILE */
+    int steps;             /* 0: as the configuration comes to, or the recipe's */
+    /* What follows lives until the job is collected. */
+    const struct train_configuration *configuration; /* NULL: the recipe */
+    const struct outlook *menu;                      /* of a profile; the recipe is left out */
+    const bool *wanted;                              /* its items that are profiled */
+    struct outlook_profile *profile;                 /* what came of it */
 };
 
 /* What others wish of a job under way. */
 struct job_wishes {
     atomic_bool cancel;     /* give up */
     atomic_bool checkpoint; /* let the cameras have what is there, when it is better */
+    atomic_bool pause;      /* no further slice for now; the time until the end goes on */
+    atomic_int steps;       /* to end after so many; 0: as the job says */
+};
+
+/* How far a job is. */
+struct job_progress {
+    int steps;           /* done */
+    uint64_t compute_us; /* so far, getting ready included */
+    int judged;          /* checkpoints that were tried, and of the last one: */
+    int judged_steps;
+    bool accepted;
+    double before, after; /* scores on held-out frames */
+};
+
+/* Where its thread writes that and others read it. */
+struct job_board {
+    pthread_mutex_t lock;
+    struct job_progress now;
 };
 
 enum job_end {
     JOB_NOTHING = 1, /* too few frames, or none that are new */
     JOB_TRAINED,     /* to its end; accepted or not */
+    JOB_PROFILED,    /* job.profile has what it said */
     JOB_CANCELLED,
     JOB_DIVERGED /* the loss is not a number; the version stays what it was */
 };
 
 struct job_result {
     enum job_end end;
-    bool accepted;        /* the last version that it made, checkpoints among them */
-    double before, after; /* scores on held-out frames, NaN: not scored */
-    int steps, checkpoints;
-    uint64_t newest_seq; /* of the chunks that it learned from, or could have */
-    uint64_t compute_us; /* processor time of the worker */
+    bool accepted;        /* what was judged last, at the end or at a checkpoint */
+    double before, after; /* its scores on held-out frames, NaN: not scored */
+    int steps;            /* done */
+    int checkpoints;      /* versions before the last */
+    uint64_t newest_seq;  /* of the chunks that it learned from, or could have */
+    uint64_t compute_us;  /* processor time of the worker */
     char reason[STORE_REASON_CHARS_MAX + 1];
 };
 
@@ -63,8 +91,10 @@ struct job_run {
     int member;       /* of the limiter */
     struct trainee *trainee;
     struct job_wishes *wishes;
+    struct job_board *board;
     uint64_t until_us;   /* monotonic; a training that is not done by then has failed */
     uint64_t charged_us; /* the member's processor time that is in the ledger */
+    uint64_t began_us;   /* the same when the job began; job_execute's */
 };
 
 /* Asks the worker and charges what it used to the camera (NULL: nobody's). Takes the request. */

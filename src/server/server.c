@@ -84,9 +84,9 @@ static enum status plan_cores(struct server *s, struct error *err)
     struct settings *set = &s->set;
     s->roles[SERVER_LABEL] = (struct cores_role){
         .name = "label_cores", .wish = set->label_cores, .threads = set->label_threads};
-    s->roles[SERVER_TRAIN] = (struct cores_role){.name = "train_cores",
-                                                 .wish = set->train_cores,
-                                                 .threads = set->train_threads * set->workers};
+    int train_threads = set->train_threads > 1 ? set->train_threads * set->workers : 1;
+    s->roles[SERVER_TRAIN] = (struct cores_role){
+        .name = "train_cores", .wish = set->train_cores, .threads = train_threads};
     enum status st = cores_machine_read(&machine, err);
     if (st == ST_OK)
         st = cores_plan(&machine, s->roles, SERVER_ROLES, &s->cores, err);
@@ -101,7 +101,7 @@ static enum status plan_cores(struct server *s, struct error *err)
     else if (s->cores.pinned)
         log_write(LOG_INFO, "processors", "plan=\"%s\"", text);
     set->label_threads = s->roles[SERVER_LABEL].threads;
-    if (s->roles[SERVER_TRAIN].threads < set->train_threads * set->workers)
+    if (s->roles[SERVER_TRAIN].threads < train_threads)
         set->train_threads = 1;
     return ST_OK;
 }

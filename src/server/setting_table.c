@@ -114,18 +114,23 @@ enum status setting_table_set(const struct setting_table *t, void *values, const
 }
 
 enum status setting_table_read(const struct setting_table *t, void *values,
-                               const struct yaml_doc *d, const yaml_node *map, const char *other,
-                               struct error *err)
+                               const struct yaml_doc *d, const yaml_node *map,
+                               const char *const *others, struct error *err)
 {
-    const char *known[SETTING_ROWS_MAX + 1];
+    const char *known[SETTING_ROWS_MAX + SETTING_OTHERS_MAX];
+    size_t count = (size_t)t->count, own = count;
     names(t, known);
-    known[t->count] = other;
-    enum status st = yaml_check_keys(d, map, known, (size_t)t->count + (other != NULL), err);
+    while (others && others[count - own]) {
+        assert(count - own < SETTING_OTHERS_MAX);
+        known[count] = others[count - own];
+        count++;
+    }
+    enum status st = yaml_check_keys(d, map, known, count, err);
     for (size_t i = 0; i < yaml_count(map) && st == ST_OK; i++) {
         const yaml_node *value = yaml_value(d, map, i);
         const char *key = yaml_text(yaml_key(d, map, i)), *text = yaml_text(value);
         struct error why = {0};
-        if (other && strcmp(key, other) == 0)
+        if (names_find(known + own, count - own, key, -1) >= 0)
             continue;
         if (!text)
             st = yaml_fail(d, value, err, "%s takes one value, not a list or map", key);

@@ -45,11 +45,12 @@ void setting_table_init(const struct setting_table *t, void *values);
 enum status setting_table_set(const struct setting_table *t, void *values, const char *name,
                               const char *value, struct error *err);
 
-/* A YAML mapping of names to scalars; a name may occur once. The key `other` (NULL: none) is known,
- * too, and left to the caller. On failure some values may be set. */
+/* A YAML mapping of names to scalars; a name may occur once. The keys `others` (a NULL at their
+ * end; NULL: none) are known, too, and left to the caller. On failure some values may be set. */
+#define SETTING_OTHERS_MAX 4
 enum status setting_table_read(const struct setting_table *t, void *values,
-                               const struct yaml_doc *d, const yaml_node *map, const char *other,
-                               struct error *err);
+                               const struct yaml_doc *d, const yaml_node *map,
+                               const char *const *others, struct error *err);
 
 /* A row of Markdown each; a line of --help each. */
 void setting_table_write_markdown(const struct setting_table *t, struct buf *out);

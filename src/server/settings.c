@@ -51,6 +51,7 @@ void settings_init(struct settings *s)
 {
     memset(s, 0, sizeof *s);
     setting_table_init(settings_table(), s);
+    train_configurations_init(&s->configurations);
 }
 
 void camera_settings_init(struct camera_settings *c)
@@ -144,11 +145,15 @@ enum status settings_read(struct settings *s, struct camera_list *cameras, const
     struct settings copy = *s;
     struct camera_list list;
     camera_list_init(&list);
+    static const char *const others[] = {"cameras", "configurations", NULL};
     const yaml_node *root = yaml_root(d), *map = root ? yaml_get(d, root, "cameras") : NULL;
+    const yaml_node *trainings = root ? yaml_get(d, root, "configurations") : NULL;
     if (root)
-        st = setting_table_read(settings_table(), &copy, d, root, "cameras", err);
+        st = setting_table_read(settings_table(), &copy, d, root, others, err);
     if (st == ST_OK && map)
         st = read_cameras(&list, d, map, err);
+    if (st == ST_OK && trainings)
+        st = train_configurations_read(d, trainings, &copy.configurations, err);
     yaml_close(&d);
     if (st != ST_OK) {
         camera_list_clear(&list);
@@ -199,6 +204,26 @@ enum status settings_check(const struct settings *s, const struct camera_list *c
     return check_cameras(s, cameras, err);
 }
 
+static void write_configurations(struct buf *out)
+{
+    struct train_configurations standard;
+    train_configurations_init(&standard);
+    buf_printf(out,
+               "\n## Retraining configurations\n\n"
+               "What plans choose from, beside the recipe of the preset (`recipe`); in the file "
+               "only, a list that takes the place of the standard one:\n\n```yaml\n"
+               "configurations:\n");
+    for (int i = 0; i < standard.count; i++)
+        buf_printf(out, "  - {name: %s, epochs: %d, layers: %d}\n", standard.items[i].name,
+                   standard.items[i].epochs, standard.items[i].layers);
+    buf_printf(
+        out, "```\n\n`epochs` is passes over the labelled frames, `data` the part of them that is "
+             "used (1), `layers` how many train, from the output back (0: all), `learning_rate` "
+             "and `batch` the recipe's where they are 0, `head_width` the part of the last layer's "
+             "inputs whose weights train (1). Configurations that differ in nothing but epochs are "
+             "one training that goes on for longer. `recipe` cannot be a name.\n");
+}
+
 void settings_write_markdown(struct buf *out)
 {
     buf_printf(out, "# Settings of `attune server`\n\n"
@@ -217,6 +242,7 @@ void settings_write_markdown(struct buf *out)
                "```\n\n",
                CAMERA_ID_CHARS_MAX);
     setting_table_write_markdown(camera_settings_table(), out);
+    write_configurations(out);
 }
 
 void settings_write_help(struct buf *out)

@@ -14,6 +14,7 @@
 
 #include "flow/records.h"
 #include "server/setting_table.h"
+#include "train/configuration.h"
 
 #define SETTINGS_FILE_BYTES_MAX ((size_t)1 << 20)
 #define CAMERA_LIST_MAX 1024
@@ -24,6 +25,7 @@
 #define BOOL(name, standard, help) bool name;
 struct settings {
 #include "server/settings.def"
+    struct train_configurations configurations; /* what plans choose from */
 };
 
 /* What the file says of one camera. */
@@ -59,8 +61,9 @@ const struct camera_settings *camera_list_find(const struct camera_list *l, cons
 enum status settings_set(struct settings *s, const char *name, const char *value,
                          struct error *err);
 
-/* A YAML mapping of names to scalars, and `cameras`, a mapping of ids to mappings; a name may occur
- * once. `source` is the name for messages. *cameras is replaced. On failure both are as before. */
+/* A YAML mapping of names to scalars, `cameras`, a mapping of ids to mappings, and `configurations`
+ * (train/configuration.h); a name may occur once. `source` is the name for messages. *cameras is
+ * replaced. On failure both are as before. */
 enum status settings_read(struct settings *s, struct camera_list *cameras, const void *text,
                           size_t n, const char *source, struct error *err);
 enum status settings_open(struct settings *s, struct camera_list *cameras, const char *path,

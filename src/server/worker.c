@@ -262,11 +262,12 @@ static enum status do_add(struct worker *w, const json_t *q, json_t *reply, stru
 static const struct {
     const char *name;
     enum status (*run)(struct worker *w, const json_t *q, json_t *reply, struct error *err);
-} requests[] = {{"init", do_init},         {"open", do_open},
-                {"close", do_close},       {"add", do_add},
-                {"phase", worker_phase},   {"begin", worker_begin},
-                {"train", worker_train},   {"checkpoint", worker_checkpoint},
-                {"finish", worker_finish}, {"abandon", worker_abandon}};
+} requests[] = {{"init", do_init},          {"open", do_open},
+                {"close", do_close},        {"add", do_add},
+                {"phase", worker_phase},    {"begin", worker_begin},
+                {"train", worker_train},    {"checkpoint", worker_checkpoint},
+                {"finish", worker_finish},  {"abandon", worker_abandon},
+                {"profile", worker_profile}};
 
 static enum status dispatch(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {

@@ -36,6 +36,6 @@ typedef enum status worker_request(struct worker *w, const json_t *q, json_t *re
                                    struct error *err);
 
 worker_request worker_phase, worker_begin, worker_train, worker_checkpoint, worker_finish,
-    worker_abandon; /* worker_train.c */
+    worker_abandon, worker_profile; /* worker_train.c */
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "profile/profiler.h"
 #include "server/worker_internal.h"
 
 static enum status write_named(const char *folder, uint64_t version, const char *kind,
@@ -100,6 +101,31 @@ enum status worker_phase(struct worker *w, const json_t *q, json_t *reply, struc
 
 /* ---- the same in slices ---- */
 
+static bool within(double v, double low, double high)
+{
+    return v >= low && v <= high;
+}
+
+static enum status read_configuration(const json_t *q, struct train_configuration *ret,
+                                      struct error *err)
+{
+    double epochs = worker_number(q, "epochs"), layers = worker_number(q, "layers");
+    double batch = worker_number(q, "batch");
+    struct train_configuration c = {.data = worker_number(q, "data"),
+                                    .learning_rate = worker_number(q, "learning_rate"),
+                                    .head_width = worker_number(q, "head_width")};
+    if (!within(epochs, 1, 1000) || !within(layers, 0, 10000) || !within(batch, 0, 1024) ||
+        !within(c.data, 0.001, 1) || !within(c.learning_rate, 0, 10) ||
+        !within(c.head_width, 0.001, 1))
+        return error_set(err, ST_INVALID, "the configuration is out of range");
+    c.epochs = (int)epochs;
+    c.layers = (int)layers;
+    c.batch = (int)batch;
+    snprintf(c.name, sizeof c.name, "%.*s", CONFIGURATION_NAME_CHARS_MAX, worker_text(q, "name"));
+    *ret = c;
+    return ST_OK;
+}
+
 enum status worker_begin(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
     struct pupil *p;
@@ -107,12 +133,19 @@ enum status worker_begin(struct worker *w, const json_t *q, json_t *reply, struc
     enum status st = worker_pupil(w, q, &p, err);
     if (st != ST_OK)
         return st;
-    st = learner_begin(p->learner, &why);
+    struct train_configuration c;
+    const json_t *wanted = json_object_get(q, "configuration");
+    int steps = learner_options_of(p->learner)->steps;
+    if (wanted)
+        st = read_configuration(wanted, &c, err);
+    if (st != ST_OK)
+        return st;
+    st = learner_begin_as(p->learner, wanted ? &c : NULL, &steps, &why);
     if (st != ST_OK && st != ST_AGAIN)
         return error_set(err, st, "%s", why.message);
     json_object_set_new(reply, "begun", json_boolean(st == ST_OK));
     json_object_set_new(reply, "reason", json_string(why.message));
-    json_object_set_new(reply, "steps", json_integer(learner_options_of(p->learner)->steps));
+    json_object_set_new(reply, "steps", json_integer(steps));
     return ST_OK;
 }
 
@@ -183,4 +216,31 @@ enum status worker_abandon(struct worker *w, const json_t *q, json_t *reply, str
     if (st == ST_OK)
         learner_abandon(p->learner);
     return st;
+}
+
+enum status worker_profile(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    struct pupil *p;
+    struct train_configuration c;
+    struct profile_options o;
+    struct profile_result r;
+    struct error why = {.message = ""};
+    enum status st = worker_pupil(w, q, &p, err);
+    if (st == ST_OK)
+        st = read_configuration(json_object_get(q, "configuration"), &c, err);
+    if (st != ST_OK)
+        return st;
+    profile_options_init(&o);
+    st = profile_run(p->learner, &c, &o, &r, &why);
+    if (st != ST_OK && st != ST_AGAIN)
+        return error_set(err, st, "%s", why.message);
+    json_object_set_new(reply, "profiled", json_boolean(st == ST_OK));
+    json_object_set_new(reply, "reason", json_string(why.message));
+    if (st != ST_OK)
+        return ST_OK;
+    json_object_set_new(reply, "start", real(r.start));
+    json_object_set_new(reply, "end", real(r.end));
+    json_object_set_new(reply, "samples", json_integer(r.samples));
+    json_object_set_new(reply, "steps", json_integer(r.steps));
+    return ST_OK;
 }

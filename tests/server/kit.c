@@ -267,3 +267,48 @@ uint64_t kit_await(struct kit *k, const char *kind, uint64_t after)
     }
     return found;
 }
+
+void kit_upload_sized(struct kit *k, const char *camera, uint64_t *seq, int width, int height)
+{
+    struct buf chunk;
+    uint64_t t_us = clock_wall_us() - 100000000 + *seq * 5000000;
+    buf_init(&chunk);
+    kit_chunk_sized(camera, ++*seq, 4, width, height, t_us, 0, &chunk);
+    assert_int_equal(kit_put(k, camera, *seq, &chunk), 201);
+    buf_clear(&chunk);
+}
+
+void kit_upload(struct kit *k, const char *camera, uint64_t *seq)
+{
+    kit_upload_sized(k, camera, seq, 48, 32);
+}
+
+json_int_t kit_version(struct kit *k, const char *camera)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/v1/cameras/%s", camera);
+    json_t *c = kit_json(k, path, 200);
+    json_int_t v = json_integer_value(json_object_get(c, "version"));
+    json_decref(c);
+    return v;
+}
+
+void kit_pause(void)
+{
+    clock_sleep_until_us(clock_mono_us() + 10000);
+}
+
+void kit_await_version(struct kit *k, const char *camera, json_int_t least)
+{
+    while (kit_version(k, camera) < least)
+        kit_pause();
+}
+
+uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, uint64_t after,
+                         char **ret_reason)
+{
+    uint64_t id;
+    while ((id = kit_event_of(k, camera, kind, after, ret_reason)) == 0)
+        kit_pause();
+    return id;
+}

@@ -52,6 +52,17 @@ void kit_chunk_sized(const char *camera, uint64_t seq, int count, int width, int
 uint64_t kit_event_of(struct kit *k, const char *camera, const char *kind, uint64_t after,
                       char **ret_reason);
 
+/* Uploads the camera's next chunk, of four pictures; *seq is the last one's number. */
+void kit_upload(struct kit *k, const char *camera, uint64_t *seq);
+void kit_upload_sized(struct kit *k, const char *camera, uint64_t *seq, int width, int height);
+
+/* The camera's version, and waiting for one; waiting for the camera's event. */
+json_int_t kit_version(struct kit *k, const char *camera);
+void kit_await_version(struct kit *k, const char *camera, json_int_t least);
+uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, uint64_t after,
+                         char **ret_reason);
+void kit_pause(void); /* a hundredth of a second */
+
 /* Reads events after `after` until one of `kind` comes (bounded); returns its id. */
 uint64_t kit_await(struct kit *k, const char *kind, uint64_t after);
 

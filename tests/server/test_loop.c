@@ -31,6 +31,7 @@ static int setup(void **state)
     (void)state;
     kit = kit_open();
     kit->options.worker_argv = worker_argv;
+    snprintf(kit->options.settings.policy, SETTING_TEXT_BYTES, "round-robin");
     kit->options.settings.period_s = 1;
     kit->options.settings.frames_min = 3;
     kit->options.settings.steps = 5;

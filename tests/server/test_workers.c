@@ -54,6 +54,7 @@ static int setup(void **state)
     struct settings *s = &kit->options.settings;
     kit->options.worker_argv = worker_argv;
     s->workers = 2;
+    snprintf(s->policy, sizeof s->policy, "round-robin");
     s->period_s = 1;
     s->frames_min = 3;
     s->steps = 30;
@@ -71,50 +72,6 @@ static int teardown(void **state)
 
 static uint64_t next_seq[2];
 
-static void upload_sized(const char *camera, uint64_t *seq, int width, int height)
-{
-    struct buf chunk;
-    uint64_t t_us = clock_wall_us() - 100000000 + *seq * 5000000;
-    buf_init(&chunk);
-    kit_chunk_sized(camera, ++*seq, 4, width, height, t_us, 0, &chunk);
-    assert_int_equal(kit_put(kit, camera, *seq, &chunk), 201);
-    buf_clear(&chunk);
-}
-
-static void upload(const char *camera, uint64_t *seq)
-{
-    upload_sized(camera, seq, 48, 32);
-}
-
-static json_int_t version_of(const char *camera)
-{
-    char path[80];
-    snprintf(path, sizeof path, "/v1/cameras/%s", camera);
-    json_t *c = kit_json(kit, path, 200);
-    json_int_t v = json_integer_value(json_object_get(c, "version"));
-    json_decref(c);
-    return v;
-}
-
-static void pause_a_little(void)
-{
-    clock_sleep_until_us(clock_mono_us() + 10000);
-}
-
-static void await_version(const char *camera, json_int_t least)
-{
-    while (version_of(camera) < least)
-        pause_a_little();
-}
-
-static uint64_t await_event(const char *camera, const char *kind, uint64_t after, char **ret_reason)
-{
-    uint64_t id;
-    while ((id = kit_event_of(kit, camera, kind, after, ret_reason)) == 0)
-        pause_a_little();
-    return id;
-}
-
 static int pid_of(const char *camera)
 {
     return control_worker_pid(kit->server->control, camera);
@@ -127,10 +84,10 @@ static void start_both(void)
     kit_start(kit);
     kit_hello(kit, "gate");
     kit_hello(kit, "yard");
-    upload("gate", &next_seq[0]);
-    upload("yard", &next_seq[1]);
-    await_version("gate", 1);
-    await_version("yard", 1);
+    kit_upload(kit, "gate", &next_seq[0]);
+    kit_upload(kit, "yard", &next_seq[1]);
+    kit_await_version(kit, "gate", 1);
+    kit_await_version(kit, "yard", 1);
     assert_true(pid_of("gate") > 0 && pid_of("yard") > 0);
     assert_int_not_equal(pid_of("gate"), pid_of("yard"));
 }
@@ -138,9 +95,9 @@ static void start_both(void)
 /* The camera goes on learning, in the process that it was in. */
 static void expect_unaffected(const char *camera, uint64_t *seq, int pid)
 {
-    json_int_t before = version_of(camera);
-    upload(camera, seq);
-    await_version(camera, before + 1);
+    json_int_t before = kit_version(kit, camera);
+    kit_upload(kit, camera, seq);
+    kit_await_version(kit, camera, before + 1);
     assert_int_equal(pid_of(camera), pid);
 }
 
@@ -213,10 +170,10 @@ static void each_means_trains(void **state)
             json_decref(compute);
             kit_hello(kit, "gate");
         }
-        json_int_t before = version_of("gate");
+        json_int_t before = kit_version(kit, "gate");
         next_seq[0] = (uint64_t)i;
-        upload("gate", &next_seq[0]);
-        await_version("gate", before + 1);
+        kit_upload(kit, "gate", &next_seq[0]);
+        kit_await_version(kit, "gate", before + 1);
         kit_stop(kit);
     }
     struct error err;
@@ -247,17 +204,17 @@ static void a_kill_in_mid_training_costs_one_training(void **state)
     start_both();
     int yard = pid_of("yard"), gate = pid_of("gate");
     uint64_t since = store_event_last(kit->server->store);
-    upload("gate", &next_seq[0]);
+    kit_upload(kit, "gate", &next_seq[0]);
     while (!trains_now("gate"))
-        pause_a_little();
+        kit_pause();
     clock_sleep_until_us(clock_mono_us() + 50000);
     kill(gate, SIGKILL);
-    await_event("gate", "phase_failed", since, &reason);
+    kit_await_event(kit, "gate", "phase_failed", since, &reason);
     assert_non_null(strstr(reason, "signal 9"));
     free(reason);
-    assert_int_equal(version_of("gate"), 1);
+    assert_int_equal(kit_version(kit, "gate"), 1);
     expect_unaffected("yard", &next_seq[1], yard);
-    await_version("gate", 2); /* tried again, with the same frames */
+    kit_await_version(kit, "gate", 2); /* tried again, with the same frames */
     assert_int_not_equal(pid_of("gate"), gate);
     assert_int_equal(kit_event_of(kit, "yard", "phase_failed", 0, NULL), 0);
 }
@@ -272,16 +229,16 @@ static void what_kills_every_worker_is_dropped(void **state)
     kit->options.settings.steps = 10000;
     start_both();
     uint64_t since = store_event_last(kit->server->store), seen = 0;
-    upload("gate", &next_seq[0]);
+    kit_upload(kit, "gate", &next_seq[0]);
     while ((seen = kit_event_of(kit, "gate", "training_dropped", since, &reason)) == 0) {
         int pid = trains_now("gate") ? pid_of("gate") : 0;
         if (pid > 0 && pid != pid_of("yard"))
             kill(pid, SIGKILL);
-        pause_a_little();
+        kit_pause();
     }
     assert_non_null(strstr(reason, "dropped"));
     free(reason);
-    assert_int_equal(version_of("gate"), 1);
+    assert_int_equal(kit_version(kit, "gate"), 1);
     json_t *health = kit_json(kit, "/v1/health", 200);
     assert_int_equal(number_of(health, "phases_failed"), CONTROL_TRIES_MAX);
     json_decref(health);
@@ -311,13 +268,13 @@ static void a_worker_without_memory_drops_its_own(void **state)
     kit->options.settings.worker_memory_mb = (int)most + 24;
     kit_start(kit);
     uint64_t since = store_event_last(kit->server->store);
-    upload("gate", &next_seq[0]);
-    upload_sized("yard", &next_seq[1], 6144, 4096); /* a picture takes 72 MB */
-    await_version("gate", 2);
+    kit_upload(kit, "gate", &next_seq[0]);
+    kit_upload_sized(kit, "yard", &next_seq[1], 6144, 4096); /* a picture takes 72 MB */
+    kit_await_version(kit, "gate", 2);
     while (!reason) {
         if (!kit_event_of(kit, "yard", "chunk_untrained", since, &reason))
             kit_event_of(kit, "yard", "phase_failed", since, &reason);
-        pause_a_little();
+        kit_pause();
     }
     assert_true(strlen(reason) > 0);
     free(reason);
@@ -334,11 +291,11 @@ static void a_loss_that_is_no_number_is_dropped(void **state)
     uint64_t since = store_event_last(kit->server->store);
     snprintf(path, sizeof path, POISON, yard);
     assert_int_equal(file_write(path, "", 0, NULL), ST_OK);
-    upload("yard", &next_seq[1]);
-    await_event("yard", "training_dropped", since, &reason);
+    kit_upload(kit, "yard", &next_seq[1]);
+    kit_await_event(kit, "yard", "training_dropped", since, &reason);
     assert_non_null(strstr(reason, "not a number"));
     free(reason);
-    assert_int_equal(version_of("yard"), 1);
+    assert_int_equal(kit_version(kit, "yard"), 1);
     expect_unaffected("gate", &next_seq[0], gate);
     assert_int_equal(unlink(path), 0);
     expect_unaffected("yard", &next_seq[1], yard); /* the next frames, in the same process */
@@ -413,7 +370,7 @@ static void prepare(char *chunk, char *labels, char *folder)
     next_seq[0] = 0;
     kit_start(kit);
     kit_hello(kit, "gate");
-    upload("gate", &next_seq[0]);
+    kit_upload(kit, "gate", &next_seq[0]);
     kit_await(kit, "labelled", 0);
     store_chunk_path(kit->server->store, "gate", 1, chunk);
     store_label_path(kit->server->store, "gate", 1, labels);

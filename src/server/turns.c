@@ -1,0 +1,134 @@
+/* turns.c - whose turn it is by AMS's round robin: each camera every period_s at most, one after
+ * the other, with as many at once as there are workers, in equal parts of the capacity. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/control_internal.h"
+#include "train/atr.h"
+#include "train/round_robin.h"
+
+#define RETRY_US (CONTROL_SECOND_US / 2) /* a camera without new frames is looked at again */
+#define BUSY_US (CONTROL_SECOND_US / 5)  /* one whose worker has another job */
+
+struct turns {
+    struct control *control;
+    struct round_robin ring; /* an id is a seat */
+    struct atr *atr;         /* [cameras_max] */
+};
+
+enum status turns_open(struct control *c, struct turns **ret, struct error *err)
+{
+    struct turns *t = calloc(1, sizeof *t);
+    if (!t)
+        return error_set(err, ST_NOMEM, "no memory for the cameras' turns");
+    t->control = c;
+    t->atr = calloc((size_t)c->server->set.cameras_max, sizeof *t->atr);
+    enum status st = t->atr ? round_robin_init(&t->ring, c->server->set.cameras_max, err)
+                            : error_set(err, ST_NOMEM, "no memory for the cameras' turns");
+    if (st != ST_OK) {
+        turns_close(&t);
+        return st;
+    }
+    *ret = t;
+    return ST_OK;
+}
+
+void turns_close(struct turns **t)
+{
+    if (!t || !*t)
+        return;
+    round_robin_clear(&(*t)->ring);
+    free((*t)->atr);
+    free(*t);
+    *t = NULL;
+}
+
+void turns_join(struct turns *t, int seat)
+{
+    struct atr_options o;
+    atr_options_init(&o);
+    o.base_us = (uint64_t)(t->control->server->set.period_s * 1e6);
+    atr_init(&t->atr[seat], &o);
+    round_robin_add(&t->ring, (uint32_t)seat, o.base_us, clock_mono_us(), NULL);
+}
+
+/* The next turn at another time than the ring would give. */
+static void delay(struct turns *t, int seat, uint64_t wait_us)
+{
+    round_robin_remove(&t->ring, (uint32_t)seat);
+    round_robin_add(&t->ring, (uint32_t)seat, t->atr[seat].period_us, clock_mono_us() + wait_us,
+                    NULL);
+}
+
+/* All that train have equal parts of the capacity. */
+static void share_out(struct turns *t)
+{
+    struct control *c = t->control;
+    int busy = 0;
+    for (int i = 0; i < c->count; i++)
+        busy += c->seats[i].busy;
+    for (int i = 0; i < c->count; i++)
+        if (c->seats[i].busy)
+            control_share(c, i, LEDGER_TRAIN, limiter_capacity(c->server->limiter) / busy);
+}
+
+static void adapt_period(struct turns *t, int seat)
+{
+    struct server *s = t->control->server;
+    struct store_camera camera;
+    if (s->set.adaptive_period &&
+        store_camera_get(s->store, t->control->seats[seat].trainee.id, &camera, NULL) == ST_OK)
+        round_robin_set_period(&t->ring, (uint32_t)seat,
+                               atr_update(&t->atr[seat], camera.sampling_fps));
+}
+
+void turns_ended(struct turns *t, int seat, const struct executor_report *report)
+{
+    if (report->status != ST_OK)
+        delay(t, seat,
+              control_penalty_us(t->atr[seat].period_us, t->control->seats[seat].failures));
+    else if (report->result.end == JOB_NOTHING)
+        delay(t, seat, RETRY_US);
+    else
+        adapt_period(t, seat);
+    share_out(t);
+}
+
+static void start(struct turns *t, int seat, uint64_t now_us)
+{
+    struct control *c = t->control;
+    struct seat *s = &c->seats[seat];
+    struct error err = {0};
+    bool due = false;
+    if (job_is_due(c->server, &s->trainee, &due, &err) != ST_OK)
+        log_write(LOG_ERROR, "store", "why=\"%s\"", err.message);
+    if (!due)
+        delay(t, seat, RETRY_US);
+    else if (s->busy || !control_start(c, seat, &(struct job){.kind = LEDGER_TRAIN}, now_us))
+        delay(t, seat, BUSY_US);
+    else
+        share_out(t);
+}
+
+static bool any_ready(const struct control *c, uint64_t now_us)
+{
+    for (int i = 0; i < c->executor_count; i++)
+        if (executor_ready(c->executors[i], now_us))
+            return true;
+    return false;
+}
+
+uint64_t turns_run(struct turns *t, uint64_t now_us)
+{
+    uint64_t late_us;
+    uint32_t seat;
+    while (any_ready(t->control, now_us) && round_robin_next(&t->ring, now_us, &seat, &late_us)) {
+        if (late_us > t->atr[seat].period_us)
+            log_write(LOG_DEBUG, "late turn", "camera=%s late_ms=%llu",
+                      t->control->seats[seat].trainee.id, (unsigned long long)(late_us / 1000));
+        start(t, (int)seat, now_us);
+    }
+    uint64_t due_us = round_robin_due_us(&t->ring);
+    return due_us > now_us ? due_us : now_us + BUSY_US; /* due, but all are at work */
+}
