@@ -27,7 +27,7 @@ test: build asan-build ## all tests, plain and under ASan+UBSan
 	@meson test -C $(SAN) --print-errorlogs --num-processes $(JOBS) --timeout-multiplier 4
 
 asan-build: deps
-	@test -f $(SAN)/build.ninja || meson setup $(SAN) --werror -Db_sanitize=address,undefined -Db_lundef=false
+	@test -f $(SAN)/build.ninja || meson setup $(SAN) --werror -Doptimization=1 -Dc_args=-Wno-format-truncation -Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(SAN) -j$(JOBS)
 
 tsan: deps ## the threaded tests under ThreadSanitizer
