@@ -26,6 +26,8 @@
 
 #define POISON "/tmp/attune-test-nan-%d" /* while it is there, that process's loss is NaN */
 
+#define SANITIZER_MB (1 << 20)
+
 static struct kit *kit;
 static char self[] = "/proc/self/exe", command[] = "worker";
 static char *const worker_argv[] = {self, command, NULL};
@@ -225,23 +227,26 @@ static void what_kills_every_worker_is_dropped(void **state)
 {
     (void)state;
     char *reason;
-    kit->options.settings.period_s = 1;
+    uint64_t seq = 0;
+    kit->options.settings.workers = 1;
     kit->options.settings.steps = 10000;
-    start_both();
-    uint64_t since = store_event_last(kit->server->store), seen = 0;
-    kit_upload(kit, "gate", &next_seq[0]);
-    while ((seen = kit_event_of(kit, "gate", "training_dropped", since, &reason)) == 0) {
+    kit_start(kit);
+    kit_hello(kit, "gate");
+    kit_upload(kit, "gate", &seq);
+    while (kit_event_of(kit, "gate", "training_dropped", 0, &reason) == 0) {
         int pid = trains_now("gate") ? pid_of("gate") : 0;
-        if (pid > 0 && pid != pid_of("yard"))
+        if (pid > 0)
             kill(pid, SIGKILL);
         kit_pause();
     }
     assert_non_null(strstr(reason, "dropped"));
     free(reason);
-    assert_int_equal(kit_version(kit, "gate"), 1);
+    assert_int_equal(kit_version(kit, "gate"), 0);
     json_t *health = kit_json(kit, "/v1/health", 200);
     assert_int_equal(number_of(health, "phases_failed"), CONTROL_TRIES_MAX);
     json_decref(health);
+    kit_upload(kit, "gate", &seq);
+    kit_await_version(kit, "gate", 1);
 }
 
 static long peak_mb(int pid)
@@ -264,6 +269,10 @@ static void a_worker_without_memory_drops_its_own(void **state)
     char *reason = NULL;
     start_both();
     long most = peak_mb(pid_of("gate"));
+    if (most > SANITIZER_MB) {
+        print_message("left out: a sanitizer's shadow memory is no memory to bound\n");
+        skip();
+    }
     kit_stop(kit);
     kit->options.settings.worker_memory_mb = (int)most + 24;
     kit_start(kit);
