@@ -278,7 +278,8 @@ static enum status reach(struct fleet *f, int i, int k, struct error *err)
     if (r.trained)
         st = conclude(f, i, o.configuration, &r, err);
     planner_reached(f->planner, i, k, served(&r, before));
-    fleet_memory_revise(&f->memory, f->planner, i, o.training, r.score_candidate - o.accuracy);
+    planner_surprise(f->planner, i, o.training, r.score_candidate - o.accuracy,
+                     f->memory.estimator.carry_same, f->memory.estimator.carry_other);
     return st == ST_OK && !f->trainings[i].open ? fleet_camera_take_pending(&f->cameras[i], err)
                                                 : st;
 }

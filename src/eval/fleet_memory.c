@@ -149,18 +149,6 @@ enum status fleet_memory_add(struct fleet_memory *m, int camera, int configurati
     return note_outcome(m, m->believed[camera][configuration], end, m->window, err);
 }
 
-void fleet_memory_revise(const struct fleet_memory *m, struct planner *p, int camera, int training,
-                         double surprise)
-{
-    const struct schedule_camera *c = planner_camera(p, camera);
-    for (int k = 0; isfinite(surprise) && k < c->option_count; k++) {
-        const struct schedule_option *o = &c->options[k];
-        double carry = o->training == training ? m->estimator.carry_same : m->estimator.carry_other;
-        planner_revise(p, camera, k, fmin(fmax(o->accuracy + carry * surprise, 0), 1),
-                       o->accuracy_sd * sqrt(1 - carry * carry));
-    }
-}
-
 enum status fleet_memory_score(const struct fleet_memory *m, struct estimate_score *ret,
                                bool *ret_scored, struct error *err)
 {

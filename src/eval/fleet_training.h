@@ -101,10 +101,6 @@ enum status fleet_memory_add(struct fleet_memory *m, int camera, int configurati
                              const struct train_configurations *all, double start, double end,
                              struct error *err);
 
-/* What one end showed (measured less believed) carries over to others (profile/estimate.h). */
-void fleet_memory_revise(const struct fleet_memory *m, struct planner *p, int camera, int training,
-                         double surprise);
-
 /* How good the estimates were of what was trained. */
 enum status fleet_memory_score(const struct fleet_memory *m, struct estimate_score *ret,
                                bool *ret_scored, struct error *err);

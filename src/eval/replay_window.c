@@ -97,25 +97,13 @@ static const struct replay_option *find(const struct replay_camera *c, int confi
     return NULL;
 }
 
-/* What was measured says something about what is still to come. */
-static void carry_over(struct window *w, int camera, int training, double surprise)
-{
-    const struct schedule_camera *c = planner_camera(w->planner, camera);
-    const struct replay_camera *r = &w->c->cameras[camera];
-    for (int k = 0; k < c->option_count; k++) {
-        const struct schedule_option *o = &c->options[k];
-        double carry = o->training == training ? r->carry_same : r->carry_other;
-        planner_revise(w->planner, camera, k, fmin(fmax(o->accuracy + carry * surprise, 0), 1),
-                       o->accuracy_sd * sqrt(1 - carry * carry));
-    }
-}
-
 /* A model is there: measured, and deployed unless it is worse. Only our policy has a gate; the
  * papers' deploy what comes. */
 static void reach(struct window *w, int camera, int option)
 {
     const struct schedule_camera *c = planner_camera(w->planner, camera);
-    const struct replay_option *o = find(&w->c->cameras[camera], c->options[option].configuration);
+    const struct replay_camera *r = &w->c->cameras[camera];
+    const struct replay_option *o = find(r, c->options[option].configuration);
     double surprise = o->truth.accuracy - c->options[option].accuracy;
     bool worse = o->truth.accuracy < c->accuracy;
     bool stopped = worse && w->c->settings.gated && w->c->settings.policy == SCHEDULE_ATTUNE;
@@ -124,7 +112,8 @@ static void reach(struct window *w, int camera, int option)
     w->result.stopped += stopped;
     w->result.deployed += !stopped;
     planner_reached(w->planner, camera, option, stopped ? c->accuracy : o->truth.accuracy);
-    carry_over(w, camera, o->truth.training, surprise);
+    planner_surprise(w->planner, camera, o->truth.training, surprise, r->carry_same,
+                     r->carry_other);
 }
 
 static enum status run(struct window *w, struct error *err)

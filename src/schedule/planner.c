@@ -75,11 +75,6 @@ void planner_observe(struct planner *p, int camera, double accuracy)
     p->cameras[camera].accuracy = accuracy;
 }
 
-void planner_set_waited(struct planner *p, int camera, double waited_s)
-{
-    p->cameras[camera].waited_s = waited_s;
-}
-
 /* All that the window began with may be trained again. */
 static void start_over(struct planner *p, int camera)
 {
@@ -278,7 +273,7 @@ void planner_dropped(struct planner *p, int camera, bool retry)
         p->cameras[camera].option_count = 0;
 }
 
-void planner_revise(struct planner *p, int camera, int option, double accuracy, double accuracy_sd)
+static void revise(struct planner *p, int camera, int option, double accuracy, double accuracy_sd)
 {
     struct schedule_option *left = p->slots[camera].left;
     assert(option >= 0 && option < p->cameras[camera].option_count);
@@ -289,6 +284,18 @@ void planner_revise(struct planner *p, int camera, int option, double accuracy, 
             p->slots[camera].begun[k].accuracy = accuracy;
             p->slots[camera].begun[k].accuracy_sd = accuracy_sd;
         }
+}
+
+void planner_surprise(struct planner *p, int camera, int training, double surprise,
+                      double carry_same, double carry_other)
+{
+    const struct schedule_camera *c = &p->cameras[camera];
+    for (int k = 0; isfinite(surprise) && k < c->option_count; k++) {
+        const struct schedule_option *o = &c->options[k];
+        double carry = o->training == training ? carry_same : carry_other;
+        revise(p, camera, k, fmin(fmax(o->accuracy + carry * surprise, 0), 1),
+               o->accuracy_sd * sqrt(1 - carry * carry));
+    }
 }
 
 void planner_rescale(struct planner *p, int camera, double factor)

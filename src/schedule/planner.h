@@ -70,8 +70,11 @@ void planner_reached(struct planner *p, int camera, int option, double accuracy)
  */
 void planner_dropped(struct planner *p, int camera, bool retry);
 
-/* New estimate of an option that is not reached yet. */
-void planner_revise(struct planner *p, int camera, int option, double accuracy, double accuracy_sd);
+/* Camera i's training `training` came out this much better (accuracy) than was believed: what is
+ * believed of its later ends moves by carry_same of that, of other trainings by carry_other, 0..1
+ * (profile/estimate.h), and gets the more certain for it. NaN: nothing was measured. */
+void planner_surprise(struct planner *p, int camera, int training, double surprise,
+                      double carry_same, double carry_other);
 
 /* How accurate camera i's model was seen to be just now. */
 void planner_observe(struct planner *p, int camera, double accuracy);
@@ -79,8 +82,5 @@ void planner_observe(struct planner *p, int camera, double accuracy);
 /* What is left of camera i's training, and of what goes on from it, takes `factor` (above 0) of the
  * compute that was estimated. */
 void planner_rescale(struct planner *p, int camera, double factor);
-
-/* Seconds since the camera's last training, for round robin; planner_advance adds to it. */
-void planner_set_waited(struct planner *p, int camera, double waited_s);
 
 #endif
