@@ -84,20 +84,11 @@ static enum status open_models(struct run *r, struct error *err)
     return st;
 }
 
-static int more(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-/* Crops serve student and teacher. */
 static enum status open_stream(struct run *r, struct error *err)
 {
-    const struct task_spec *a = labeller_student_spec(teach_labeller(r->teach));
-    const struct task_spec *b = labeller_teacher_spec(teach_labeller(r->teach));
-    const struct recording_use use = {.task = r->task,
-                                      .map = &r->map,
-                                      .crop_width = more(a->width, b->width),
-                                      .crop_height = more(a->height, b->height)};
+    struct labeller *l = teach_labeller(r->teach);
+    const struct recording_use use =
+        recording_use_of(labeller_student_spec(l), labeller_teacher_spec(l), &r->map);
     return recording_open(r->options, &use, &r->stream, err);
 }
 
@@ -132,14 +123,6 @@ static void run_clear(struct run *r)
     nn_model_close(&r->student);
 }
 
-static void to_label_classes(const struct class_map *map, struct label_map *l)
-{
-    size_t n = (size_t)l->width * (size_t)l->height;
-    for (size_t i = 0; i < n; i++)
-        l->classes[i] =
-            l->classes[i] < map->network_count ? map->to_label[l->classes[i]] : LABEL_IGNORE;
-}
-
 /* Scores are at the ground truth's size, at the student's output size without. */
 static enum status size_maps(struct run *r, const struct label_map *truth, struct error *err)
 {
@@ -158,12 +141,12 @@ static enum status score_frame(struct run *r, const struct frame *frame,
         st = labeller_teach(teach_labeller(r->teach), frame, &r->taught, err);
     if (st != ST_OK)
         return st;
-    to_label_classes(&r->map, &r->taught);
+    class_map_apply(&r->map, &r->taught);
     for (size_t i = 0; st == ST_OK && i < r->options->mode_count; i++) {
         st = lane_predict(r->lanes[i], frame, &r->answered, err);
         if (st != ST_OK)
             break;
-        to_label_classes(&r->map, &r->answered);
+        class_map_apply(&r->map, &r->answered);
         st = score_add(r->scores[i], frame->t_us, &r->answered, &r->taught, truth, err);
         if (st == ST_OK)
             st = lane_sample(r->lanes[i], frame, err);

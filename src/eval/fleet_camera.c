@@ -22,11 +22,8 @@ static enum status open_stream(struct fleet_camera *c, struct error *err)
     o.seed = c->shared->options->seed;
     o.student = s->student;
     o.teacher = s->teacher;
-    const struct task_spec *teacher = labeller_teacher_spec(c->shared->labeller);
-    int width = c->spec.width > teacher->width ? c->spec.width : teacher->width;
-    int height = c->spec.height > teacher->height ? c->spec.height : teacher->height;
-    const struct recording_use use = {
-        .task = c->spec.task, .map = &c->shared->map, .crop_width = width, .crop_height = height};
+    const struct recording_use use =
+        recording_use_of(&c->spec, labeller_teacher_spec(c->shared->labeller), &c->shared->map);
     enum status st = recording_open(&o, &use, &c->recording, err);
     if (st == ST_OK)
         st = recording_next(c->recording, &c->lent, &c->lent_truth, err);
@@ -122,14 +119,6 @@ static enum status infer(struct fleet_camera *c, uint64_t n, struct error *err)
     return ST_OK;
 }
 
-static void to_label_classes(const struct class_map *map, struct label_map *l)
-{
-    size_t n = (size_t)l->width * (size_t)l->height;
-    for (size_t i = 0; i < n; i++)
-        l->classes[i] =
-            l->classes[i] < map->network_count ? map->to_label[l->classes[i]] : LABEL_IGNORE;
-}
-
 /* Ground truth where there is any, else the teacher's answer, in label classes. */
 static enum status reference(struct fleet_camera *c, const struct frame *frame,
                              const struct label_map *truth, struct error *err)
@@ -146,7 +135,7 @@ static enum status reference(struct fleet_camera *c, const struct frame *frame,
         return ST_OK;
     }
     st = labeller_teach(c->shared->labeller, frame, &c->taught, err);
-    to_label_classes(&c->shared->map, &c->taught);
+    class_map_apply(&c->shared->map, &c->taught);
     return st;
 }
 
@@ -161,7 +150,7 @@ static enum status score(struct fleet_camera *c, const struct frame *frame,
         task_resize_labels(&c->native, &c->answer);
     else
         memset(c->answer.classes, 0, (size_t)c->answer.width * (size_t)c->answer.height);
-    to_label_classes(&c->shared->map, &c->answer);
+    class_map_apply(&c->shared->map, &c->answer);
     return score_add(c->score, frame->t_us, &c->answer, &c->taught, truth, err);
 }
 

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "eval/plot.h"
 
 static const char *const use_names[FLEET_USES] = {"infer", "label", "profile", "train"};
@@ -157,17 +156,11 @@ enum status fleet_plot(const struct fleet_scenario *s, const struct fleet_result
 {
     struct plot_series series[PLOT_SERIES_MAX];
     struct plot_options o;
-    struct buf png;
     int n = count < PLOT_SERIES_MAX ? count : PLOT_SERIES_MAX;
     for (int i = 0; i < n; i++)
         series[i] = (struct plot_series){
             .name = runs[i].policy, .x = runs[i].t_s, .y = runs[i].series, .count = runs[i].points};
     plot_options_init(&o);
     o.title = s->name;
-    buf_init(&png);
-    enum status st = plot_png(series, n, &o, &png, err);
-    if (st == ST_OK)
-        st = file_write(path, png.data, png.size_bytes, err);
-    buf_clear(&png);
-    return st;
+    return plot_png_file(series, n, &o, path, err);
 }

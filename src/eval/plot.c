@@ -9,6 +9,8 @@
 
 #include <cairo.h>
 
+#include "base/file.h"
+
 #define MARGIN_LEFT 68
 #define MARGIN_RIGHT 20
 #define MARGIN_TOP 64
@@ -326,4 +328,16 @@ enum status plot_png(const struct plot_series *series, int count,
     make_drawable(&c.x);
     fit_y(&c.y, &o);
     return render(&c, series, count, out, err);
+}
+
+enum status plot_png_file(const struct plot_series *series, int count,
+                          const struct plot_options *options, const char *path, struct error *err)
+{
+    struct buf png;
+    buf_init(&png);
+    enum status st = plot_png(series, count, options, &png, err);
+    if (st == ST_OK)
+        st = file_write(path, png.data, png.size_bytes, err);
+    buf_clear(&png);
+    return st;
 }

@@ -32,4 +32,8 @@ void plot_options_init(struct plot_options *o);
 enum status plot_png(const struct plot_series *series, int count,
                      const struct plot_options *options, struct buf *out, struct error *err);
 
+/* The same into a file, whole or not at all. */
+enum status plot_png_file(const struct plot_series *series, int count,
+                          const struct plot_options *options, const char *path, struct error *err);
+
 #endif

@@ -130,6 +130,20 @@ static enum status open_crops(struct recording *s, const struct eval_options *o,
     return frame_resize(&s->crops.frame, use->crop_width, use->crop_height, err);
 }
 
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+struct recording_use recording_use_of(const struct task_spec *student,
+                                      const struct task_spec *teacher, const struct class_map *map)
+{
+    return (struct recording_use){.task = student->task,
+                                  .map = map,
+                                  .crop_width = larger(student->width, teacher->width),
+                                  .crop_height = larger(student->height, teacher->height)};
+}
+
 enum status recording_open(const struct eval_options *o, const struct recording_use *use,
                            struct recording **ret, struct error *err)
 {

@@ -23,6 +23,10 @@ struct recording_use {
     int crop_width, crop_height; /* size that crops are scaled to */
 };
 
+/* For this student and this teacher: crops serve both. */
+struct recording_use recording_use_of(const struct task_spec *student,
+                                      const struct task_spec *teacher, const struct class_map *map);
+
 struct recording;
 
 enum status recording_open(const struct eval_options *o, const struct recording_use *use,

@@ -184,13 +184,7 @@ static enum status draw(const struct replay_seconds *s, const char *path, struct
     struct plot_options o;
     plot_options_init(&o);
     o.title = "accuracy, mean over the cameras";
-    struct buf png;
-    buf_init(&png);
-    enum status st = plot_png(series, n, &o, &png, err);
-    if (st == ST_OK)
-        st = file_write(path, png.data, png.size_bytes, err);
-    buf_clear(&png);
-    return st;
+    return plot_png_file(series, n, &o, path, err);
 }
 
 enum status replay_seconds_write(struct replay_seconds *s, const char *csv, const char *png,

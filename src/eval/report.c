@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "eval/plot.h"
 
 static const struct eval_mode_result *find(const struct eval_result *r, enum eval_mode mode)
@@ -140,7 +139,7 @@ void report_table(const struct eval_result *r, struct buf *out)
 
 /* One line a mode, against ground truth where there is any. */
 static enum status draw(const struct eval_result *r, double *values, const char *title,
-                        struct buf *out, struct error *err)
+                        const char *path, struct error *err)
 {
     bool truth = r->mode_count > 0 && isfinite(r->modes[0].whole.accuracy_truth);
     struct plot_series series[EVAL_MODE_COUNT];
@@ -161,7 +160,7 @@ static enum status draw(const struct eval_result *r, double *values, const char 
              truth ? "ground truth" : "the teacher");
     o.title = title;
     o.y_label = label;
-    return plot_png(series, (int)r->mode_count, &o, out, err);
+    return plot_png_file(series, (int)r->mode_count, &o, path, err);
 }
 
 enum status report_plot(const struct eval_result *r, const char *title, const char *path,
@@ -173,12 +172,7 @@ enum status report_plot(const struct eval_result *r, const char *title, const ch
     double *values = calloc(points ? 2 * points : 1, sizeof *values);
     if (!values)
         return error_set(err, ST_NOMEM, "no memory for the chart");
-    struct buf png;
-    buf_init(&png);
-    enum status st = draw(r, values, title, &png, err);
-    if (st == ST_OK)
-        st = file_write(path, png.data, png.size_bytes, err);
-    buf_clear(&png);
+    enum status st = draw(r, values, title, path, err);
     free(values);
     return st;
 }

@@ -83,20 +83,35 @@ static bool pace(void *context, int done, int total, double loss)
     return true;
 }
 
-enum status worker_phase(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+/* Ends a slice of training with a candidate: its result, and the delta where a version was made. */
+typedef enum status train_end(struct worker *w, struct learner *l, struct learner_result *r,
+                              struct buf *delta, struct error *err);
+
+static enum status end_with(train_end *end, struct learner_result r, struct worker *w,
+                            const json_t *q, json_t *reply, struct error *err)
 {
     struct pupil *p;
-    struct learner_result r = {0};
     struct buf delta;
     enum status st = worker_pupil(w, q, &p, err);
     if (st != ST_OK)
         return st;
     buf_init(&delta);
-    st = learner_phase(p->learner, pace, &w->throttle, &r, &delta, err);
+    st = end(w, p->learner, &r, &delta, err);
     if (st == ST_OK)
         st = conclude(p, q, &r, &delta, reply, err);
     buf_clear(&delta);
     return st;
+}
+
+static enum status run_phase(struct worker *w, struct learner *l, struct learner_result *r,
+                             struct buf *delta, struct error *err)
+{
+    return learner_phase(l, pace, &w->throttle, r, delta, err);
+}
+
+enum status worker_phase(struct worker *w, const json_t *q, json_t *reply, struct error *err)
+{
+    return end_with(run_phase, (struct learner_result){0}, w, q, reply, err);
 }
 
 /* ---- the same in slices ---- */
@@ -172,40 +187,35 @@ enum status worker_train(struct worker *w, const json_t *q, json_t *reply, struc
     return ST_OK;
 }
 
+/* Too early is no error: no version then. */
+static enum status make_checkpoint(struct worker *w, struct learner *l, struct learner_result *r,
+                                   struct buf *delta, struct error *err)
+{
+    (void)w;
+    enum status st = learner_checkpoint(l, r, delta, err);
+    return st == ST_AGAIN ? ST_OK : st;
+}
+
 enum status worker_checkpoint(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
-    struct pupil *p;
     struct learner_result r = {.loss_first = NAN,
                                .loss_last = NAN,
                                .score_current = NAN,
                                .score_candidate = NAN,
                                .reason = "the coordinates are not chosen yet"};
-    struct buf delta;
-    enum status st = worker_pupil(w, q, &p, err);
-    if (st != ST_OK)
-        return st;
-    buf_init(&delta);
-    st = learner_checkpoint(p->learner, &r, &delta, err);
-    if (st == ST_OK || st == ST_AGAIN)
-        st = conclude(p, q, &r, &delta, reply, err);
-    buf_clear(&delta);
-    return st;
+    return end_with(make_checkpoint, r, w, q, reply, err);
+}
+
+static enum status finish(struct worker *w, struct learner *l, struct learner_result *r,
+                          struct buf *delta, struct error *err)
+{
+    (void)w;
+    return learner_finish(l, r, delta, err);
 }
 
 enum status worker_finish(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
-    struct pupil *p;
-    struct learner_result r = {0};
-    struct buf delta;
-    enum status st = worker_pupil(w, q, &p, err);
-    if (st != ST_OK)
-        return st;
-    buf_init(&delta);
-    st = learner_finish(p->learner, &r, &delta, err);
-    if (st == ST_OK)
-        st = conclude(p, q, &r, &delta, reply, err);
-    buf_clear(&delta);
-    return st;
+    return end_with(finish, (struct learner_result){0}, w, q, reply, err);
 }
 
 enum status worker_abandon(struct worker *w, const json_t *q, json_t *reply, struct error *err)

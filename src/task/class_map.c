@@ -23,6 +23,14 @@ void class_map_identity(const struct task_spec *spec, struct class_map *ret)
     }
 }
 
+void class_map_apply(const struct class_map *map, struct label_map *l)
+{
+    size_t n = (size_t)l->width * (size_t)l->height;
+    for (size_t i = 0; i < n; i++)
+        l->classes[i] =
+            l->classes[i] < map->network_count ? map->to_label[l->classes[i]] : LABEL_IGNORE;
+}
+
 static enum status read_names(const struct yaml_doc *d, const yaml_node *list, struct class_map *m,
                               struct error *err)
 {

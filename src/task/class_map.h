@@ -23,6 +23,9 @@ struct task_spec;
 /* Every class to itself. */
 void class_map_identity(const struct task_spec *spec, struct class_map *ret);
 
+/* A network's classes to label classes, in place; those without one become LABEL_IGNORE. */
+void class_map_apply(const struct class_map *map, struct label_map *l);
+
 /* Reads a YAML class map (docs/formats.md, "class map"); messages have file:line:column. */
 enum status class_map_open(const char *path, struct class_map *ret, struct error *err);
 enum status class_map_read(const void *text, size_t n, const char *name, struct class_map *ret,
