@@ -20,11 +20,8 @@
 
 #include "drift/summary.h"
 
-#define SIGNATURE_VALUES DRIFT_VALUES /* 32 */
-
-struct signature {
-    float value[SIGNATURE_VALUES]; /* shares, confidence (0 when not known), features; scaled */
-};
+/* Shares, confidence (0 when not known), features; each scaled. */
+_Static_assert(SIGNATURE_VALUES == DRIFT_VALUES, "a signature has a summary's numbers");
 
 void signature_of(const struct drift_summary *mean, struct signature *ret);
 

@@ -6,6 +6,7 @@
 #ifndef ATTUNE_FLOW_RECORDS_H
 #define ATTUNE_FLOW_RECORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,46 @@ struct box {
     float x0, y0, x1, y1;
     int class_id;
     float score; /* 1 for ground truth */
+};
+
+#define SIGNATURE_VALUES 32
+
+/* A camera's present conditions as a vector (drift/signature.h). */
+struct signature {
+    float value[SIGNATURE_VALUES];
+};
+
+/* What has happened to a camera's world. Enumerator, name (in messages, rows and events). */
+#define DRIFT_KIND_LIST(X)                                                                         \
+    X(SCENE, "scene")       /* its answers or its pictures are not what they were */               \
+    X(VIEW, "view")         /* it was moved: other things are in the picture */                    \
+    X(ACCURACY, "accuracy") /* it agrees less with the teacher than it did */                      \
+    X(DIRTY, "dirty")       /* a part of the lens is covered or blurred: no request, an event */   \
+    X(BLIND, "blind")       /* nothing to see, or a frozen picture: no request, an event */
+
+enum drift_kind {
+    DRIFT_NONE,
+#define ENUMERATOR(name, text) DRIFT_##name,
+    DRIFT_KIND_LIST(ENUMERATOR)
+#undef ENUMERATOR
+        DRIFT_KIND_COUNT
+};
+
+#define DRIFT_TEXT_CHARS_MAX 255
+
+/* A camera, or the server for it, asks for training: its world has changed. */
+struct drift_request {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    enum drift_kind kind;               /* SCENE, VIEW or ACCURACY */
+    bool at_server;                     /* noticed from the teacher's labels */
+    uint64_t t_us;                      /* when it was noticed, microseconds since 1970 */
+    uint64_t since_us;                  /* since when, as far as can be told */
+    double score;                       /* distance over the threshold: 1 and more */
+    double latitude_deg, longitude_deg; /* NaN: not known */
+    uint64_t seq; /* newest chunk when it was raised: those after it show the new world */
+    bool has_signature;
+    struct signature signature;
+    char text[DRIFT_TEXT_CHARS_MAX + 1]; /* what was seen, a sentence without its full stop */
 };
 
 #endif

@@ -9,7 +9,8 @@
 
 #define COLUMNS                                                                                    \
     "id,state,width,height,fps,sampling_fps,version,camera_version,created_us,seen_us,seq_last,"   \
-    "chunks,up_bytes,down_bytes,versions,rejected,miou,unadapted,frame_t_us,frame_seq"
+    "chunks,up_bytes,down_bytes,versions,rejected,miou,unadapted,frame_t_us,frame_seq,latitude,"   \
+    "longitude"
 
 static void read_row(sqlite3_stmt *q, struct store_camera *c)
 {
@@ -33,6 +34,14 @@ static void read_row(sqlite3_stmt *q, struct store_camera *c)
     c->unadapted = db_real(q, 17);
     c->frame_t_us = db_u64(q, 18);
     c->frame_seq = db_u64(q, 19);
+    c->latitude_deg = db_real(q, 20);
+    c->longitude_deg = db_real(q, 21);
+}
+
+/* NaN where there is no place: nothing is written. */
+static double known_deg(const struct store_camera *c, double deg)
+{
+    return c->latitude_deg == 0 && c->longitude_deg == 0 ? (double)NAN : deg;
 }
 
 static enum status make_folders(const struct store *s, const char *id, struct error *err)
@@ -62,10 +71,11 @@ static enum status insert(struct store *s, const struct store_camera *c, struct 
         return st;
     return db_run(s, err,
                   "INSERT INTO cameras(id,state,width,height,fps,sampling_fps,camera_version,"
-                  "created_us,seen_us) VALUES(?,?,?,?,?,?,?,?,?)",
-                  "ttiiffiii", c->id, c->state, (int64_t)c->width, (int64_t)c->height, c->fps,
+                  "created_us,seen_us,latitude,longitude) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                  "ttiiffiiiff", c->id, c->state, (int64_t)c->width, (int64_t)c->height, c->fps,
                   c->sampling_fps, (int64_t)c->camera_version, (int64_t)c->seen_us,
-                  (int64_t)c->seen_us);
+                  (int64_t)c->seen_us, known_deg(c, c->latitude_deg),
+                  known_deg(c, c->longitude_deg));
 }
 
 enum status store_camera_hello(struct store *s, const struct store_camera *c, bool *ret_new,
@@ -76,9 +86,11 @@ enum status store_camera_hello(struct store *s, const struct store_camera *c, bo
     db_lock(s);
     enum status st = db_run(s, err,
                             "UPDATE cameras SET state=?,width=?,height=?,fps=?,camera_version=?,"
-                            "seen_us=? WHERE id=?",
-                            "tiifiit", c->state, (int64_t)c->width, (int64_t)c->height, c->fps,
-                            (int64_t)c->camera_version, (int64_t)c->seen_us, c->id);
+                            "seen_us=?,latitude=COALESCE(?,latitude),"
+                            "longitude=COALESCE(?,longitude) WHERE id=?",
+                            "tiifiifft", c->state, (int64_t)c->width, (int64_t)c->height, c->fps,
+                            (int64_t)c->camera_version, (int64_t)c->seen_us,
+                            known_deg(c, c->latitude_deg), known_deg(c, c->longitude_deg), c->id);
     bool is_new = st == ST_OK && sqlite3_changes(s->db) == 0;
     if (is_new)
         st = insert(s, c, err);

@@ -125,6 +125,12 @@ static enum status retire_rows(struct store *s, const char *camera, uint64_t kee
                   " trainings)-?2",
                   camera, s->options.trainings_max, err);
     if (st == ST_OK)
+        st =
+            trim(s, &r->requests,
+                 "DELETE FROM requests WHERE ?1 IS NOT NULL AND closed_us>0 AND id<=(SELECT MAX(id)"
+                 " FROM requests)-?2",
+                 camera, s->options.requests_max, err);
+    if (st == ST_OK)
         st = trim(s, &r->events,
                   "DELETE FROM events WHERE ?1 IS NOT NULL AND id<=(SELECT MAX(id) FROM events)-?2",
                   camera, s->options.events_max, err);

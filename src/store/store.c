@@ -13,9 +13,7 @@
 
 #include "base/file.h"
 
-#define SCHEMA_VERSION 2
-
-static const char schema[] =
+static const char schema_first[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
     "CREATE TABLE cameras(id TEXT PRIMARY KEY, state TEXT, width INT, height INT, fps REAL,"
     " sampling_fps REAL, version INT DEFAULT 0, camera_version INT, created_us INT, seen_us INT,"
@@ -39,11 +37,25 @@ static const char schema[] =
     "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, t_us INT, camera TEXT, kind TEXT,"
     " json TEXT);";
 
-/* Since 2. */
 static const char schema_trainings[] =
     "CREATE TABLE trainings(id INTEGER PRIMARY KEY, camera TEXT, configuration TEXT, episode INT,"
     " accuracy_start REAL, accuracy_end REAL, profiled_start REAL, profiled_end REAL,"
     " compute_s REAL, steps INT, accepted INT, t_us INT);";
+
+/* A camera has one open request at most. */
+static const char schema_requests[] =
+    "ALTER TABLE cameras ADD COLUMN latitude REAL;"
+    "ALTER TABLE cameras ADD COLUMN longitude REAL;"
+    "CREATE TABLE requests(id INTEGER PRIMARY KEY AUTOINCREMENT, camera TEXT, kind INT,"
+    " at_server INT, t_us INT, since_us INT, score REAL, latitude REAL, longitude REAL, seq INT,"
+    " signature TEXT, text TEXT, times INT DEFAULT 1, newest_us INT, closed_us INT DEFAULT 0,"
+    " outcome TEXT);"
+    "CREATE UNIQUE INDEX requests_open ON requests(camera) WHERE closed_us=0;"
+    "CREATE INDEX requests_by_camera ON requests(camera, id);";
+
+/* Script n leads from schema n to n + 1. */
+static const char *const schemas[] = {schema_first, schema_trainings, schema_requests};
+#define SCHEMA_VERSION ((int)(sizeof schemas / sizeof schemas[0]))
 
 void store_options_init(struct store_options *o)
 {
@@ -53,6 +65,7 @@ void store_options_init(struct store_options *o)
                                 .frames_max = 50000,
                                 .versions_max = 500,
                                 .trainings_max = 10000,
+                                .requests_max = 2000,
                                 .disk_free_min_mb = 256};
 }
 
@@ -72,15 +85,15 @@ static enum status migrate(struct store *s, struct error *err)
                          "%s/attune.db is of a newer attune (schema %d, this one knows %d); use "
                          "that one or another state folder",
                          s->dir, (int)version, SCHEMA_VERSION);
+    char number[64];
+    snprintf(number, sizeof number, "PRAGMA user_version=%d", SCHEMA_VERSION);
     st = db_begin(s, err);
     if (st != ST_OK)
         return st;
-    if (version < 1)
-        st = script(s, schema, err);
+    for (int64_t v = version < 0 ? 0 : version; v < SCHEMA_VERSION && st == ST_OK; v++)
+        st = script(s, schemas[v], err);
     if (st == ST_OK)
-        st = script(s, schema_trainings, err);
-    if (st == ST_OK)
-        st = script(s, "PRAGMA user_version=2", err);
+        st = script(s, number, err);
     return db_end(s, st, err);
 }
 

@@ -1,6 +1,6 @@
 /* store.h - what the server must not forget: one SQLite file and the files beside it.
  *
- *   DIR/attune.db                  cameras, chunks, frames, versions, events
+ *   DIR/attune.db                  cameras, chunks, frames, versions, requests, events
  *   DIR/chunks/CAMERA/SEQ.chunk    as uploaded
  *   DIR/labels/CAMERA/SEQ.labels   the teacher's classes (label/label_file.h)
  *   DIR/models/CAMERA/vN.delta     version N-1 -> N;  vN.snap: version 0 -> N
@@ -39,6 +39,7 @@ struct store_options {
     int frames_max;            /* frame rows a camera, default 50000 */
     int versions_max;          /* version rows a camera, default 500 */
     int trainings_max;         /* trainings of the fleet's history, default 10000 */
+    int requests_max;          /* closed requests of the fleet, default 2000 */
     uint64_t disk_free_min_mb; /* refuse chunks below, default 256 */
 };
 
@@ -73,13 +74,15 @@ struct store_camera {
     uint64_t created_us, seen_us;
     uint64_t seq_last; /* highest sequence number ever stored */
     uint64_t chunks, up_bytes, down_bytes, versions, rejected;
-    double accuracy, unadapted; /* newest frame's, NaN for none */
-    uint64_t frame_t_us;        /* its time, 0 for none */
-    uint64_t frame_seq;         /* its chunk */
+    double accuracy, unadapted;         /* newest frame's, NaN for none */
+    uint64_t frame_t_us;                /* its time, 0 for none */
+    uint64_t frame_seq;                 /* its chunk */
+    double latitude_deg, longitude_deg; /* NaN (to the store both 0, too): not known */
 };
 
-/* Creates the camera, or updates state, size, fps, camera_version and seen_us of the one that is
- * there. sampling_fps is used for a new camera only. ST_LIMIT: cameras_max are there. */
+/* Creates the camera, or updates state, size, fps, camera_version, seen_us and, where it is known,
+ * place of the one that is there. sampling_fps is used for a new camera only. ST_LIMIT: cameras_max
+ * are there. */
 enum status store_camera_hello(struct store *s, const struct store_camera *c, bool *ret_new,
                                struct error *err);
 enum status store_camera_get(struct store *s, const char *id, struct store_camera *ret,
@@ -190,6 +193,36 @@ typedef void store_training_row(const struct store_training *t, void *context);
 enum status store_trainings(struct store *s, const char *camera, int limit, store_training_row *row,
                             void *context, struct error *err);
 
+/* ---- requests: cameras whose world has changed ---- */
+
+struct store_request {
+    uint64_t id;
+    struct drift_request drift;
+    int times;                                /* raised so often while it was open */
+    uint64_t newest_us;                       /* the last time */
+    uint64_t closed_us;                       /* 0: open */
+    char outcome[STORE_REASON_CHARS_MAX + 1]; /* what became of it */
+};
+
+/* A camera has one open request at most. Where there is one already it stays, raised once more,
+ * with the larger score and the newest signature; a moved camera (DRIFT_VIEW) takes kind, text and
+ * since over, as nothing that was seen before holds for it. *ret_new: there was none. Where the
+ * place is not known the camera's is taken. ST_NOT_FOUND: no such camera. */
+enum status store_request_raise(struct store *s, const struct drift_request *r, uint64_t *ret_id,
+                                bool *ret_new, struct error *err);
+
+/* ST_NOT_FOUND: it is not open. */
+enum status store_request_close(struct store *s, uint64_t id, const char *outcome, uint64_t now_us,
+                                struct error *err);
+
+typedef void store_request_row(const struct store_request *r, void *context);
+/* All that are open, oldest first: at most one a camera. */
+enum status store_requests_open(struct store *s, store_request_row *row, void *context,
+                                struct error *err);
+/* Of a camera, open or closed, newest first. */
+enum status store_requests(struct store *s, const char *camera, int limit, store_request_row *row,
+                           void *context, struct error *err);
+
 /* ---- events ---- */
 
 struct store_event {
@@ -212,12 +245,12 @@ uint64_t store_event_last(struct store *s);
 /* ---- retention ---- */
 
 struct store_retired {
-    uint64_t chunks, models, versions, frames, trainings, events;
+    uint64_t chunks, models, versions, frames, trainings, requests, events;
 };
 
 /* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
- * failed, version, frame and training rows over their bounds, model files beyond STORE_MODELS_KEPT,
- * events over theirs. The numbers of deleted chunks stay used. */
+ * failed, version, frame, training and closed request rows over their bounds, model files beyond
+ * STORE_MODELS_KEPT, events over theirs. The numbers of deleted chunks stay used. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          struct store_retired *ret, struct error *err);
 

@@ -331,7 +331,8 @@ static void trainings_are_a_bounded_history(void **state)
     assert_true(some.count == 1 && some.t[0].t_us == 12000);
 }
 
-/* A folder of before the history was kept gets its table and keeps the rest. */
+/* A folder of before the history and the requests were kept gets their tables and keeps the rest.
+ */
 static void an_older_folder_is_taken_over(void **state)
 {
     struct fixture *f = *state;
@@ -342,12 +343,17 @@ static void an_older_folder_is_taken_over(void **state)
     store_close(&f->store);
     snprintf(path, sizeof path, "%s/attune.db", f->dir);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(db, "DROP TABLE trainings; PRAGMA user_version=1", NULL, NULL, NULL),
-        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP TABLE trainings; DROP TABLE requests;"
+                                  "ALTER TABLE cameras DROP COLUMN latitude;"
+                                  "ALTER TABLE cameras DROP COLUMN longitude;"
+                                  "PRAGMA user_version=1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(db);
     reopen(f);
     hello(f, "a", false);
+    assert_true(isnan(camera(f, "a").latitude_deg));
     assert_int_equal(store_trainings(f->store, NULL, 8, keep_training, &none, &f->err), ST_OK);
     assert_int_equal(none.count, 0);
 }
@@ -486,6 +492,160 @@ static void half_written_files_are_swept(void **state)
     assert_int_equal(access(whole, F_OK), 0);
 }
 
+/* ---- requests ---- */
+
+struct requests {
+    int count;
+    struct store_request newest, all[8];
+};
+
+static void take_request(const struct store_request *r, void *context)
+{
+    struct requests *l = context;
+    l->newest = *r;
+    if (l->count < 8)
+        l->all[l->count] = *r;
+    l->count++;
+}
+
+static struct requests open_requests(struct fixture *f)
+{
+    struct requests l = {0};
+    assert_int_equal(store_requests_open(f->store, take_request, &l, &f->err), ST_OK);
+    return l;
+}
+
+static struct drift_request request_of(const char *id, enum drift_kind kind, uint64_t t_us,
+                                       double score)
+{
+    struct drift_request r = {.kind = kind,
+                              .t_us = t_us,
+                              .since_us = t_us - 10,
+                              .score = score,
+                              .latitude_deg = NAN,
+                              .longitude_deg = NAN};
+    snprintf(r.camera, sizeof r.camera, "%s", id);
+    snprintf(r.text, sizeof r.text, "seen at %d", (int)t_us);
+    return r;
+}
+
+static bool raise_request(struct fixture *f, const struct drift_request *r, uint64_t *ret_id)
+{
+    bool is_new;
+    assert_int_equal(store_request_raise(f->store, r, ret_id, &is_new, &f->err), ST_OK);
+    return is_new;
+}
+
+static void a_camera_has_one_open_request(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t id, again, other;
+    hello(f, "a", true);
+    hello(f, "b", true);
+    struct drift_request r = request_of("a", DRIFT_SCENE, 100, 1.5);
+    r.has_signature = true;
+    for (int i = 0; i < SIGNATURE_VALUES; i++)
+        r.signature.value[i] = 0.1f * (float)i - 1.0f / 3.0f;
+    assert_true(raise_request(f, &r, &id));
+    struct drift_request later = request_of("a", DRIFT_ACCURACY, 200, 1.2);
+    assert_false(raise_request(f, &later, &again));
+    assert_int_equal(again, id);
+    later = request_of("b", DRIFT_ACCURACY, 150, 1.1);
+    later.at_server = true;
+    assert_true(raise_request(f, &later, &other));
+    reopen(f); /* nothing is lost */
+    struct requests l = open_requests(f);
+    assert_int_equal(l.count, 2);
+    const struct store_request *a = &l.all[0];
+    assert_int_equal(a->id, id);
+    assert_string_equal(a->drift.camera, "a");
+    assert_int_equal(a->drift.kind, DRIFT_SCENE);
+    assert_false(a->drift.at_server);
+    assert_int_equal(a->drift.since_us, 90);
+    assert_int_equal(a->newest_us, 200);
+    assert_int_equal(a->times, 2);
+    assert_true(a->drift.score == 1.5 && isnan(a->drift.latitude_deg));
+    assert_true(a->drift.has_signature);
+    assert_memory_equal(&a->drift.signature, &r.signature, sizeof r.signature);
+    assert_true(l.all[1].drift.at_server && !l.all[1].drift.has_signature);
+
+    assert_int_equal(store_request_close(f->store, id, "joined group 7", 300, &f->err), ST_OK);
+    assert_int_equal(store_request_close(f->store, id, "twice", 301, &f->err), ST_NOT_FOUND);
+    assert_int_equal(open_requests(f).count, 1);
+    r.t_us = 400;
+    assert_true(raise_request(f, &r, &again));
+    assert_true(again > id);
+    struct requests of_a = {0};
+    assert_int_equal(store_requests(f->store, "a", 10, take_request, &of_a, &f->err), ST_OK);
+    assert_int_equal(of_a.count, 2);
+    assert_int_equal(of_a.all[0].id, again);
+    assert_string_equal(of_a.all[1].outcome, "joined group 7");
+    assert_int_equal(of_a.all[1].closed_us, 300);
+}
+
+static void a_moved_camera_takes_its_request_over(void **state)
+{
+    struct fixture *f = *state;
+    hello(f, "a", true);
+    struct drift_request r = request_of("a", DRIFT_SCENE, 100, 3);
+    assert_true(raise_request(f, &r, NULL));
+    r = request_of("a", DRIFT_VIEW, 200, 2);
+    assert_false(raise_request(f, &r, NULL));
+    struct store_request got = open_requests(f).newest;
+    assert_int_equal(got.drift.kind, DRIFT_VIEW);
+    assert_int_equal(got.drift.since_us, 190);
+    assert_string_equal(got.drift.text, "seen at 200");
+    r = request_of("a", DRIFT_SCENE, 300, 9);
+    assert_false(raise_request(f, &r, NULL));
+    got = open_requests(f).newest;
+    assert_int_equal(got.drift.kind, DRIFT_VIEW);
+    assert_true(got.drift.score == 9);
+}
+
+static void a_request_takes_the_camera_s_place(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new;
+    struct store_camera c = {.id = "a", .latitude_deg = 47.5, .longitude_deg = -8.25, .fps = 30};
+    assert_int_equal(store_camera_hello(f->store, &c, &is_new, &f->err), ST_OK);
+    hello(f, "a", false); /* without a place: it stays */
+    assert_int_equal(put(f, "a", 5, "bytes", 1, &is_new), ST_OK);
+    struct drift_request r = request_of("a", DRIFT_SCENE, 100, 2);
+    raise_request(f, &r, NULL);
+    struct store_request got = open_requests(f).newest;
+    assert_true(got.drift.latitude_deg == 47.5 && got.drift.longitude_deg == -8.25);
+    assert_int_equal(got.drift.seq, 5);
+    assert_true(camera(f, "a").latitude_deg == 47.5);
+    hello(f, "b", true);
+    assert_true(isnan(camera(f, "b").latitude_deg));
+    r = request_of("nobody", DRIFT_SCENE, 100, 2);
+    assert_int_equal(store_request_raise(f->store, &r, NULL, NULL, &f->err), ST_NOT_FOUND);
+}
+
+static void closed_requests_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired gone = {0};
+    uint64_t id;
+    f->options.requests_max = 3;
+    reopen(f);
+    hello(f, "a", true);
+    hello(f, "b", true);
+    struct drift_request r = request_of("b", DRIFT_SCENE, 11, 2);
+    raise_request(f, &r, &id); /* the oldest, and open for ever */
+    for (int i = 0; i < 10; i++) {
+        r = request_of("a", DRIFT_SCENE, (uint64_t)(20 + i), 2);
+        assert_true(raise_request(f, &r, &id));
+        assert_int_equal(store_request_close(f->store, id, "done", 50, &f->err), ST_OK);
+    }
+    assert_int_equal(store_retire(f->store, "a", 0, &gone, &f->err), ST_OK);
+    assert_int_equal(gone.requests, 7);
+    struct requests left = {0};
+    assert_int_equal(store_requests(f->store, "a", 100, take_request, &left, &f->err), ST_OK);
+    assert_int_equal(left.count, 3);
+    assert_int_equal(open_requests(f).count, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -499,6 +659,10 @@ int main(void)
         TEST(versions_follow_each_other),
         TEST(trainings_are_a_bounded_history),
         TEST(an_older_folder_is_taken_over),
+        TEST(a_camera_has_one_open_request),
+        TEST(a_moved_camera_takes_its_request_over),
+        TEST(a_request_takes_the_camera_s_place),
+        TEST(closed_requests_are_bounded),
         TEST(events_resume_and_are_bounded),
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),
