@@ -188,26 +188,46 @@ void api_chunk(struct request *r, struct reply *out)
 
 /* ---- updates ---- */
 
-/* The file that leads from `have` to `version`: the one step, or a snapshot. */
+static enum status read_kind(const struct server *s, const char *group, uint64_t version,
+                             const char *kind, struct buf *out, struct error *err)
+{
+    char name[48], path[PATH_MAX];
+    snprintf(name, sizeof name, "v%llu.%s", (unsigned long long)version, kind);
+    store_model_path(s->store, group, name, path);
+    out->size_bytes = 0;
+    return file_read(path, DELTA_BYTES_MAX, out, err);
+}
+
+/* Is the step to `version` one from what the camera has? Not from another group's version of the
+ * same number. */
+static bool step_fits(const struct server *s, const char *camera, const char *group, uint64_t have,
+                      uint64_t version)
+{
+    char group_of_have[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t base, from;
+    return store_version_base(s->store, group, version, &base, NULL) == ST_OK && base == have &&
+           (have == 0 ||
+            (store_group_of(s->store, camera, have, group_of_have, &from, NULL) == ST_OK &&
+             strcmp(group_of_have, group) == 0));
+}
+
+/* The file that leads from `have` to the group's `version`, the same for all of its cameras: the
+ * one step, or a snapshot. */
 static enum status read_update(const struct server *s, const char *camera, uint64_t have,
                                uint64_t version, uint64_t *ret_base, struct buf *out,
                                struct error *err)
 {
-    char name[32], path[PATH_MAX];
-    if (have + 1 == version) {
-        snprintf(name, sizeof name, "v%llu.delta", (unsigned long long)version);
-        store_model_path(s->store, camera, name, path);
-        if (file_read(path, DELTA_BYTES_MAX, out, NULL) == ST_OK) {
-            *ret_base = have;
-            return ST_OK;
-        }
-        out->size_bytes = 0;
-    }
-    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)version);
-    store_model_path(s->store, camera, name, path);
-    enum status st = file_read(path, DELTA_BYTES_MAX, out, err);
+    char group[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t from;
+    enum status st = store_group_of(s->store, camera, version, group, &from, err);
+    if (st != ST_OK)
+        return st;
+    bool step = step_fits(s, camera, group, have, version) &&
+                read_kind(s, group, version, "delta", out, NULL) == ST_OK;
+    if (!step)
+        st = read_kind(s, group, version, "snap", out, err);
     if (st == ST_OK)
-        *ret_base = 0;
+        *ret_base = step ? have : 0;
     return st;
 }
 

@@ -60,9 +60,9 @@ void api_health(struct request *r, struct reply *out)
 static json_t *camera_json(const struct server *s, const struct store_camera *c)
 {
     json_t *camera = json_pack(
-        "{s:s,s:s,s:i,s:i,s:f,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I}", "id", c->id, "state",
-        c->state, "width", c->width, "height", c->height, "fps", c->fps, "created_us",
-        (json_int_t)c->created_us, "seen_us", (json_int_t)c->seen_us, "version",
+        "{s:s,s:s,s:s,s:i,s:i,s:f,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I}", "id", c->id,
+        "group", c->group, "state", c->state, "width", c->width, "height", c->height, "fps", c->fps,
+        "created_us", (json_int_t)c->created_us, "seen_us", (json_int_t)c->seen_us, "version",
         (json_int_t)c->version, "camera_version", (json_int_t)c->camera_version, "sampling_fps",
         c->sampling_fps, "frame_t_us", (json_int_t)c->frame_t_us, "chunks", (json_int_t)c->chunks,
         "up_bytes", (json_int_t)c->up_bytes, "down_bytes", (json_int_t)c->down_bytes, "versions",
@@ -236,7 +236,7 @@ void api_series(struct request *r, struct reply *out)
     struct mark_list l = {json_array(),
                           first && !since_us ? (uint64_t)json_integer_value(first) - 1 : since_us};
     if (st == ST_OK)
-        st = store_versions(s->store, c.id, VERSIONS_MAX, add_mark, &l, &err);
+        st = store_camera_versions(s->store, c.id, VERSIONS_MAX, add_mark, &l, &err);
     json_object_set_new(whole, "marks", l.marks);
     if (st == ST_OK)
         reply_json(out, 200, json_incref(whole));
@@ -257,7 +257,8 @@ void api_versions(struct request *r, struct reply *out)
         return;
     struct error err = {0};
     json_t *list = json_array();
-    enum status st = store_versions(r->server->store, c.id, VERSIONS_MAX, add_version, list, &err);
+    enum status st =
+        store_camera_versions(r->server->store, c.id, VERSIONS_MAX, add_version, list, &err);
     if (st == ST_OK)
         reply_json(out, 200, json_pack("{s:O}", "versions", list));
     else

@@ -1,7 +1,8 @@
-/* control.c - seats for cameras, executors for their jobs, and what comes of a job; whose job is
+/* control.c - seats for groups, executors for their jobs, and what comes of a job; whose job is
  * next is turns.c's or windows.c's to decide. */
 #include "server/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,22 +27,25 @@ int control_worker_pid(struct control *c, const char *camera)
 {
     struct executor_view view = {.pid = 0};
     pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < c->count; i++)
-        if (c->seats[i].executor >= 0 && strcmp(c->seats[i].trainee.id, camera) == 0)
-            executor_look(c->executors[c->seats[i].executor], &view);
+    int seat = control_seat_with(c, camera);
+    if (seat >= 0 && c->seats[seat].executor >= 0)
+        executor_look(c->executors[c->seats[seat].executor], &view);
     pthread_mutex_unlock(&c->lock);
     return view.pid;
 }
 
-static json_t *cameras_json(struct control *c, int executor)
+static void add_learners(struct control *c, int executor, json_t *groups, json_t *cameras)
 {
-    json_t *all = json_array();
     pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < c->count; i++)
-        if (c->seats[i].executor == executor)
-            json_array_append_new(all, json_string(c->seats[i].trainee.id));
+    for (int i = 0; i < c->count; i++) {
+        const struct trainee *t = &c->seats[i].trainee;
+        if (c->seats[i].executor != executor)
+            continue;
+        json_array_append_new(groups, json_string(t->id));
+        for (int k = 0; k < t->count; k++)
+            json_array_append_new(cameras, json_string(t->members[k].camera));
+    }
     pthread_mutex_unlock(&c->lock);
-    return all;
 }
 
 json_t *control_workers_json(struct control *c)
@@ -49,19 +53,111 @@ json_t *control_workers_json(struct control *c)
     json_t *all = json_array();
     for (int i = 0; c && i < c->executor_count; i++) {
         struct executor_view v;
+        json_t *groups = json_array(), *cameras = json_array();
         executor_look(c->executors[i], &v);
-        json_array_append_new(all, json_pack("{s:i,s:s,s:i,s:s,s:o,s:f,s:f,s:I}", "worker", i,
+        add_learners(c, i, groups, cameras);
+        json_array_append_new(all, json_pack("{s:i,s:s,s:i,s:s,s:o,s:o,s:f,s:f,s:I}", "worker", i,
                                              "state", executor_state_name(v.state), "pid", v.pid,
-                                             "camera", v.camera, "cameras", cameras_json(c, i),
+                                             "group", v.group, "groups", groups, "cameras", cameras,
                                              "share", v.share, "used_s", (double)v.used_us / 1e6,
                                              "restarts", (json_int_t)v.restarts));
     }
     return all;
 }
 
+/* ---- seats ---- */
+
+bool control_sits(const struct control *c, int seat)
+{
+    return c->seats[seat].trainee.count > 0;
+}
+
+int control_seat_of(const struct control *c, const char *group)
+{
+    for (int i = 0; i < c->count; i++)
+        if (strcmp(c->seats[i].trainee.id, group) == 0)
+            return i;
+    return -1;
+}
+
+static int member_of(const struct trainee *t, const char *camera)
+{
+    for (int i = 0; i < t->count; i++)
+        if (strcmp(t->members[i].camera, camera) == 0)
+            return i;
+    return -1;
+}
+
+int control_seat_with(const struct control *c, const char *camera)
+{
+    for (int i = 0; i < c->count; i++)
+        if (member_of(&c->seats[i].trainee, camera) >= 0)
+            return i;
+    return -1;
+}
+
+/* An empty one, or another. */
+static int free_seat(const struct control *c)
+{
+    int seat = 0;
+    while (seat < c->count && c->seats[seat].trainee.id[0])
+        seat++;
+    return seat < c->seats_max ? seat : -1;
+}
+
+static void leave(struct control *c, const char *camera)
+{
+    int seat = control_seat_with(c, camera);
+    if (seat < 0)
+        return;
+    struct trainee *t = &c->seats[seat].trainee;
+    int at = member_of(t, camera);
+    memmove(t->members + at, t->members + at + 1, (size_t)(t->count - at - 1) * sizeof *t->members);
+    t->count--;
+    t->stale = true;
+}
+
+static void join(struct seat *s, const char *camera)
+{
+    struct trainee *t = &s->trainee;
+    t->members[t->count] = (struct trainee_member){.added_seq = 0};
+    snprintf(t->members[t->count].camera, sizeof t->members[t->count].camera, "%s", camera);
+    t->count++;
+    t->stale = true;
+}
+
+static void open_seat(struct control *c, int seat, const char *group)
+{
+    struct seat *s = &c->seats[seat];
+    *s = (struct seat){.executor = -1};
+    snprintf(s->trainee.id, sizeof s->trainee.id, "%s", group);
+    if (seat == c->count)
+        c->count++;
+}
+
+enum status control_sit(struct control *c, const char *camera, const char *group, struct error *err)
+{
+    int known = control_seat_of(c, group), seat = known >= 0 ? known : free_seat(c);
+    if (seat < 0 || (known >= 0 && c->seats[seat].trainee.count == STORE_MEMBERS_MAX))
+        return error_set(err, ST_LIMIT, "there is no room for camera '%s' in group '%s'", camera,
+                         group);
+    pthread_mutex_lock(&c->lock);
+    if (known < 0)
+        open_seat(c, seat, group);
+    leave(c, camera);
+    join(&c->seats[seat], camera);
+    c->revision++;
+    pthread_mutex_unlock(&c->lock);
+    if (known < 0 && c->turns)
+        turns_join(c->turns, seat);
+    else if (known < 0)
+        windows_join(c->windows, seat);
+    return ST_OK;
+}
+
 /* ---- executors and shares ---- */
 
-static void sit(struct control *c, struct seat *s, int executor)
+static void assign(struct control *c, struct seat *s, int executor)
 {
     pthread_mutex_lock(&c->lock);
     s->executor = executor;
@@ -94,18 +190,18 @@ void control_share(struct control *c, int seat, enum ledger_kind kind, double sh
     const struct seat *s = &c->seats[seat];
     struct error err;
     if (ledger_plan(c->server->ledger, s->trainee.id, kind, share, clock_mono_us(), &err) != ST_OK)
-        log_write(LOG_WARN, "account", "camera=%s why=\"%s\"", s->trainee.id, err.message);
+        log_write(LOG_WARN, "account", "group=%s why=\"%s\"", s->trainee.id, err.message);
     if (share > 0 && s->busy && executor_set_share(c->executors[s->executor], share, &err) != ST_OK)
-        log_write(LOG_WARN, "share not set", "camera=%s why=\"%s\"", s->trainee.id, err.message);
+        log_write(LOG_WARN, "share not set", "group=%s why=\"%s\"", s->trainee.id, err.message);
 }
 
 bool control_start(struct control *c, int seat, const struct job *job, uint64_t now_us)
 {
     struct seat *s = &c->seats[seat];
-    int executor = executor_for(c, s, now_us);
+    int executor = s->held ? -1 : executor_for(c, s, now_us);
     if (executor < 0)
         return false;
-    sit(c, s, executor);
+    assign(c, s, executor);
     s->busy = true;
     executor_start(c->executors[executor], &s->trainee, job);
     return true;
@@ -120,22 +216,29 @@ uint64_t control_penalty_us(uint64_t period_us, int failures)
     return wait_us < CONTROL_PENALTY_MAX_US ? wait_us : CONTROL_PENALTY_MAX_US;
 }
 
-/* A worker's death moves its cameras elsewhere: it may have been one of them. */
+/* A worker's death moves its groups elsewhere: it may have been one of them. */
 static void clear_executor(struct control *c, int executor)
 {
     for (int i = 0; i < c->count; i++)
         if (c->seats[i].executor == executor)
-            sit(c, &c->seats[i], -1);
+            assign(c, &c->seats[i], -1);
+}
+
+/* The newest chunks that the learner was given count as trained on, or (again) nothing does. */
+static void note_trained(struct trainee *t, bool again)
+{
+    for (int i = 0; i < t->count; i++)
+        t->members[i].trained_seq = again ? 0 : t->members[i].added_seq;
 }
 
 static void fail(struct control *c, struct seat *s, const struct executor_report *report)
 {
     bool again = ++s->failures % CONTROL_TRIES_MAX != 0;
     atomic_fetch_add(&c->server->counters.phases_failed, 1);
-    server_event(c->server, s->trainee.id, again ? "phase_failed" : "training_dropped",
-                 json_pack("{s:i}", "tries", s->failures), "%s; %s", report->why.message,
-                 again ? "it is tried again" : "dropped until there are new frames");
-    s->trainee.trained_seq = again ? 0 : report->result.newest_seq;
+    trainee_event(c->server, &s->trainee, again ? "phase_failed" : "training_dropped",
+                  json_pack("{s:i}", "tries", s->failures), "%s; %s", report->why.message,
+                  again ? "it is tried again" : "dropped until there are new frames");
+    note_trained(&s->trainee, again);
     if (report->status == ST_NETWORK)
         clear_executor(c, s->executor);
 }
@@ -144,9 +247,9 @@ static void succeed(struct control *c, struct seat *s, const struct job_result *
 {
     s->failures = 0;
     if (r->end == JOB_TRAINED || r->end == JOB_DIVERGED)
-        s->trainee.trained_seq = r->newest_seq;
+        note_trained(&s->trainee, false);
     if (r->end == JOB_DIVERGED || r->end == JOB_CANCELLED)
-        server_event(c->server, s->trainee.id, "training_dropped", NULL, "%s", r->reason);
+        trainee_event(c->server, &s->trainee, "training_dropped", NULL, "%s", r->reason);
 }
 
 static void collect(struct control *c, const struct executor_report *report)
@@ -157,7 +260,9 @@ static void collect(struct control *c, const struct executor_report *report)
     struct seat *s = &c->seats[index];
     control_share(c, index, report->job.kind, 0);
     s->busy = false;
-    if (report->status == ST_AGAIN)
+    if (report->status == ST_NETWORK && s->trainee.count == 0)
+        clear_executor(c, s->executor);
+    if (report->status == ST_AGAIN || s->trainee.count == 0)
         return;
     if (report->status != ST_OK)
         fail(c, s, report);
@@ -179,40 +284,57 @@ static void collect_all(struct control *c)
 
 /* ---- the thread ---- */
 
-static void note_trained(const struct store_version *v, void *context)
+struct arrivals {
+    struct control *control;
+    struct store_camera *cameras; /* [cameras_max] */
+    int count;
+};
+
+static void note_arrival(const struct store_camera *camera, void *context)
 {
-    *(uint64_t *)context = v->trained_seq;
+    struct arrivals *a = context;
+    if (control_seat_with(a->control, camera->id) < 0 &&
+        a->count < a->control->server->set.cameras_max)
+        a->cameras[a->count++] = *camera;
 }
 
-static void add_seat(const struct store_camera *camera, void *context)
+static void seat_arrival(struct control *c, const struct store_camera *camera)
 {
-    struct control *c = context;
-    for (int i = 0; i < c->count; i++)
-        if (strcmp(c->seats[i].trainee.id, camera->id) == 0)
-            return;
-    if (c->count == c->server->set.cameras_max)
+    struct error err;
+    if (control_sit(c, camera->id, camera->group, &err) != ST_OK) {
+        log_write(LOG_ERROR, "no seat", "camera=%s why=\"%s\"", camera->id, err.message);
         return;
-    struct seat *s = &c->seats[c->count];
-    *s = (struct seat){.executor = -1};
-    memcpy(s->trainee.id, camera->id, sizeof s->trainee.id);
-    pthread_mutex_lock(&c->lock);
-    c->count++;
-    pthread_mutex_unlock(&c->lock);
+    }
+    struct trainee *t = &c->seats[control_seat_of(c, camera->group)].trainee;
+    t->members[member_of(t, camera->id)].trained_seq = camera->trained_seq;
 }
 
 /* New cameras take a seat; what was trained before a restart is not trained again. */
 static void refresh(struct control *c)
 {
-    int before = c->count;
-    if (store_cameras(c->server->store, add_seat, c, NULL) != ST_OK)
+    struct arrivals a = {.control = c, .cameras = c->arrivals};
+    if (store_cameras(c->server->store, note_arrival, &a, NULL) != ST_OK)
         return;
-    for (int i = before; i < c->count; i++) {
-        struct trainee *t = &c->seats[i].trainee;
-        store_versions(c->server->store, t->id, 1, note_trained, &t->trained_seq, NULL);
+    for (int i = 0; i < a.count; i++)
+        seat_arrival(c, &a.cameras[i]);
+}
+
+/* A group that is no more gives its seat back once its worker has closed the learner. */
+static void clear_seats(struct control *c, uint64_t now_us)
+{
+    for (int i = 0; i < c->count; i++) {
+        struct seat *s = &c->seats[i];
+        if (!s->trainee.id[0] || s->trainee.count > 0 || s->busy)
+            continue;
+        if (s->executor >= 0 && s->trainee.process > 0) {
+            control_start(c, i, &(struct job){.kind = LEDGER_TRAIN, .close = true}, now_us);
+            continue;
+        }
         if (c->turns)
-            turns_join(c->turns, i);
-        else
-            windows_join(c->windows, i);
+            turns_leave(c->turns, i);
+        pthread_mutex_lock(&c->lock);
+        *s = (struct seat){.executor = -1};
+        pthread_mutex_unlock(&c->lock);
     }
 }
 
@@ -236,7 +358,9 @@ static void *run(void *context)
         uint64_t seen = bell_count(bell);
         refresh(c);
         collect_all(c);
+        moves_run(c->moves);
         uint64_t now_us = clock_mono_us();
+        clear_seats(c, now_us);
         uint64_t due_us = c->turns ? turns_run(c->turns, now_us) : windows_run(c->windows, now_us);
         bell_wait(bell, seen, wake_us(c, due_us, now_us));
     }
@@ -282,9 +406,13 @@ enum status control_open(struct server *s, struct control **ret, struct error *e
         return error_set(err, ST_NOMEM, "no memory for the control loop");
     c->server = s;
     pthread_mutex_init(&c->lock, NULL);
-    c->seats = calloc((size_t)s->set.cameras_max, sizeof *c->seats);
-    enum status st =
-        c->seats ? open_policy(c, err) : error_set(err, ST_NOMEM, "no memory for cameras");
+    c->seats_max = 2 * s->set.cameras_max; /* a group each, and as many that are being closed */
+    c->seats = calloc((size_t)c->seats_max, sizeof *c->seats);
+    c->arrivals = calloc((size_t)s->set.cameras_max, sizeof *c->arrivals);
+    enum status st = c->seats && c->arrivals ? open_policy(c, err)
+                                             : error_set(err, ST_NOMEM, "no memory for cameras");
+    if (st == ST_OK)
+        st = moves_open(c, &c->moves, err);
     if (st == ST_OK)
         st = open_executors(c, err);
     if (st == ST_OK) {
@@ -311,7 +439,9 @@ void control_close(struct control **ptr)
         executor_close(&c->executors[i]);
     turns_close(&c->turns);
     windows_close(&c->windows);
+    moves_close(&c->moves);
     pthread_mutex_destroy(&c->lock);
+    free(c->arrivals);
     free(c->seats);
     free(c);
     *ptr = NULL;

@@ -1,8 +1,9 @@
 /* control.h - the thread that decides who trains next, and the workers that do. Internal.
  *
- * Round robin over the cameras (train/round_robin.h, as AMS shares its GPU), with as many trainings
- * at once as there are workers. A camera's learner lives in one worker, the one with the fewest
- * when it comes; when that dies, the camera goes to another. What fails is tried again,
+ * What is trained is a group of cameras: a camera alone, or several that share one model. Round
+ * robin over the groups (train/round_robin.h, as AMS shares its GPU) or by a plan, with as many
+ * trainings at once as there are workers. A group's learner lives in one worker, the one with the
+ * fewest when it comes; when that dies, the group goes to another. What fails is tried again,
  * CONTROL_TRIES_MAX times at most with the same data, later each time.
  */
 #ifndef ATTUNE_SERVER_CONTROL_H
@@ -20,11 +21,19 @@ void control_close(struct control **c);
 /* "off", "running" or "restarting": the worst of all workers. */
 const char *control_worker_state(struct control *c);
 
-/* The process that has the camera's learner, 0 for none (tests kill it). */
+/* The process that has the learner of the camera's group, 0 for none (tests kill it). */
 int control_worker_pid(struct control *c, const char *camera);
 
-/* [{"worker", "state", "pid", "camera" (trains now), "cameras", "share", "used_s", "restarts"}] */
+/* [{"worker", "state", "pid", "group" (trains now), "groups", "cameras" (of those), "share",
+ * "used_s", "restarts"}] */
 json_t *control_workers_json(struct control *c);
+
+#define CONTROL_MOVES_MAX 256
+
+/* The camera is to leave its group, for `group` or ("") for one of its own, as soon as no job of
+ * either is under way. reason: one sentence, for the event. ST_LIMIT: too many wait. Any thread. */
+enum status control_move(struct control *c, const char *camera, const char *group,
+                         const char *reason, struct error *err);
 
 /* The plan in force (docs/api.md); NULL under round robin, which makes none. */
 json_t *control_schedule_json(struct control *c);

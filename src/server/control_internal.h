@@ -12,29 +12,49 @@
 #define CONTROL_SECOND_US ((uint64_t)1000000)
 #define CONTROL_PENALTY_MAX_US (600 * CONTROL_SECOND_US)
 
-/* A camera as control sees it. Its index stays. */
+/* A group as control sees it. It keeps its seat; a group that is no more leaves it when its learner
+ * is closed. */
 struct seat {
-    struct trainee trainee;
-    int executor; /* whose worker has or gets the learner; -1: none */
-    bool busy;    /* its job is with that executor */
-    int failures; /* in a row */
+    struct trainee trainee; /* id "": nobody's seat */
+    int executor;           /* whose worker has or gets the learner; -1: none */
+    bool busy;              /* its job is with that executor */
+    bool held;              /* gets no job: its cameras are about to change */
+    int failures;           /* in a row */
 };
 
 struct turns;
 struct windows;
+struct moves;
 
 struct control {
     struct server *server;
     struct executor *executors[EXECUTORS_MAX];
     int executor_count;
-    pthread_mutex_t lock; /* of count and of the seats' executors, for others than the thread */
-    struct seat *seats;   /* [cameras_max] */
-    int count;
-    struct turns *turns; /* one of the two */
+    pthread_mutex_t lock; /* of count, of the seats' executors and their groups' cameras, for others
+                           * than the thread */
+    struct seat *seats;   /* [seats_max] */
+    int count, seats_max;
+    uint64_t revision; /* counts every change of a group */
+    struct moves *moves;
+    struct store_camera *arrivals; /* [cameras_max] the thread's, while it looks for new ones */
+    struct turns *turns;           /* one of the two */
     struct windows *windows;
     pthread_t thread;
     bool running;
 };
+
+/* A group that can be trained? */
+bool control_sits(const struct control *c, int seat);
+
+/* The seat of the group, of the group that has the camera; -1: none. */
+int control_seat_of(const struct control *c, const char *group);
+int control_seat_with(const struct control *c, const char *camera);
+
+/* The camera, whose group in the store is the seat's, is with it from now on, and with no other.
+ * The learner is made anew with the next job. ST_LIMIT: no seat is left (for a group without one).
+ */
+enum status control_sit(struct control *c, const char *camera, const char *group,
+                        struct error *err);
 
 /* Starts the seat's job where its learner is, or where the fewest are. False: no worker is free for
  * it now. */
@@ -47,9 +67,19 @@ void control_share(struct control *c, int seat, enum ledger_kind kind, double sh
  * first. */
 uint64_t control_penalty_us(uint64_t period_us, int failures);
 
+/* ---- moves.c: cameras that change groups ---- */
+
+enum status moves_open(struct control *c, struct moves **ret, struct error *err);
+void moves_close(struct moves **m);
+/* Carries out what was asked for as far as the groups are not at work. */
+void moves_run(struct moves *m);
+
+/* ---- turns.c, windows.c ---- */
+
 enum status turns_open(struct control *c, struct turns **ret, struct error *err);
 void turns_close(struct turns **t);
 void turns_join(struct turns *t, int seat);
+void turns_leave(struct turns *t, int seat);
 /* The seat's job is over (seat.busy is false by now). `dropped`: it will not be tried again. */
 void turns_ended(struct turns *t, int seat, const struct executor_report *report);
 /* Does what is due; returns when it wants to be asked again. */
@@ -59,6 +89,8 @@ enum status windows_open(struct control *c, enum schedule_policy policy, struct 
                          struct error *err);
 void windows_close(struct windows **w);
 void windows_join(struct windows *w, int seat);
+/* The job at hand ends with what it has reached. */
+void windows_hurry(struct windows *w, int seat);
 void windows_ended(struct windows *w, int seat, const struct executor_report *report);
 uint64_t windows_run(struct windows *w, uint64_t now_us);
 /* The plan that is in force; safe from any thread. */

@@ -6,12 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "delta/delta.h"
-#include "server/node.h"
-
-#define SNAPSHOT_BYTES_MAX ((size_t)1 << 30)
+#include "server/line.h"
 
 json_t *server_json_real(double v)
 {
@@ -71,35 +67,11 @@ void server_charge(struct server *s, const char *camera, enum ledger_kind kind, 
         log_write(LOG_WARN, "account", "camera=%s why=\"%s\"", camera, err.message);
 }
 
-static enum status apply_snapshot(const struct server *s, const struct buf *snapshot, float *params,
-                                  struct error *err)
-{
-    struct delta_model model;
-    enum status st = delta_model_init(s->student, &model, err);
-    if (st != ST_OK)
-        return st;
-    uint64_t at = 0;
-    bool applied;
-    st =
-        delta_apply(&model, snapshot->data, snapshot->size_bytes, &at, params, NULL, &applied, err);
-    delta_model_clear(&model);
-    return st;
-}
-
 enum status server_version_params(const struct server *s, const char *camera, uint64_t version,
                                   float *params, struct error *err)
 {
-    memcpy(params, nn_model_values(s->student), nn_model_param_count(s->student) * sizeof *params);
-    if (version == 0)
-        return ST_OK;
-    char name[32], path[PATH_MAX];
-    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)version);
-    store_model_path(s->store, camera, name, path);
-    struct buf snapshot;
-    buf_init(&snapshot);
-    enum status st = file_read(path, SNAPSHOT_BYTES_MAX, &snapshot, err);
-    if (st == ST_OK)
-        st = apply_snapshot(s, &snapshot, params, err);
-    buf_clear(&snapshot);
-    return st;
+    char group[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t from;
+    enum status st = store_group_of(s->store, camera, version, group, &from, err);
+    return st == ST_OK ? line_params(s, group, version, params, err) : st;
 }

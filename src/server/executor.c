@@ -56,7 +56,7 @@ static void note_process(struct executor *l, enum executor_state state, int pid)
 
 /* ---- the process ---- */
 
-static void lose(struct executor *l, const char *camera, const struct error *why)
+static void lose(struct executor *l, const char *group, const struct error *why)
 {
     l->backoff_us = l->backoff_us ? l->backoff_us * 2 : SECOND_US;
     if (l->backoff_us > BACKOFF_MAX_US)
@@ -71,7 +71,7 @@ static void lose(struct executor *l, const char *camera, const struct error *why
     l->restart_us = clock_mono_us() + l->backoff_us;
     pthread_mutex_unlock(&l->lock);
     server_event(l->server, "", "worker_restarted",
-                 json_pack("{s:i,s:s}", "worker", l->index, "job", camera),
+                 json_pack("{s:i,s:s}", "worker", l->index, "job", group),
                  "%s; another starts in %llu s", why->message,
                  (unsigned long long)(l->backoff_us / SECOND_US));
 }
@@ -256,7 +256,7 @@ void executor_look(struct executor *l, struct executor_view *ret)
     bool busy = l->hand == HAND_GIVEN || l->hand == HAND_WORKING;
     *ret = (struct executor_view){.state = l->state, .pid = l->pid, .restarts = l->restarts};
     if (busy)
-        memcpy(ret->camera, l->report.trainee->id, sizeof ret->camera);
+        memcpy(ret->group, l->report.trainee->id, sizeof ret->group);
     pthread_mutex_unlock(&l->lock);
     ret->share = limiter_share(l->server->limiter, l->member);
     ret->used_us = limiter_used_us(l->server->limiter, l->member);

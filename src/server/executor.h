@@ -64,8 +64,8 @@ enum status executor_set_share(struct executor *l, double share, struct error *e
 
 struct executor_view {
     enum executor_state state;
-    int pid;                              /* 0: no process */
-    char camera[CAMERA_ID_CHARS_MAX + 1]; /* of the job at hand, "" for none */
+    int pid;                             /* 0: no process */
+    char group[CAMERA_ID_CHARS_MAX + 1]; /* of the job at hand, "" for none */
     double share;
     uint64_t used_us, restarts;
 };

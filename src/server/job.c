@@ -1,6 +1,7 @@
 #include "server/job.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,34 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define CHUNKS_MAX 512 /* told to the worker in one job */
+#define CHUNKS_MAX 512 /* of a camera, told to the worker in one job */
+
+/* ---- the group ---- */
+
+const char *trainee_camera(const struct trainee *t)
+{
+    return t->count == 1 ? t->members[0].camera : "";
+}
+
+void trainee_event(struct server *s, const struct trainee *t, const char *kind, json_t *members,
+                   const char *reason, ...)
+{
+    char text[STORE_REASON_CHARS_MAX + 1];
+    va_list args;
+    va_start(args, reason);
+    vsnprintf(text, sizeof text, reason, args);
+    va_end(args);
+    if (!members)
+        members = json_object();
+    json_object_set_new(members, "group", json_string(t->id));
+    if (t->count != 1) {
+        json_t *cameras = json_array();
+        for (int i = 0; i < t->count; i++)
+            json_array_append_new(cameras, json_string(t->members[i].camera));
+        json_object_set_new(members, "cameras", cameras);
+    }
+    server_event(s, trainee_camera(t), kind, members, "%s", text);
+}
 
 /* ---- asking ---- */
 
@@ -50,7 +78,7 @@ static enum status tell(struct job_run *r, const struct job *job, json_t *reques
 
 static json_t *request_of(const struct job_run *r, const char *op)
 {
-    return json_pack("{s:s,s:s}", "op", op, "camera", r->trainee->id);
+    return json_pack("{s:s,s:s}", "op", op, "group", r->trainee->id);
 }
 
 static double number(const json_t *o, const char *key)
@@ -77,44 +105,31 @@ static enum status open_learner(struct job_run *r, const struct job *job, struct
 {
     struct trainee *t = r->trainee;
     struct store *store = r->server->store;
-    struct store_camera camera;
+    struct store_group group;
     char name[32], state[PATH_MAX], snapshot[PATH_MAX];
-    enum status st = store_camera_get(store, t->id, &camera, err);
+    enum status st = store_group_get(store, t->id, &group, err);
     if (st != ST_OK)
         return st;
-    snprintf(name, sizeof name, "v%llu.learner", (unsigned long long)camera.version);
+    snprintf(name, sizeof name, "v%llu.learner", (unsigned long long)group.version);
     store_model_path(store, t->id, name, state);
-    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)camera.version);
+    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)group.version);
     store_model_path(store, t->id, name, snapshot);
     json_t *reply;
     st = ask(r, job,
-             json_pack("{s:s,s:s,s:I,s:s,s:s}", "op", "open", "camera", t->id, "version",
-                       (json_int_t)camera.version, "state", state, "snapshot", snapshot),
+             json_pack("{s:s,s:s,s:I,s:s,s:s}", "op", "open", "group", t->id, "version",
+                       (json_int_t)group.version, "state", state, "snapshot", snapshot),
              &reply, err);
     if (st != ST_OK)
         return st;
     if (text(reply, "note")[0])
-        log_write(LOG_WARN, "learner restored", "camera=%s note=\"%s\"", t->id,
-                  text(reply, "note"));
+        log_write(LOG_WARN, "learner restored", "group=%s note=\"%s\"", t->id, text(reply, "note"));
     json_decref(reply);
     t->process = r->process;
-    t->added_seq = 0;
+    t->stale = false;
     t->frames = 0;
+    for (int i = 0; i < t->count; i++)
+        t->members[i].added_seq = 0;
     return ST_OK;
-}
-
-struct seq_list {
-    uint64_t seq[CHUNKS_MAX], newest_seq;
-    uint64_t since_us; /* older ones are passed over */
-    int count;
-};
-
-static void add_seq(const struct store_chunk *chunk, void *context)
-{
-    struct seq_list *l = context;
-    l->newest_seq = chunk->seq;
-    if (chunk->received_us >= l->since_us && l->count < CHUNKS_MAX)
-        l->seq[l->count++] = chunk->seq;
 }
 
 static bool is_open(const struct job_run *r)
@@ -122,34 +137,80 @@ static bool is_open(const struct job_run *r)
     return r->trainee->process == r->process;
 }
 
+static enum status close_learner(struct job_run *r, const struct job *job, struct error *err)
+{
+    if (!is_open(r))
+        return ST_OK;
+    r->trainee->process = 0;
+    return tell(r, job, request_of(r, "close"), err);
+}
+
+/* ---- its frames ---- */
+
+struct chunk_ref {
+    int member;
+    uint64_t seq, received_us;
+};
+
+struct chunk_list {
+    struct chunk_ref *refs; /* [count_max] */
+    int count, count_max;
+    int member;        /* whose are being listed */
+    uint64_t since_us; /* older ones are passed over */
+    uint64_t newest_seq[STORE_MEMBERS_MAX];
+};
+
+static void add_ref(const struct store_chunk *chunk, void *context)
+{
+    struct chunk_list *l = context;
+    l->newest_seq[l->member] = chunk->seq;
+    if (chunk->received_us >= l->since_us && l->count < l->count_max)
+        l->refs[l->count++] = (struct chunk_ref){l->member, chunk->seq, chunk->received_us};
+}
+
+/* As they came; of those that came at once, in the members' order. */
+static int by_time(const void *a, const void *b)
+{
+    const struct chunk_ref *x = a, *y = b;
+    if (x->received_us != y->received_us)
+        return x->received_us < y->received_us ? -1 : 1;
+    if (x->member != y->member)
+        return x->member - y->member;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
 /* Chunks that the worker does not have; all of the horizon for a new one. */
-static enum status list_chunks(const struct job_run *r, struct seq_list *l, struct error *err)
+static enum status list_chunks(const struct job_run *r, struct chunk_list *l, struct error *err)
 {
     const struct trainee *t = r->trainee;
     uint64_t horizon_us = (uint64_t)(r->server->set.horizon_s * 1.25e6), now_us = clock_wall_us();
-    l->count = 0;
-    l->newest_seq = 0;
+    enum status st = ST_OK;
     l->since_us = now_us > horizon_us ? now_us - horizon_us : 0;
-    return store_chunks_labelled(r->server->store, t->id, is_open(r) ? t->added_seq : 0, CHUNKS_MAX,
-                                 add_seq, l, err);
+    for (l->member = 0; l->member < t->count && st == ST_OK; l->member++)
+        st = store_chunks_labelled(r->server->store, t->members[l->member].camera,
+                                   t->members[l->member].added_seq, CHUNKS_MAX, add_ref, l, err);
+    if (l->count > 1)
+        qsort(l->refs, (size_t)l->count, sizeof *l->refs, by_time);
+    return st;
 }
 
-static enum status add_chunk(struct job_run *r, const struct job *job, uint64_t seq,
+static enum status add_chunk(struct job_run *r, const struct job *job, const struct chunk_ref *c,
                              struct error *err)
 {
     char chunk[PATH_MAX], labels[PATH_MAX];
     struct trainee *t = r->trainee;
-    json_t *reply;
-    store_chunk_path(r->server->store, t->id, seq, chunk);
-    store_label_path(r->server->store, t->id, seq, labels);
-    enum status st = ask(r, job,
-                         json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", t->id, "chunk",
-                                   chunk, "labels", labels),
-                         &reply, err);
+    const char *camera = t->members[c->member].camera;
+    json_t *reply, *request = request_of(r, "add");
+    store_chunk_path(r->server->store, camera, c->seq, chunk);
+    store_label_path(r->server->store, camera, c->seq, labels);
+    json_object_set_new(request, "source", json_integer(c->member));
+    json_object_set_new(request, "chunk", json_string(chunk));
+    json_object_set_new(request, "labels", json_string(labels));
+    enum status st = ask(r, job, request, &reply, err);
     if (st == ST_INVALID) { /* that chunk is lost for training, the rest is not */
-        server_event(r->server, t->id, "chunk_untrained",
-                     json_pack("{s:I}", "seq", (json_int_t)seq), "chunk %llu is not trained on: %s",
-                     (unsigned long long)seq, err->message);
+        server_event(r->server, camera, "chunk_untrained",
+                     json_pack("{s:I}", "seq", (json_int_t)c->seq),
+                     "chunk %llu is not trained on: %s", (unsigned long long)c->seq, err->message);
         return ST_OK;
     }
     if (st != ST_OK)
@@ -159,32 +220,37 @@ static enum status add_chunk(struct job_run *r, const struct job *job, uint64_t 
     return ST_OK;
 }
 
-static enum status add_chunks(struct job_run *r, const struct job *job, const struct seq_list *l,
+static enum status add_chunks(struct job_run *r, const struct job *job, const struct chunk_list *l,
                               struct error *err)
 {
     struct trainee *t = r->trainee;
     enum status st = ST_OK;
     for (int i = 0; i < l->count && st == ST_OK; i++) {
-        st = add_chunk(r, job, l->seq[i], err);
+        st = add_chunk(r, job, &l->refs[i], err);
         if (st == ST_OK)
-            t->added_seq = l->seq[i];
+            t->members[l->refs[i].member].added_seq = l->refs[i].seq;
     }
-    if (st == ST_OK && l->newest_seq > t->added_seq)
-        t->added_seq = l->newest_seq; /* only ones older than the horizon were passed over */
+    for (int i = 0; i < t->count && st == ST_OK; i++)
+        if (l->newest_seq[i] > t->members[i].added_seq)
+            t->members[i].added_seq = l->newest_seq[i]; /* older than the horizon: passed over */
     return st;
 }
 
 static enum status bring_up_to_date(struct job_run *r, const struct job *job, struct error *err)
 {
-    struct seq_list *l = malloc(sizeof *l);
-    if (!l)
+    struct trainee *t = r->trainee;
+    struct chunk_list l = {.count_max = t->count * CHUNKS_MAX};
+    l.refs = malloc((size_t)l.count_max * sizeof *l.refs);
+    if (!l.refs)
         return error_set(err, ST_NOMEM, "no memory for a training");
-    enum status st = is_open(r) ? ST_OK : open_learner(r, job, err);
+    enum status st = t->stale ? close_learner(r, job, err) : ST_OK;
+    if (st == ST_OK && !is_open(r))
+        st = open_learner(r, job, err);
     if (st == ST_OK)
-        st = list_chunks(r, l, err);
+        st = list_chunks(r, &l, err);
     if (st == ST_OK)
-        st = add_chunks(r, job, l, err);
-    free(l);
+        st = add_chunks(r, job, &l, err);
+    free(l.refs);
     return st;
 }
 
@@ -195,10 +261,16 @@ static void note_seq(const struct store_chunk *chunk, void *context)
 
 enum status job_is_due(struct server *s, const struct trainee *t, bool *ret, struct error *err)
 {
-    uint64_t seq = 0;
-    enum status st = store_chunks_labelled(s->store, t->id, t->trained_seq, 1, note_seq, &seq, err);
+    bool due = false;
+    enum status st = ST_OK;
+    for (int i = 0; i < t->count && st == ST_OK && !due; i++) {
+        const struct trainee_member *m = &t->members[i];
+        uint64_t seq = 0, after = m->trained_seq > m->barren_seq ? m->trained_seq : m->barren_seq;
+        st = store_chunks_labelled(s->store, m->camera, after, 1, note_seq, &seq, err);
+        due = seq > after;
+    }
     if (st == ST_OK)
-        *ret = seq > t->trained_seq;
+        *ret = due;
     return st;
 }
 
@@ -214,8 +286,8 @@ static void announce(struct job_run *r, const struct store_version *v, const jso
         (json_int_t)whole(reply, "steps"), "loss", server_json_real(number(reply, "loss_last")),
         "coordinates", (json_int_t)whole(reply, "coordinates"), "compute_s",
         (double)so_far->compute_us / 1e6);
-    server_event(r->server, r->trainee->id, v->accepted ? "accepted" : "rejected", more, "%s",
-                 v->reason);
+    trainee_event(r->server, r->trainee, v->accepted ? "accepted" : "rejected", more, "%s",
+                  v->reason);
 }
 
 /* The previous version's learner state is not needed once the next one is committed. */
@@ -227,17 +299,15 @@ static void drop_state(struct job_run *r, uint64_t version)
     unlink(path);
 }
 
-static struct store_version version_of(const json_t *reply, const struct store_camera *camera,
-                                       uint64_t trained_seq)
+static struct store_version version_of(const json_t *reply, uint64_t base)
 {
-    struct store_version v = {.version = camera->version + 1,
-                              .base = camera->version,
+    struct store_version v = {.version = base + 1,
+                              .base = base,
                               .accepted = json_is_true(json_object_get(reply, "accepted")),
                               .delta_bytes = whole(reply, "delta_bytes"),
                               .snapshot_bytes = whole(reply, "snapshot_bytes"),
                               .score_before = number(reply, "score_current"),
                               .score_after = number(reply, "score_candidate"),
-                              .trained_seq = trained_seq,
                               .t_us = clock_wall_us()};
     snprintf(v.reason, sizeof v.reason, "%s", text(reply, "reason"));
     return v;
@@ -246,16 +316,22 @@ static struct store_version version_of(const json_t *reply, const struct store_c
 static enum status record(struct job_run *r, const json_t *reply, struct job_result *so_far,
                           struct error *err)
 {
-    struct store_camera camera;
-    enum status st = store_camera_get(r->server->store, r->trainee->id, &camera, err);
+    struct store_group group;
+    struct trainee *t = r->trainee;
+    struct store_trained trained[STORE_MEMBERS_MAX];
+    enum status st = store_group_get(r->server->store, t->id, &group, err);
     if (st != ST_OK)
         return st;
-    struct store_version v = version_of(reply, &camera, r->trainee->added_seq);
+    struct store_version v = version_of(reply, group.version);
+    for (int i = 0; i < t->count; i++) {
+        memcpy(trained[i].camera, t->members[i].camera, sizeof trained[i].camera);
+        trained[i].seq = t->members[i].added_seq;
+    }
     if (v.accepted && whole(reply, "version") != v.version)
         return error_set(err, ST_INTERNAL, "the worker made version %llu, %llu was due",
                          (unsigned long long)whole(reply, "version"),
                          (unsigned long long)v.version);
-    st = store_version_put(r->server->store, r->trainee->id, &v, err);
+    st = store_version_put(r->server->store, t->id, &v, trained, t->count, err);
     if (st != ST_OK)
         return st;
     if (v.accepted && v.base > 0)
@@ -290,7 +366,7 @@ static enum status judge(struct job_run *r, const struct job *job, const char *o
     bool last = strcmp(op, "finish") == 0;
     store_model_path(r->server->store, r->trainee->id, "", folder);
     enum status st = job_ask(
-        r, job, json_pack("{s:s,s:s,s:s}", "op", op, "camera", r->trainee->id, "folder", folder),
+        r, job, json_pack("{s:s,s:s,s:s}", "op", op, "group", r->trainee->id, "folder", folder),
         r->until_us, &reply, err);
     if (st != ST_OK)
         return st;
@@ -468,31 +544,42 @@ static enum status run_profile(struct job_run *r, const struct job *job, struct 
     return st;
 }
 
+static enum status end_learner(struct job_run *r, const struct job *job, struct job_result *ret,
+                               struct error *err)
+{
+    ret->end = JOB_CLOSED;
+    return close_learner(r, job, err);
+}
+
+static enum status run_job(struct job_run *r, const struct job *job, struct job_result *ret,
+                           struct error *err)
+{
+    struct server *s = r->server;
+    uint64_t start_us = clock_mono_us();
+    if (job->close)
+        return end_learner(r, job, ret, err);
+    enum status st = bring_up_to_date(r, job, err);
+    if (st != ST_OK || r->trainee->frames < s->set.frames_min)
+        return st;
+    if (job->kind == LEDGER_PROFILE)
+        return run_profile(r, job, ret, err);
+    st = run_phase(r, job, ret, err);
+    atomic_fetch_add(&s->counters.phases, st == ST_OK);
+    atomic_fetch_add(&s->counters.phase_us, st == ST_OK ? clock_mono_us() - start_us : 0);
+    return st;
+}
+
 enum status job_execute(struct job_run *r, const struct job *job, struct job_result *ret,
                         struct error *err)
 {
-    struct trainee *t = r->trainee;
-    struct server *s = r->server;
     struct error ignored;
     struct job_result result = {.end = JOB_NOTHING, .before = NAN, .after = NAN};
-    uint64_t start_us = clock_mono_us();
     r->began_us = r->charged_us;
-    r->until_us = start_us + (uint64_t)(s->set.phase_timeout_s * 1e6);
-    enum status st = bring_up_to_date(r, job, err);
-    result.newest_seq = t->added_seq;
-    bool enough = st == ST_OK && t->frames >= s->set.frames_min;
-    if (enough && job->kind == LEDGER_PROFILE)
-        st = run_profile(r, job, &result, err);
-    else if (enough) {
-        st = run_phase(r, job, &result, err);
-        atomic_fetch_add(&s->counters.phases, st == ST_OK);
-        atomic_fetch_add(&s->counters.phase_us, st == ST_OK ? clock_mono_us() - start_us : 0);
-    }
+    r->until_us = clock_mono_us() + (uint64_t)(r->server->set.phase_timeout_s * 1e6);
+    enum status st = run_job(r, job, &result, err);
     /* After a failure the worker's memory may be ahead of the disk. */
-    if (st != ST_OK && st != ST_NETWORK && st != ST_AGAIN && is_open(r)) {
-        tell(r, job, request_of(r, "close"), &ignored);
-        t->process = 0;
-    }
+    if (st != ST_OK && st != ST_NETWORK && st != ST_AGAIN)
+        close_learner(r, job, &ignored);
     result.compute_us = r->charged_us - r->began_us;
     *ret = result;
     return st;

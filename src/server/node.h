@@ -65,7 +65,7 @@ void server_event(struct server *s, const char *camera, const char *kind, json_t
 /* Enters into the ledger what work for a camera ("": nobody's) has just used. */
 void server_charge(struct server *s, const char *camera, enum ledger_kind kind, uint64_t used_us);
 
-/* Parameters of a camera's version from its snapshot file into params[nn_model_param_count].
+/* Parameters of a camera's version, whichever group it is of, into params[nn_model_param_count].
  * ST_NOT_FOUND: not kept any more. Version 0 is the student's own. */
 enum status server_version_params(const struct server *s, const char *camera, uint64_t version,
                                   float *params, struct error *err);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/line.h"
+
 void params_cache_init(struct params_cache *c)
 {
     memset(c, 0, sizeof *c);
@@ -17,11 +19,11 @@ void params_cache_clear(struct params_cache *c)
     params_cache_init(c);
 }
 
-static struct params_entry *find(struct params_cache *c, const char *camera, uint64_t version)
+static struct params_entry *find(struct params_cache *c, const char *group, uint64_t version)
 {
     for (int i = 0; i < PARAMS_CACHE_MAX; i++) {
         struct params_entry *e = &c->entries[i];
-        if (e->params && e->version == version && strcmp(e->camera, camera) == 0)
+        if (e->params && e->version == version && strcmp(e->group, group) == 0)
             return e;
     }
     return NULL;
@@ -36,21 +38,21 @@ static struct params_entry *oldest(struct params_cache *c)
     return best;
 }
 
-static enum status load(struct params_entry *e, const struct server *s, const char *camera,
+static enum status load(struct params_entry *e, const struct server *s, const char *group,
                         uint64_t version, struct error *err)
 {
     float *params = e->params;
     if (!params)
         params = calloc(nn_model_param_count(s->student), sizeof *params);
     if (!params)
-        return error_set(err, ST_NOMEM, "no memory for a version of '%s'", camera);
+        return error_set(err, ST_NOMEM, "no memory for a version of '%s'", group);
     e->params = params;
     e->used = e->version = 0;
-    e->camera[0] = '\0'; /* nobody's until loaded */
-    enum status st = server_version_params(s, camera, version, params, err);
+    e->group[0] = '\0'; /* nobody's until loaded */
+    enum status st = line_params(s, group, version, params, err);
     if (st != ST_OK)
         return st;
-    snprintf(e->camera, sizeof e->camera, "%s", camera);
+    snprintf(e->group, sizeof e->group, "%s", group);
     e->version = version;
     return ST_OK;
 }
@@ -64,11 +66,16 @@ enum status params_cache_get(struct params_cache *c, const struct server *s, con
         *ret_stamp = 0;
         return ST_OK;
     }
-    struct params_entry *e = find(c, camera, version);
+    char group[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t from;
+    enum status st = store_group_of(s->store, camera, version, group, &from, err);
+    if (st != ST_OK)
+        return st;
+    struct params_entry *e = find(c, group, version);
     c->clock++;
     if (!e) {
         e = oldest(c);
-        enum status st = load(e, s, camera, version, err);
+        st = load(e, s, group, version, err);
         if (st != ST_OK)
             return st;
         e->stamp = c->clock;

@@ -1,4 +1,5 @@
-/* params_cache.h - the parameter vectors of the few model versions that cameras run now. Internal.
+/* params_cache.h - the parameter vectors of the few model versions that cameras run now; cameras of
+ * a group share them. Internal.
  *
  * Owns:    PARAMS_CACHE_MAX vectors at most; the least recently used one goes.
  * Threads: one at a time.
@@ -12,7 +13,7 @@
 
 struct params_cache {
     struct params_entry {
-        char camera[CAMERA_ID_CHARS_MAX + 1];
+        char group[CAMERA_ID_CHARS_MAX + 1];
         uint64_t version, used, stamp;
         float *params; /* NULL: free */
     } entries[PARAMS_CACHE_MAX];

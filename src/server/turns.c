@@ -1,4 +1,4 @@
-/* turns.c - whose turn it is by AMS's round robin: each camera every period_s at most, one after
+/* turns.c - whose turn it is by AMS's round robin: each group every period_s at most, one after
  * the other, with as many at once as there are workers, in equal parts of the capacity. */
 #include <stdlib.h>
 
@@ -8,13 +8,13 @@
 #include "train/atr.h"
 #include "train/round_robin.h"
 
-#define RETRY_US (CONTROL_SECOND_US / 2) /* a camera without new frames is looked at again */
+#define RETRY_US (CONTROL_SECOND_US / 2) /* a group without new frames is looked at again */
 #define BUSY_US (CONTROL_SECOND_US / 5)  /* one whose worker has another job */
 
 struct turns {
     struct control *control;
     struct round_robin ring; /* an id is a seat */
-    struct atr *atr;         /* [cameras_max] */
+    struct atr *atr;         /* [seats_max] */
 };
 
 enum status turns_open(struct control *c, struct turns **ret, struct error *err)
@@ -23,8 +23,8 @@ enum status turns_open(struct control *c, struct turns **ret, struct error *err)
     if (!t)
         return error_set(err, ST_NOMEM, "no memory for the cameras' turns");
     t->control = c;
-    t->atr = calloc((size_t)c->server->set.cameras_max, sizeof *t->atr);
-    enum status st = t->atr ? round_robin_init(&t->ring, c->server->set.cameras_max, err)
+    t->atr = calloc((size_t)c->seats_max, sizeof *t->atr);
+    enum status st = t->atr ? round_robin_init(&t->ring, c->seats_max, err)
                             : error_set(err, ST_NOMEM, "no memory for the cameras' turns");
     if (st != ST_OK) {
         turns_close(&t);
@@ -53,6 +53,11 @@ void turns_join(struct turns *t, int seat)
     round_robin_add(&t->ring, (uint32_t)seat, o.base_us, clock_mono_us(), NULL);
 }
 
+void turns_leave(struct turns *t, int seat)
+{
+    round_robin_remove(&t->ring, (uint32_t)seat);
+}
+
 /* The next turn at another time than the ring would give. */
 static void delay(struct turns *t, int seat, uint64_t wait_us)
 {
@@ -73,14 +78,25 @@ static void share_out(struct turns *t)
             control_share(c, i, LEDGER_TRAIN, limiter_capacity(c->server->limiter) / busy);
 }
 
+/* The rate of the member whose scene moves most. */
+static double sampling_of(const struct turns *t, int seat)
+{
+    const struct trainee *g = &t->control->seats[seat].trainee;
+    struct store_camera camera;
+    double most = 0;
+    for (int i = 0; i < g->count; i++)
+        if (store_camera_get(t->control->server->store, g->members[i].camera, &camera, NULL) ==
+                ST_OK &&
+            camera.sampling_fps > most)
+            most = camera.sampling_fps;
+    return most;
+}
+
 static void adapt_period(struct turns *t, int seat)
 {
-    struct server *s = t->control->server;
-    struct store_camera camera;
-    if (s->set.adaptive_period &&
-        store_camera_get(s->store, t->control->seats[seat].trainee.id, &camera, NULL) == ST_OK)
-        round_robin_set_period(&t->ring, (uint32_t)seat,
-                               atr_update(&t->atr[seat], camera.sampling_fps));
+    double fps = t->control->server->set.adaptive_period ? sampling_of(t, seat) : 0;
+    if (fps > 0)
+        round_robin_set_period(&t->ring, (uint32_t)seat, atr_update(&t->atr[seat], fps));
 }
 
 void turns_ended(struct turns *t, int seat, const struct executor_report *report)
@@ -125,7 +141,7 @@ uint64_t turns_run(struct turns *t, uint64_t now_us)
     uint32_t seat;
     while (any_ready(t->control, now_us) && round_robin_next(&t->ring, now_us, &seat, &late_us)) {
         if (late_us > t->atr[seat].period_us)
-            log_write(LOG_DEBUG, "late turn", "camera=%s late_ms=%llu",
+            log_write(LOG_DEBUG, "late turn", "group=%s late_ms=%llu",
                       t->control->seats[seat].trainee.id, (unsigned long long)(late_us / 1000));
         start(t, (int)seat, now_us);
     }

@@ -55,9 +55,30 @@ static uint64_t window_us(const struct windows *w)
     return (uint64_t)(w->control->server->set.window_s * 1e6);
 }
 
-const char *windows_camera(const struct windows *w, int seat)
+const struct trainee *windows_group(const struct windows *w, int seat)
 {
-    return w->control->seats[seat].trainee.id;
+    return &w->control->seats[seat].trainee;
+}
+
+static const char *id_of(const struct windows *w, int seat)
+{
+    return windows_group(w, seat)->id;
+}
+
+static bool is_onlooker(const struct windows *w, const struct inferring *f)
+{
+    return windows_group(w, f->seat)->count > 1;
+}
+
+const char *windows_row_id(const struct windows *w, int row)
+{
+    int left = row - w->count;
+    if (left < 0)
+        return control_sits(w->control, row) ? id_of(w, row) : "";
+    for (int i = 0; i < w->inferring_count; i++)
+        if (is_onlooker(w, &w->inferring[i]) && left-- == 0)
+            return w->inferring[i].camera;
+    return "";
 }
 
 const char *windows_item_name(const struct windows *w, int item)
@@ -74,12 +95,26 @@ static void want_plan(struct windows *w, enum schedule_event event)
 
 /* ---- offers ---- */
 
-static double accuracy_now(const struct windows *w, int seat)
+static double camera_accuracy(const struct windows *w, const char *camera)
 {
     struct store_camera c;
-    if (store_camera_get(w->control->server->store, windows_camera(w, seat), &c, NULL) != ST_OK)
+    if (store_camera_get(w->control->server->store, camera, &c, NULL) != ST_OK)
         return NAN;
     return c.accuracy;
+}
+
+/* The mean of the members that have been scored. */
+static double accuracy_now(const struct windows *w, int seat)
+{
+    const struct trainee *t = windows_group(w, seat);
+    double sum = 0;
+    int scored = 0;
+    for (int i = 0; i < t->count; i++) {
+        double accuracy = camera_accuracy(w, t->members[i].camera);
+        sum += isnan(accuracy) ? 0 : accuracy;
+        scored += !isnan(accuracy);
+    }
+    return scored ? sum / scored : NAN;
 }
 
 static double step_s(const struct windows *w, int seat, int item)
@@ -95,7 +130,7 @@ static int options_of(const struct windows *w, int seat, double accuracy, int do
     const struct outlook *o = w->outlook;
     struct outlook_expectation e[OUTLOOK_ITEMS_MAX];
     int count = 0;
-    outlook_expect(o, windows_camera(w, seat), accuracy, c->profiled ? &c->profile : NULL, e);
+    outlook_expect(o, id_of(w, seat), accuracy, c->profiled ? &c->profile : NULL, e);
     for (int k = 0; k < o->count; k++) {
         bool same = done == 0 || o->items[k].training == o->items[c->item].training;
         int left = c->steps[k] - done;
@@ -123,7 +158,7 @@ static void open_course(struct windows *w, int seat, double accuracy)
     c->start = accuracy;
     c->done = c->told = 0;
     c->compute_s = 0;
-    c->op_s = outlook_op_s(w->outlook, windows_camera(w, seat));
+    c->op_s = outlook_op_s(w->outlook, id_of(w, seat));
     for (int k = 0; k < w->outlook->count; k++)
         c->steps[k] = outlook_steps(w->outlook, k, frames);
 }
@@ -141,7 +176,7 @@ static void offer(struct windows *w, int seat)
         open_course(w, seat, accuracy);
     int count = options_of(w, seat, accuracy, c->done + c->told, options);
     if (planner_begin(w->planner, seat, accuracy, options, count, &err) != ST_OK) {
-        log_write(LOG_ERROR, "offer", "camera=%s why=\"%s\"", windows_camera(w, seat), err.message);
+        log_write(LOG_ERROR, "offer", "group=%s why=\"%s\"", id_of(w, seat), err.message);
         return;
     }
     c->offered = true;
@@ -191,39 +226,53 @@ static bool is_due(struct windows *w, int seat, uint64_t now_us)
     struct control *c = w->control;
     const struct course *k = &w->courses[seat];
     bool due = false;
-    if (c->seats[seat].busy || now_us < k->rest_us || (k->offered && !looks_ahead(w)))
+    if (!control_sits(c, seat) || c->seats[seat].busy || now_us < k->rest_us ||
+        (k->offered && !looks_ahead(w)))
         return false;
     /* What an offer was made for is still to be trained, unless the job for it has ended. */
     if (k->offered && k->done == 0)
         return false;
-    struct trainee t = c->seats[seat].trainee;
-    t.trained_seq = t.trained_seq > k->barren_seq ? t.trained_seq : k->barren_seq;
-    return job_is_due(c->server, &t, &due, NULL) == ST_OK && due;
+    return job_is_due(c->server, &c->seats[seat].trainee, &due, NULL) == ST_OK && due;
 }
 
-static uint64_t newest_seq(const struct windows *w, int seat)
+/* Grows with every labelled chunk of a member. */
+static uint64_t chunks_seen(const struct windows *w, int seat)
 {
+    const struct trainee *t = windows_group(w, seat);
     struct store_camera c;
-    return store_camera_get(w->control->server->store, windows_camera(w, seat), &c, NULL) == ST_OK
-               ? c.frame_seq
-               : 0;
+    uint64_t sum = 0;
+    for (int i = 0; i < t->count; i++)
+        if (store_camera_get(w->control->server->store, t->members[i].camera, &c, NULL) == ST_OK)
+            sum += c.frame_seq;
+    return sum;
+}
+
+static void end_with_what_there_is(struct windows *w, int seat)
+{
+    struct executor *e = executor_of(w, seat);
+    struct job_progress p;
+    executor_progress(e, &p);
+    if (p.steps == 0)
+        return;
+    executor_set_steps(e, p.steps);
+    executor_pause(e, false);
+    w->courses[seat].ending = true;
+}
+
+void windows_hurry(struct windows *w, int seat)
+{
+    const struct course *c = &w->courses[seat];
+    if (w->control->seats[seat].busy && !c->profiling && !c->ending)
+        end_with_what_there_is(w, seat);
 }
 
 /* A training on frames that have been overtaken ends with what it has reached, so that the next one
  * has the newest: where scenes change, that is worth more than more passes. */
 static void end_if_overtaken(struct windows *w, int seat, uint64_t now_us)
 {
-    struct course *c = &w->courses[seat];
-    struct executor *e = executor_of(w, seat);
-    struct job_progress p;
-    if (c->ending || now_us < c->started_us + period_us(w) || newest_seq(w, seat) <= c->seen_seq)
-        return;
-    executor_progress(e, &p);
-    if (p.steps == 0)
-        return;
-    executor_set_steps(e, p.steps);
-    executor_pause(e, false);
-    c->ending = true;
+    const struct course *c = &w->courses[seat];
+    if (!c->ending && now_us >= c->started_us + period_us(w) && chunks_seen(w, seat) > c->seen)
+        end_with_what_there_is(w, seat);
 }
 
 static void look_for_frames(struct windows *w, uint64_t now_us)
@@ -243,6 +292,85 @@ static void look_for_frames(struct windows *w, uint64_t now_us)
             end_if_overtaken(w, i, now_us);
 }
 
+/* ---- inference on the server ---- */
+
+/* What the camera told of its inference configurations, as a curve; true when there was none. */
+static bool read_inference(struct windows *w, struct inferring *f, uint64_t now_us)
+{
+    struct inference_report told;
+    struct inference_point front[INFERENCE_POINTS_MAX];
+    uint64_t age_us;
+    if (!board_told(w->control->server->board, f->camera, now_us, &told, &age_us) ||
+        told.table.count == 0)
+        return false;
+    bool was_known = f->curve.count > 0;
+    f->curve = (struct schedule_curve){.kind = SCHEDULE_STEPS, .points = f->points};
+    int count = inference_front(&told.table, front);
+    for (int i = 0; i < count; i++)
+        if (f->curve.count == 0 || front[i].demand > f->points[f->curve.count - 1].share)
+            f->points[f->curve.count++] = (struct schedule_point){front[i].demand, front[i].factor};
+    return !was_known && f->curve.count > 0;
+}
+
+/* Cameras of the groups for which the server infers, in the groups' order. */
+static void list_inferring(struct windows *w, uint64_t now_us)
+{
+    const struct server *s = w->control->server;
+    w->inferring_count = w->onlookers = 0;
+    for (int i = 0; i < w->count; i++) {
+        const struct trainee *t = windows_group(w, i);
+        for (int k = 0; k < t->count; k++) {
+            if (!board_infers_here(s->board, t->members[k].camera) ||
+                w->inferring_count == s->set.cameras_max)
+                continue;
+            struct inferring *f = &w->inferring[w->inferring_count++];
+            *f = (struct inferring){.seat = i};
+            snprintf(f->camera, sizeof f->camera, "%s", t->members[k].camera);
+            read_inference(w, f, now_us);
+            w->onlookers += t->count > 1;
+        }
+    }
+}
+
+static void watch_inference(struct windows *w, uint64_t now_us)
+{
+    for (int i = 0; i < w->inferring_count; i++)
+        if (read_inference(w, &w->inferring[i], now_us))
+            want_plan(w, SCHEDULE_DEVIATION);
+}
+
+static void set_inference(struct windows *w)
+{
+    static const struct schedule_curve elsewhere;
+    double least = w->control->server->set.accuracy_min;
+    int onlooker = w->count;
+    for (int i = 0; i < w->count; i++)
+        planner_set_inference(w->planner, i, id_of(w, i), &elsewhere, least);
+    for (int i = 0; i < w->inferring_count; i++) {
+        const struct inferring *f = &w->inferring[i];
+        if (!is_onlooker(w, f)) {
+            planner_set_inference(w->planner, f->seat, id_of(w, f->seat), &f->curve, least);
+            continue;
+        }
+        double accuracy = camera_accuracy(w, f->camera);
+        planner_set_inference(w->planner, onlooker, f->camera, &f->curve, least);
+        planner_observe(w->planner, onlooker++, isnan(accuracy) ? 0 : accuracy);
+    }
+}
+
+static void grant_inference(struct windows *w, const struct schedule_plan *p)
+{
+    struct server *s = w->control->server;
+    int onlooker = w->count;
+    for (int i = 0; i < w->inferring_count; i++) {
+        const struct inferring *f = &w->inferring[i];
+        const struct schedule_grant *g = &p->grants[is_onlooker(w, f) ? onlooker++ : f->seat];
+        if (f->curve.count > 0 &&
+            board_set_share(s->board, f->camera, fmax(g->infer_share, LIMITER_SHARE_MIN)))
+            bell_ring(&s->bell);
+    }
+}
+
 /* ---- windows ---- */
 
 /* A worker cannot use more processors than it has threads. */
@@ -253,8 +381,8 @@ static enum status open_planner(struct windows *w, struct error *err)
     struct schedule_curve throughput = {
         .kind = SCHEDULE_LINEAR, .count = 2, .points = w->throughput};
     planner_close(&w->planner);
-    return planner_open(&w->settings, capacity_of(w), &throughput, w->control->count, &w->planner,
-                        err);
+    return planner_open(&w->settings, capacity_of(w), &throughput, w->count + w->onlookers,
+                        &w->planner, err);
 }
 
 static void start_window(struct windows *w, uint64_t now_us)
@@ -262,14 +390,20 @@ static void start_window(struct windows *w, uint64_t now_us)
     struct error err;
     w->end_us = now_us + window_us(w);
     w->count = w->control->count;
+    w->revision = w->control->revision;
+    list_inferring(w, now_us);
     if (open_planner(w, &err) != ST_OK) {
         log_write(LOG_ERROR, "no plans", "why=\"%s\"", err.message);
         w->count = 0;
         return;
     }
+    for (int i = 0; i < w->onlookers; i++)
+        planner_begin(w->planner, w->count + i, 0, NULL, 0, &err);
     for (int i = 0; i < w->count; i++) {
         w->courses[i].offered = false;
         if (w->courses[i].profiling)
+            continue;
+        if (!control_sits(w->control, i))
             continue;
         if (w->control->seats[i].busy || (is_due(w, i, now_us) && !wants_profile(w, i)))
             offer(w, i);
@@ -355,13 +489,13 @@ static void remember(struct windows *w, int seat, int steps, double compute_s, d
                                .steps = steps,
                                .accepted = accepted,
                                .t_us = clock_wall_us()};
-    snprintf(t.camera, sizeof t.camera, "%s", windows_camera(w, seat));
+    snprintf(t.camera, sizeof t.camera, "%s", id_of(w, seat));
     snprintf(t.configuration, sizeof t.configuration, "%s", windows_item_name(w, item));
     enum status st = store_training_put(w->control->server->store, &t, &err);
     if (st == ST_OK)
         st = outlook_read(w->outlook, w->control->server->store, &err);
     if (st != ST_OK)
-        log_write(LOG_ERROR, "history", "camera=%s why=\"%s\"", t.camera, err.message);
+        log_write(LOG_ERROR, "history", "group=%s why=\"%s\"", t.camera, err.message);
 }
 
 /* Accuracy after a training, from scores on held-out frames; without scores what was expected. */
@@ -429,8 +563,8 @@ static void watch_accuracy(struct windows *w, uint64_t now_us)
 {
     for (int i = 0; i < w->count; i++) {
         const struct course *c = &w->courses[i];
-        if (w->control->seats[i].busy || !c->offered || c->done > 0 ||
-            now_us < c->ended_us + SETTLED_US)
+        if (!control_sits(w->control, i) || w->control->seats[i].busy || !c->offered ||
+            c->done > 0 || now_us < c->ended_us + SETTLED_US)
             continue;
         double accuracy = accuracy_now(w, i);
         if (isnan(accuracy) ||
@@ -472,51 +606,6 @@ static void follow(struct windows *w, int seat, const struct schedule_grant *g)
         planner_dropped(w->planner, seat, false);
 }
 
-/* ---- inference on the server ---- */
-
-/* What the camera told of its inference configurations, as a curve; true when there was none. */
-static bool read_inference(struct windows *w, int seat, uint64_t now_us)
-{
-    struct course *c = &w->courses[seat];
-    struct inference_report told;
-    struct inference_point front[INFERENCE_POINTS_MAX];
-    uint64_t age_us;
-    struct board *b = w->control->server->board;
-    if (!board_infers_here(b, windows_camera(w, seat)) ||
-        !board_told(b, windows_camera(w, seat), now_us, &told, &age_us) || told.table.count == 0)
-        return false;
-    bool was_known = c->infer.count > 0;
-    c->infer = (struct schedule_curve){.kind = SCHEDULE_STEPS, .points = c->infer_points};
-    int count = inference_front(&told.table, front);
-    for (int i = 0; i < count; i++)
-        if (c->infer.count == 0 || front[i].demand > c->infer_points[c->infer.count - 1].share)
-            c->infer_points[c->infer.count++] =
-                (struct schedule_point){front[i].demand, front[i].factor};
-    return !was_known && c->infer.count > 0;
-}
-
-static void watch_inference(struct windows *w, uint64_t now_us)
-{
-    for (int i = 0; i < w->count; i++)
-        if (read_inference(w, i, now_us))
-            want_plan(w, SCHEDULE_DEVIATION);
-}
-
-static void set_inference(struct windows *w)
-{
-    for (int i = 0; i < w->count; i++)
-        planner_set_inference(w->planner, i, windows_camera(w, i), &w->courses[i].infer,
-                              w->control->server->set.accuracy_min);
-}
-
-static void grant_inference(struct windows *w, int seat, const struct schedule_grant *g)
-{
-    struct server *s = w->control->server;
-    if (w->courses[seat].infer.count > 0 &&
-        board_set_share(s->board, windows_camera(w, seat), fmax(g->infer_share, LIMITER_SHARE_MIN)))
-        bell_ring(&s->bell);
-}
-
 /* ---- plans ---- */
 
 static void make_plan(struct windows *w, uint64_t now_us)
@@ -533,9 +622,11 @@ static void make_plan(struct windows *w, uint64_t now_us)
         return;
     }
     windows_show(w, &s, &plan, clock_mono_us() - now_us);
+    grant_inference(w, &plan);
     for (int i = 0; i < w->count; i++) {
+        if (!control_sits(w->control, i))
+            continue;
         windows_say(w, &s, &plan, i);
-        grant_inference(w, i, &plan.grants[i]);
         follow(w, i, &plan.grants[i]);
     }
     schedule_plan_clear(&plan);
@@ -546,7 +637,8 @@ static void start_jobs(struct windows *w, uint64_t now_us)
     for (int i = 0; i < w->count; i++) {
         const struct schedule_camera *k = planner_camera(w->planner, i);
         struct course *c = &w->courses[i];
-        if (w->control->seats[i].busy || k->running < 0 || k->train_share <= 0)
+        if (!control_sits(w->control, i) || w->control->seats[i].busy || k->running < 0 ||
+            k->train_share <= 0)
             continue;
         int item = k->options[k->running].configuration;
         struct job job = {.kind = LEDGER_TRAIN, .steps = c->steps[item] - c->done};
@@ -560,7 +652,7 @@ static void start_jobs(struct windows *w, uint64_t now_us)
             continue;
         c->told = c->judged = c->asked = 0;
         c->revised = c->ending = false;
-        c->seen_seq = newest_seq(w, i);
+        c->seen = chunks_seen(w, i);
         c->item = item;
         c->started_us = now_us;
         control_share(w->control, i, LEDGER_TRAIN, k->train_share);
@@ -614,7 +706,9 @@ void windows_ended(struct windows *w, int seat, const struct executor_report *re
         forget(w, seat,
                now_us + control_penalty_us(period_us(w), w->control->seats[seat].failures));
     else if (r->end == JOB_NOTHING) {
-        c->barren_seq = r->newest_seq;
+        struct trainee *t = &w->control->seats[seat].trainee;
+        for (int i = 0; i < t->count; i++)
+            t->members[i].barren_seq = t->members[i].added_seq;
         forget(w, seat, now_us);
     } else if (r->end == JOB_DIVERGED)
         forget(w, seat, c->started_us + period_us(w));
@@ -634,7 +728,7 @@ uint64_t windows_run(struct windows *w, uint64_t now_us)
 {
     if (w->control->count == 0)
         return UINT64_MAX;
-    if (w->count != w->control->count || (now_us >= w->end_us && !looks_ahead(w)))
+    if (w->revision != w->control->revision || (now_us >= w->end_us && !looks_ahead(w)))
         start_window(w, now_us);
     if (w->count == 0)
         return UINT64_MAX;
@@ -686,9 +780,10 @@ enum status windows_open(struct control *c, enum schedule_policy policy, struct 
     w->settings.parallel_max = c->server->set.workers;
     w->settings.again = false;     /* not on the same frames; there are new ones soon */
     w->episodes = clock_wall_us(); /* numbers of an earlier run do not come again */
-    w->courses = calloc((size_t)c->server->set.cameras_max, sizeof *w->courses);
-    enum status st =
-        w->courses ? open_outlook(w, err) : error_set(err, ST_NOMEM, "no memory for plans");
+    w->courses = calloc((size_t)c->seats_max, sizeof *w->courses);
+    w->inferring = calloc((size_t)c->server->set.cameras_max, sizeof *w->inferring);
+    enum status st = w->courses && w->inferring ? open_outlook(w, err)
+                                                : error_set(err, ST_NOMEM, "no memory for plans");
     if (st != ST_OK) {
         windows_close(&w);
         return st;
@@ -707,6 +802,7 @@ void windows_close(struct windows **ptr)
     pthread_mutex_destroy(&w->lock);
     free(w->outlook);
     free(w->courses);
+    free(w->inferring);
     free(w);
     *ptr = NULL;
 }

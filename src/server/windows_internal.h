@@ -7,11 +7,10 @@
 #include "server/control_internal.h"
 #include "server/outlook.h"
 
-/* A camera's training: what it may be, and how far it is. */
+/* A group's training: what it may be, and how far it is. */
 struct course {
     bool offered;        /* its options are with the planner */
     uint64_t rest_us;    /* not offered before */
-    uint64_t barren_seq; /* chunks up to here were not enough to train on */
     uint64_t started_us; /* the last job; 0: none yet */
     uint64_t ended_us;   /* the last training */
 
@@ -36,21 +35,33 @@ struct course {
     int judged, asked; /* checkpoints that the planner knows; steps at which one was wished */
     bool revised;      /* a step's cost was corrected */
     bool ending;       /* it was told to end with what it has */
-    uint64_t seen_seq; /* newest labelled chunk when it began */
-
-    struct schedule_curve infer; /* of its inference here; no point: it infers elsewhere */
-    struct schedule_point infer_points[INFERENCE_POINTS_MAX];
+    uint64_t seen;     /* labelled chunks when it began */
 
     int said_why, said_configuration; /* in the last event */
 };
 
+/* A camera's inference here; without a point it infers elsewhere. */
+struct inferring {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    int seat;
+    struct schedule_curve curve;
+    struct schedule_point points[INFERENCE_POINTS_MAX];
+};
+
+/* Rows of the planner: a group each, and after them one for each camera that the server infers for
+ * and that is not alone in its group: training is planned for the group, inference for the camera.
+ */
 struct windows {
     struct control *control;
     struct schedule_settings settings;
     struct planner *planner;
     struct schedule_point throughput[2];
-    int count;              /* cameras of the planner */
-    struct course *courses; /* [cameras_max] */
+    int count;                   /* groups of the planner, as the seats */
+    struct course *courses;      /* [seats_max] */
+    struct inferring *inferring; /* [cameras_max] */
+    int inferring_count;
+    int onlookers;     /* rows after the groups' */
+    uint64_t revision; /* of the seats when the planner was opened */
     struct outlook *outlook;
     uint64_t end_us; /* of the window */
     uint64_t planned_us, looked_us;
@@ -60,14 +71,16 @@ struct windows {
     json_t *shown;        /* the plan in force, for others */
 };
 
-const char *windows_camera(const struct windows *w, int seat);
+const struct trainee *windows_group(const struct windows *w, int seat);
+/* What row i is of, "" for an empty seat. */
+const char *windows_row_id(const struct windows *w, int row);
 const char *windows_item_name(const struct windows *w, int item);
 
 /* Keeps the plan for windows_json. */
 void windows_show(struct windows *w, const struct schedule_snapshot *s,
                   const struct schedule_plan *p, uint64_t took_us);
 
-/* An event about a camera for which the plan is another than it was. */
+/* An event about a group for which the plan is another than it was. */
 void windows_say(struct windows *w, const struct schedule_snapshot *s,
                  const struct schedule_plan *p, int seat);
 

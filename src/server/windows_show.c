@@ -23,9 +23,10 @@ static json_t *grant_json(const struct windows *w, const struct schedule_snapsho
     const struct schedule_option *o = g->option >= 0 ? &c->options[g->option] : NULL;
     char reason[SCHEDULE_REASON_CHARS];
     schedule_reason(s, p, i, reason);
-    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s}", "camera", c->id,
-                     "accuracy", server_json_real(c->accuracy), "infer_share", g->infer_share,
-                     "train_share", g->train_share, "factor", g->factor, "configuration",
+    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s}", "camera",
+                     windows_row_id(w, i), "accuracy", server_json_real(c->accuracy), "infer_share",
+                     g->infer_share, "train_share", g->train_share, "factor", g->factor,
+                     "configuration",
                      o ? json_string(windows_item_name(w, o->configuration)) : json_null(),
                      "option_accuracy", server_json_real(o ? o->accuracy : NAN), "option_sd",
                      server_json_real(o ? o->accuracy_sd : NAN), "compute_s",
@@ -52,7 +53,8 @@ void windows_show(struct windows *w, const struct schedule_snapshot *s,
 {
     json_t *cameras = json_array();
     for (int i = 0; i < p->count; i++)
-        json_array_append_new(cameras, grant_json(w, s, p, i));
+        if (windows_row_id(w, i)[0])
+            json_array_append_new(cameras, grant_json(w, s, p, i));
     json_t *shown = json_pack(
         "{s:s,s:s,s:I,s:f,s:f,s:f,s:o,s:o,s:i,s:i,s:I,s:f,s:o,s:o}", "policy",
         schedule_policy_name(s->settings.policy), "event", event_names[s->event], "t_us",
@@ -75,7 +77,7 @@ json_t *windows_json(struct windows *w)
     return copy;
 }
 
-/* A decision about a camera is an event when it is another than the last. */
+/* A decision about a group is an event when it is another than the last. */
 void windows_say(struct windows *w, const struct schedule_snapshot *s,
                  const struct schedule_plan *p, int i)
 {
@@ -88,11 +90,11 @@ void windows_say(struct windows *w, const struct schedule_snapshot *s,
     c->said_why = (int)g->why;
     c->said_configuration = configuration;
     schedule_reason(s, p, i, reason);
-    server_event(w->control->server, windows_camera(w, i), "scheduled",
-                 json_pack("{s:s,s:o,s:f,s:f,s:o}", "why", why_names[g->why], "configuration",
-                           configuration >= 0 ? json_string(windows_item_name(w, configuration))
-                                              : json_null(),
-                           "train_share", g->train_share, "infer_share", g->infer_share, "expected",
-                           server_json_real(g->expected)),
-                 "%s", reason);
+    trainee_event(w->control->server, windows_group(w, i), "scheduled",
+                  json_pack("{s:s,s:o,s:f,s:f,s:o}", "why", why_names[g->why], "configuration",
+                            configuration >= 0 ? json_string(windows_item_name(w, configuration))
+                                               : json_null(),
+                            "train_share", g->train_share, "infer_share", g->infer_share,
+                            "expected", server_json_real(g->expected)),
+                  "%s", reason);
 }

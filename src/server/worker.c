@@ -98,20 +98,20 @@ static enum status do_init(struct worker *w, const json_t *q, json_t *reply, str
 
 /* ---- open, close ---- */
 
-static struct pupil *find(struct worker *w, const char *camera)
+static struct pupil *find(struct worker *w, const char *group)
 {
     for (int i = 0; i < w->count; i++)
-        if (strcmp(w->pupils[i].camera, camera) == 0)
+        if (strcmp(w->pupils[i].group, group) == 0)
             return &w->pupils[i];
     return NULL;
 }
 
 enum status worker_pupil(struct worker *w, const json_t *q, struct pupil **ret, struct error *err)
 {
-    *ret = find(w, worker_text(q, "camera"));
-    return *ret ? ST_OK
-                : error_set(err, ST_NOT_FOUND, "camera '%.63s' is not open",
-                            worker_text(q, "camera"));
+    *ret = find(w, worker_text(q, "group"));
+    return *ret
+               ? ST_OK
+               : error_set(err, ST_NOT_FOUND, "group '%.63s' is not open", worker_text(q, "group"));
 }
 
 static void remove_pupil(struct worker *w, struct pupil *p)
@@ -132,7 +132,7 @@ static enum status install(struct learner *l, const char *path, struct error *er
 }
 
 /* The saved state of the version, or where that is damaged or of other settings its snapshot,
- * which costs the optimiser's moments only. */
+ * which costs the optimiser's moments only. Either may have been made under a lower number. */
 static enum status restore(struct learner *l, const json_t *q, uint64_t version, json_t *reply,
                            struct error *err)
 {
@@ -147,27 +147,24 @@ static enum status restore(struct learner *l, const json_t *q, uint64_t version,
         if (st != ST_OK)
             return st;
     }
-    if (learner_version(l) != version)
-        return error_set(err, ST_CONFLICT, "the state on disk is of version %llu, not %llu",
-                         (unsigned long long)learner_version(l), (unsigned long long)version);
-    return ST_OK;
+    return learner_renumber(l, version, err);
 }
 
 static enum status do_open(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
-    const char *camera = worker_text(q, "camera");
+    const char *group = worker_text(q, "group");
     uint64_t version = (uint64_t)worker_number(q, "version");
-    if (find(w, camera))
-        return error_set(err, ST_CONFLICT, "camera '%.63s' is open already", camera);
+    if (find(w, group))
+        return error_set(err, ST_CONFLICT, "group '%.63s' is open already", group);
     if (w->count == WORKER_CAMERAS_MAX)
-        return error_set(err, ST_LIMIT, "%d cameras are open already", w->count);
+        return error_set(err, ST_LIMIT, "%d groups are open already", w->count);
     struct pupil *grown = realloc(w->pupils, (size_t)(w->count + 1) * sizeof *w->pupils);
     if (!grown)
-        return error_set(err, ST_NOMEM, "no memory for camera '%.63s'", camera);
+        return error_set(err, ST_NOMEM, "no memory for group '%.63s'", group);
     w->pupils = grown;
     struct pupil p = {.learner = NULL};
-    snprintf(p.camera, sizeof p.camera, "%s", camera);
-    uint64_t seed = rng_hash(w->seed, file_crc32(camera, strlen(camera)), 0, 0);
+    snprintf(p.group, sizeof p.group, "%s", group);
+    uint64_t seed = rng_hash(w->seed, file_crc32(group, strlen(group)), 0, 0);
     enum status st = learner_open(w->model, &w->options, seed, &p.learner, err);
     if (st == ST_OK)
         st = restore(p.learner, q, version, reply, err);
@@ -193,7 +190,7 @@ static enum status do_close(struct worker *w, const json_t *q, json_t *reply, st
 /* ---- add ---- */
 
 static enum status add_frames(struct worker *w, struct pupil *p, const struct chunk *c,
-                              const struct label_set *labels, struct error *err)
+                              const struct label_set *labels, int source, struct error *err)
 {
     const struct task_spec *spec = learner_spec(p->learner);
     if (labels->count != c->count || labels->class_count != spec->class_count)
@@ -211,7 +208,7 @@ static enum status add_frames(struct worker *w, struct pupil *p, const struct ch
         if (st == ST_OK)
             st = scaler_run(&w->scaler, &w->decoded, &w->scaled, err);
         if (st == ST_OK)
-            st = learner_add(p->learner, &w->scaled, &map, NULL, 0, err);
+            st = learner_add(p->learner, &w->scaled, &map, NULL, source, err);
     }
     clip_decoder_close(&d);
     return st;
@@ -247,7 +244,7 @@ static enum status do_add(struct worker *w, const json_t *q, json_t *reply, stru
     buf_init(&bytes);
     st = read_pair(q, &bytes, chunk, &labels, err);
     if (st == ST_OK)
-        st = add_frames(w, p, chunk, &labels, err);
+        st = add_frames(w, p, chunk, &labels, (int)worker_number(q, "source"), err);
     if (st == ST_OK)
         json_object_set_new(reply, "buffered",
                             json_integer(buffer_count(learner_buffer(p->learner))));

@@ -9,7 +9,7 @@
 #include "video/scale.h"
 
 struct pupil {
-    char camera[CAMERA_ID_CHARS_MAX + 1];
+    char group[CAMERA_ID_CHARS_MAX + 1];
     struct learner *learner;
 };
 
@@ -28,7 +28,7 @@ struct worker {
 const char *worker_text(const json_t *o, const char *key);
 double worker_number(const json_t *o, const char *key);
 
-/* The learner of the camera that the request names. */
+/* The learner of the group that the request names. */
 enum status worker_pupil(struct worker *w, const json_t *q, struct pupil **ret, struct error *err);
 
 /* A request: fills the members of the reply. */

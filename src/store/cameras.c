@@ -10,7 +10,7 @@
 #define COLUMNS                                                                                    \
     "id,state,width,height,fps,sampling_fps,version,camera_version,created_us,seen_us,seq_last,"   \
     "chunks,up_bytes,down_bytes,versions,rejected,miou,unadapted,frame_t_us,frame_seq,latitude,"   \
-    "longitude"
+    "longitude,line,trained_seq"
 
 static void read_row(sqlite3_stmt *q, struct store_camera *c)
 {
@@ -36,6 +36,8 @@ static void read_row(sqlite3_stmt *q, struct store_camera *c)
     c->frame_seq = db_u64(q, 19);
     c->latitude_deg = db_real(q, 20);
     c->longitude_deg = db_real(q, 21);
+    db_text(q, 22, c->group, sizeof c->group);
+    c->trained_seq = db_u64(q, 23);
 }
 
 /* NaN where there is no place: nothing is written. */
@@ -56,6 +58,7 @@ static enum status make_folders(const struct store *s, const char *id, struct er
     return st;
 }
 
+/* With the group that is its own. */
 static enum status insert(struct store *s, const struct store_camera *c, struct error *err)
 {
     int64_t count;
@@ -67,23 +70,28 @@ static enum status insert(struct store *s, const struct store_camera *c, struct 
                          "%d cameras have joined already; raise cameras_max to add '%s'",
                          (int)count, c->id);
     st = make_folders(s, c->id, err);
+    if (st == ST_OK)
+        st = db_run(s, err,
+                    "INSERT INTO cameras(id,state,width,height,fps,sampling_fps,camera_version,"
+                    "created_us,seen_us,latitude,longitude) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                    "ttiiffiiiff", c->id, c->state, (int64_t)c->width, (int64_t)c->height, c->fps,
+                    c->sampling_fps, (int64_t)c->camera_version, (int64_t)c->seen_us,
+                    (int64_t)c->seen_us, known_deg(c, c->latitude_deg),
+                    known_deg(c, c->longitude_deg));
     if (st != ST_OK)
         return st;
-    return db_run(s, err,
-                  "INSERT INTO cameras(id,state,width,height,fps,sampling_fps,camera_version,"
-                  "created_us,seen_us,latitude,longitude) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-                  "ttiiffiiiff", c->id, c->state, (int64_t)c->width, (int64_t)c->height, c->fps,
-                  c->sampling_fps, (int64_t)c->camera_version, (int64_t)c->seen_us,
-                  (int64_t)c->seen_us, known_deg(c, c->latitude_deg),
-                  known_deg(c, c->longitude_deg));
+    struct store_version none = {.version = 0};
+    struct store_move own = {.camera = c->id,
+                             .group = c->id,
+                             .found = &none,
+                             .t_us = c->seen_us,
+                             .reason = "its own group"};
+    return groups_move(s, &own, err);
 }
 
-enum status store_camera_hello(struct store *s, const struct store_camera *c, bool *ret_new,
-                               struct error *err)
+static enum status greet(struct store *s, const struct store_camera *c, bool *ret_new,
+                         struct error *err)
 {
-    if (!store_camera_id_valid(c->id))
-        return error_set(err, ST_INVALID, "a camera id is 1 to 63 of a-z, 0-9, _ and -");
-    db_lock(s);
     enum status st = db_run(s, err,
                             "UPDATE cameras SET state=?,width=?,height=?,fps=?,camera_version=?,"
                             "seen_us=?,latitude=COALESCE(?,latitude),"
@@ -94,9 +102,21 @@ enum status store_camera_hello(struct store *s, const struct store_camera *c, bo
     bool is_new = st == ST_OK && sqlite3_changes(s->db) == 0;
     if (is_new)
         st = insert(s, c, err);
-    db_unlock(s);
     if (st == ST_OK)
         *ret_new = is_new;
+    return st;
+}
+
+enum status store_camera_hello(struct store *s, const struct store_camera *c, bool *ret_new,
+                               struct error *err)
+{
+    if (!store_camera_id_valid(c->id))
+        return error_set(err, ST_INVALID, "a camera id is 1 to 63 of a-z, 0-9, _ and -");
+    db_lock(s);
+    enum status st = db_begin(s, err);
+    if (st == ST_OK)
+        st = db_end(s, greet(s, c, ret_new, err), err);
+    db_unlock(s);
     return st;
 }
 
@@ -159,6 +179,11 @@ enum status store_camera_update(struct store *s, const char *id, uint64_t versio
         if (st == ST_OK && down_bytes > 0)
             st = db_run(s, err, "INSERT INTO downloads VALUES(?,?,?)", "tii", id, (int64_t)now_us,
                         (int64_t)down_bytes);
+        if (st == ST_OK && down_bytes > 0)
+            st = db_run(s, err,
+                        "UPDATE lines SET served=served+1,served_bytes=served_bytes+?"
+                        " WHERE id=(SELECT line FROM cameras WHERE id=?)",
+                        "it", (int64_t)down_bytes, id);
         st = db_end(s, st, err);
     }
     db_unlock(s);

@@ -41,6 +41,12 @@ enum status db_begin(struct store *s, struct error *err);
 /* Commits when st is ST_OK, else rolls back; returns the first failure. */
 enum status db_end(struct store *s, enum status st, struct error *err);
 
+/* store_move_put within the caller's transaction. */
+enum status groups_move(struct store *s, const struct store_move *m, struct error *err);
+/* store_version_put within the caller's transaction, without what was trained on. */
+enum status versions_put(struct store *s, const char *group, const struct store_version *v,
+                         struct error *err);
+
 /* Copies a text column, cut to size; NULL becomes "". */
 void db_text(sqlite3_stmt *q, int column, char *ret, size_t size_bytes);
 /* NaN for NULL. */

@@ -3,7 +3,10 @@
  * owner. */
 #include "store/db.h"
 
+#include <dirent.h>
+#include <ftw.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define ROUND_MAX 256 /* chunks a call, so that one call is short */
@@ -71,26 +74,131 @@ static enum status retire_chunks(struct store *s, const char *camera, uint64_t k
     return st;
 }
 
-/* Model files older than those kept: walks down until a version has none. */
-static enum status retire_models(struct store *s, const char *camera, uint64_t *ret,
+/* The version in "v12.delta" or "v12.snap", 0 for another file. */
+static uint64_t version_in(const char *name)
+{
+    unsigned long long v;
+    int n = 0;
+    if (sscanf(name, "v%llu.%n", &v, &n) != 1 || n == 0)
+        return 0;
+    return strcmp(name + n, "delta") == 0 || strcmp(name + n, "snap") == 0 ? v : 0;
+}
+
+/* The newest versions that have files, in order, [0] the newest. */
+struct newest {
+    uint64_t version[STORE_MODELS_KEPT];
+    int count;
+};
+
+static void insert_newest(struct newest *n, uint64_t version)
+{
+    int at = 0;
+    while (at < n->count && n->version[at] > version)
+        at++;
+    if (at == STORE_MODELS_KEPT || (at < n->count && n->version[at] == version))
+        return;
+    if (n->count < STORE_MODELS_KEPT)
+        n->count++;
+    memmove(n->version + at + 1, n->version + at, (size_t)(n->count - at - 1) * sizeof *n->version);
+    n->version[at] = version;
+}
+
+/* Versions are not numbered without gaps: what is there is counted. */
+static void find_newest(DIR *folder, uint64_t latest, struct newest *ret)
+{
+    const struct dirent *e;
+    ret->count = 0;
+    while ((e = readdir(folder))) {
+        uint64_t v = version_in(e->d_name);
+        if (v > 0 && v <= latest)
+            insert_newest(ret, v);
+    }
+}
+
+/* Files of one version are counted once. */
+static void remove_version(struct store *s, const char *group, uint64_t version, uint64_t *ret)
+{
+    char name[64], path[PATH_MAX];
+    snprintf(name, sizeof name, "v%llu.delta", (unsigned long long)version);
+    store_model_path(s, group, name, path);
+    bool gone = unlink(path) == 0;
+    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)version);
+    store_model_path(s, group, name, path);
+    *ret += unlink(path) == 0 || gone;
+}
+
+/* Model files of versions below `floor`. */
+static void remove_below(struct store *s, const char *group, DIR *folder, uint64_t floor,
+                         uint64_t *ret)
+{
+    const struct dirent *e;
+    while ((e = readdir(folder))) {
+        uint64_t v = version_in(e->d_name);
+        if (v > 0 && v < floor)
+            remove_version(s, group, v, ret);
+    }
+}
+
+static enum status retire_models(struct store *s, const char *group, uint64_t *ret,
                                  struct error *err)
 {
-    struct store_camera c;
-    enum status st = store_camera_get(s, camera, &c, err);
-    if (st != ST_OK || c.version <= STORE_MODELS_KEPT)
+    struct store_group g;
+    struct newest newest;
+    char path[PATH_MAX];
+    enum status st = store_group_get(s, group, &g, err);
+    if (st != ST_OK)
         return st;
-    for (uint64_t v = c.version - STORE_MODELS_KEPT; v > 0; v--) {
-        char name[64], path[PATH_MAX];
-        snprintf(name, sizeof name, "v%llu.delta", (unsigned long long)v);
-        store_model_path(s, camera, name, path);
-        int bad = unlink(path);
-        snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)v);
-        store_model_path(s, camera, name, path);
-        if (unlink(path) != 0 && bad)
-            break;
-        (*ret)++;
-    }
+    store_model_path(s, group, ".", path);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return ST_OK; /* no version yet */
+    find_newest(folder, g.version, &newest);
+    rewinddir(folder);
+    if (newest.count == STORE_MODELS_KEPT)
+        remove_below(s, group, folder, newest.version[STORE_MODELS_KEPT - 1], ret);
+    closedir(folder);
     return ST_OK;
+}
+
+static int remove_one(const char *path, const struct stat *at, int kind, struct FTW *where)
+{
+    (void)at, (void)kind, (void)where;
+    (void)remove(path);
+    return 0;
+}
+
+/* The oldest group that was retired before keep_since_us, one a call. Its folder is made empty but
+ * stays where a camera has the name. */
+static enum status retire_group(struct store *s, uint64_t keep_since_us, struct error *err)
+{
+    char id[CAMERA_ID_CHARS_MAX + 1] = "", path[PATH_MAX];
+    sqlite3_stmt *q;
+    db_lock(s);
+    enum status st = db_query(s, err, &q,
+                              "SELECT id FROM lines WHERE retired_us>0 AND retired_us<?"
+                              " ORDER BY retired_us LIMIT 1",
+                              "i", (int64_t)keep_since_us);
+    if (st == ST_OK) {
+        st = db_step(s, q, err);
+        if (st == ST_OK)
+            db_text(q, 0, id, sizeof id);
+        sqlite3_finalize(q);
+    }
+    db_unlock(s);
+    if (st != ST_OK)
+        return st == ST_END ? ST_OK : st;
+    store_model_path(s, id, "", path);
+    nftw(path, remove_one, 8, FTW_PHYS | FTW_DEPTH);
+    db_lock(s);
+    st = db_begin(s, err);
+    if (st == ST_OK) {
+        st = db_run(s, err, "DELETE FROM versions WHERE line=?", "t", id);
+        if (st == ST_OK)
+            st = db_run(s, err, "DELETE FROM lines WHERE id=?", "t", id);
+        st = db_end(s, st, err);
+    }
+    db_unlock(s);
+    return st;
 }
 
 /* Deletes and counts under the lock that the caller holds. */
@@ -113,9 +221,15 @@ static enum status retire_rows(struct store *s, const char *camera, uint64_t kee
                           camera, s->options.frames_max, err);
     if (st == ST_OK)
         st = trim(s, &r->versions,
-                  "DELETE FROM versions WHERE camera=?1 AND id<=(SELECT id FROM versions"
-                  " WHERE camera=?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                  "DELETE FROM versions WHERE line=(SELECT line FROM cameras WHERE id=?1) AND id<="
+                  "(SELECT id FROM versions WHERE line=(SELECT line FROM cameras WHERE id=?1)"
+                  " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                   camera, s->options.versions_max, err);
+    if (st == ST_OK)
+        st = trim(s, &ignored,
+                  "DELETE FROM memberships WHERE camera=?1 AND id<=(SELECT id FROM memberships"
+                  " WHERE camera=?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                  camera, STORE_MEMBERSHIPS_MAX, err);
     if (st == ST_OK)
         st = trim(s, &ignored, "DELETE FROM downloads WHERE camera=? AND t_us<?", camera,
                   (int64_t)keep_since_us, err);
@@ -141,9 +255,14 @@ enum status store_retire(struct store *s, const char *camera, uint64_t keep_sinc
                          struct store_retired *ret, struct error *err)
 {
     struct store_retired r = {0};
+    struct store_camera c;
     enum status st = retire_chunks(s, camera, keep_since_us, &r.chunks, err);
     if (st == ST_OK)
-        st = retire_models(s, camera, &r.models, err);
+        st = store_camera_get(s, camera, &c, err);
+    if (st == ST_OK)
+        st = retire_models(s, c.group, &r.models, err);
+    if (st == ST_OK)
+        st = retire_group(s, keep_since_us, err);
     if (st != ST_OK)
         return st;
     db_lock(s);

@@ -53,8 +53,29 @@ static const char schema_requests[] =
     "CREATE UNIQUE INDEX requests_open ON requests(camera) WHERE closed_us=0;"
     "CREATE INDEX requests_by_camera ON requests(camera, id);";
 
+/* Until then each camera had its own line of versions: a group with one camera. */
+static const char schema_groups[] =
+    "ALTER TABLE versions RENAME COLUMN camera TO line;"
+    "ALTER TABLE cameras ADD COLUMN line TEXT DEFAULT '';"
+    "ALTER TABLE cameras ADD COLUMN trained_seq INT DEFAULT 0;"
+    "CREATE INDEX cameras_by_line ON cameras(line);"
+    "CREATE TABLE lines(id TEXT PRIMARY KEY, version INT DEFAULT 0, created_us INT,"
+    " retired_us INT DEFAULT 0, versions INT DEFAULT 0, rejected INT DEFAULT 0,"
+    " encoded INT DEFAULT 0, encoded_bytes INT DEFAULT 0, served INT DEFAULT 0,"
+    " served_bytes INT DEFAULT 0);"
+    "CREATE TABLE memberships(id INTEGER PRIMARY KEY, camera TEXT, line TEXT, from_version INT,"
+    " since_us INT, until_us INT DEFAULT 0, reason TEXT);"
+    "CREATE INDEX memberships_by_camera ON memberships(camera, id);"
+    "INSERT INTO lines(id,version,created_us,versions,rejected)"
+    " SELECT id,version,created_us,versions,rejected FROM cameras;"
+    "INSERT INTO memberships(camera,line,from_version,since_us,reason)"
+    " SELECT id,id,0,0,'its own group' FROM cameras;"
+    "UPDATE cameras SET line=id,trained_seq=COALESCE((SELECT trained_seq FROM versions"
+    " WHERE line=cameras.id ORDER BY id DESC LIMIT 1),0);";
+
 /* Script n leads from schema n to n + 1. */
-static const char *const schemas[] = {schema_first, schema_trainings, schema_requests};
+static const char *const schemas[] = {schema_first, schema_trainings, schema_requests,
+                                      schema_groups};
 #define SCHEMA_VERSION ((int)(sizeof schemas / sizeof schemas[0]))
 
 void store_options_init(struct store_options *o)
@@ -255,7 +276,7 @@ void store_label_path(const struct store *s, const char *camera, uint64_t seq, c
              (unsigned long long)seq);
 }
 
-void store_model_path(const struct store *s, const char *camera, const char *name, char *ret_path)
+void store_model_path(const struct store *s, const char *group, const char *name, char *ret_path)
 {
-    snprintf(ret_path, PATH_MAX, "%s/models/%s/%s", s->dir, camera, name);
+    snprintf(ret_path, PATH_MAX, "%s/models/%s/%s", s->dir, group, name);
 }

@@ -1,10 +1,10 @@
 /* store.h - what the server must not forget: one SQLite file and the files beside it.
  *
- *   DIR/attune.db                  cameras, chunks, frames, versions, requests, events
+ *   DIR/attune.db                  cameras, groups, chunks, frames, versions, requests, events
  *   DIR/chunks/CAMERA/SEQ.chunk    as uploaded
  *   DIR/labels/CAMERA/SEQ.labels   the teacher's classes (label/label_file.h)
- *   DIR/models/CAMERA/vN.delta     version N-1 -> N;  vN.snap: version 0 -> N
- *   DIR/models/CAMERA/learner      the worker's state (its format is train/learner.h's)
+ *   DIR/models/GROUP/vN.delta      the version before -> N;  vN.snap: version 0 -> N
+ *   DIR/models/GROUP/vN.learner    the worker's state (its format is train/learner.h's)
  *
  * A row never names a file that is not durable: files are written first (base/file.h), then the
  * row is committed (WAL, synchronous=FULL). A file without a row is rubbish and is written over.
@@ -30,14 +30,16 @@
 #define STORE_TEXT_CHARS_MAX 63
 #define STORE_REASON_CHARS_MAX 255
 #define STORE_EVENT_BYTES_MAX 4096
-#define STORE_MODELS_KEPT 16 /* newest accepted versions whose files stay */
+#define STORE_MODELS_KEPT 16      /* newest accepted versions of a group whose files stay */
+#define STORE_MEMBERS_MAX 64      /* cameras of a group */
+#define STORE_MEMBERSHIPS_MAX 256 /* past ones that are kept, a camera */
 
 struct store_options {
     int cameras_max;           /* default 64, 1..1024 */
     int backlog_max;           /* stored but unlabelled chunks a camera, default 32 */
     int events_max;            /* default 20000; older ones are deleted */
     int frames_max;            /* frame rows a camera, default 50000 */
-    int versions_max;          /* version rows a camera, default 500 */
+    int versions_max;          /* version rows a group, default 500 */
     int trainings_max;         /* trainings of the fleet's history, default 10000 */
     int requests_max;          /* closed requests of the fleet, default 2000 */
     uint64_t disk_free_min_mb; /* refuse chunks below, default 256 */
@@ -69,20 +71,22 @@ struct store_camera {
     char state[STORE_TEXT_CHARS_MAX + 1]; /* as the camera says */
     int width, height;
     double fps, sampling_fps;
-    uint64_t version;        /* latest accepted, 0: none */
-    uint64_t camera_version; /* what it said it runs */
+    char group[CAMERA_ID_CHARS_MAX + 1]; /* that it learns with; its own to begin with */
+    uint64_t version;                    /* latest accepted of its group, 0: none */
+    uint64_t camera_version;             /* what it said it runs */
     uint64_t created_us, seen_us;
     uint64_t seq_last; /* highest sequence number ever stored */
     uint64_t chunks, up_bytes, down_bytes, versions, rejected;
     double accuracy, unadapted;         /* newest frame's, NaN for none */
     uint64_t frame_t_us;                /* its time, 0 for none */
     uint64_t frame_seq;                 /* its chunk */
+    uint64_t trained_seq;               /* newest chunk that its group has trained on */
     double latitude_deg, longitude_deg; /* NaN (to the store both 0, too): not known */
 };
 
-/* Creates the camera, or updates state, size, fps, camera_version, seen_us and, where it is known,
- * place of the one that is there. sampling_fps is used for a new camera only. ST_LIMIT: cameras_max
- * are there. */
+/* Creates the camera, alone in a group of its own, or updates state, size, fps, camera_version,
+ * seen_us and, where it is known, place of the one that is there. sampling_fps is used for a new
+ * camera only. ST_LIMIT: cameras_max are there. */
 enum status store_camera_hello(struct store *s, const struct store_camera *c, bool *ret_new,
                                struct error *err);
 enum status store_camera_get(struct store *s, const char *id, struct store_camera *ret,
@@ -123,11 +127,11 @@ typedef void store_chunk_row(const struct store_chunk *c, void *context);
 enum status store_chunks_labelled(struct store *s, const char *camera, uint64_t after, int limit,
                                   store_chunk_row *row, void *context, struct error *err);
 
-/* DIR/chunks/... and DIR/labels/... of a chunk, models/CAMERA/NAME (its folder is there after the
- * hello). ret_path[PATH_MAX]. */
+/* DIR/chunks/... and DIR/labels/... of a chunk, models/GROUP/NAME. A camera's folders are there
+ * after its hello, a group's after store_group_name. ret_path[PATH_MAX]. */
 void store_chunk_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
 void store_label_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
-void store_model_path(const struct store *s, const char *camera, const char *name, char *ret_path);
+void store_model_path(const struct store *s, const char *group, const char *name, char *ret_path);
 
 /* ---- frames: the accuracy over time ---- */
 
@@ -154,24 +158,101 @@ enum status store_frames(struct store *s, const char *camera, uint64_t since_us,
 enum status store_rates(struct store *s, const char *camera, uint64_t window_us, uint64_t now_us,
                         double *ret_up_kbps, double *ret_down_kbps, struct error *err);
 
+/* ---- groups: cameras that share one model, and with it one line of versions ----
+ *
+ * Every camera is in one group. A group's id is that of the camera that it was made for, with a
+ * number where that id was taken ("gate", "gate.2"), and names its folder of models. A camera's
+ * versions only ever grow, whatever groups it passes through: from the version with which it joined
+ * on, its version numbers are those of the group. */
+
+struct store_group {
+    char id[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t version; /* latest accepted, 0: none */
+    int members;
+    uint64_t created_us;
+    uint64_t retired_us;             /* when its last camera left, 0: it has some */
+    uint64_t versions, rejected;     /* of candidates */
+    uint64_t encoded, encoded_bytes; /* files of updates that were made, steps and snapshots */
+    uint64_t served, served_bytes;   /* answers to cameras with one of them */
+};
+
+/* ST_NOT_FOUND. */
+enum status store_group_get(struct store *s, const char *id, struct store_group *ret,
+                            struct error *err);
+typedef void store_group_row(const struct store_group *g, void *context);
+/* Those that have members, by id. */
+enum status store_groups(struct store *s, store_group_row *row, void *context, struct error *err);
+
+/* An id for another group of this camera's: ret[CAMERA_ID_CHARS_MAX + 1]. ST_LIMIT: too many groups
+ * were made lately. */
+enum status store_group_name(struct store *s, const char *camera, char *ret, struct error *err);
+
 /* ---- versions ---- */
 
 struct store_version {
     uint64_t version, base, delta_bytes, snapshot_bytes, t_us;
     bool accepted;
     double score_before, score_after; /* NaN: not scored */
-    uint64_t trained_seq;             /* newest chunk that the learner had */
     char reason[STORE_REASON_CHARS_MAX + 1];
 };
 
-/* One transaction: the row, and when accepted the camera's version. The files vN.delta, vN.snap
- * and the learner's state are durable by then. ST_CONFLICT: version is not the camera's + 1. */
-enum status store_version_put(struct store *s, const char *camera, const struct store_version *v,
-                              struct error *err);
+/* What a group's learner had of a camera. */
+struct store_trained {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t seq; /* newest chunk */
+};
+
+/* One transaction: the row, the group's counters, what was trained on (count 0: of nobody), and
+ * when accepted the version of the group and its members. The files vN.delta, vN.snap and the
+ * learner's state are durable by then. ST_CONFLICT: base is not the group's version, or version is
+ * not above it. */
+enum status store_version_put(struct store *s, const char *group, const struct store_version *v,
+                              const struct store_trained *trained, int count, struct error *err);
 typedef void store_version_row(const struct store_version *v, void *context);
 /* Newest first. */
-enum status store_versions(struct store *s, const char *camera, int limit, store_version_row *row,
+enum status store_versions(struct store *s, const char *group, int limit, store_version_row *row,
                            void *context, struct error *err);
+/* The same of all groups that the camera was in, while it was. */
+enum status store_camera_versions(struct store *s, const char *camera, int limit,
+                                  store_version_row *row, void *context, struct error *err);
+/* The version that the accepted one's delta leads from. ST_NOT_FOUND. */
+enum status store_version_base(struct store *s, const char *group, uint64_t version, uint64_t *ret,
+                               struct error *err);
+
+/* ---- who is in which group ---- */
+
+struct store_move {
+    const char *camera, *group;
+    const struct store_version *found; /* the group is new and begins with this version, whose files
+                                        * are durable (version 0: with the file's own weights);
+                                        * NULL: it is there */
+    uint64_t t_us;
+    const char *reason;
+};
+
+/* The camera joins the group, one transaction; a group that nobody is in is retired. ST_CONFLICT:
+ * the group's version is below the camera's, the group is retired, or (found) exists. ST_LIMIT: it
+ * is full. */
+enum status store_move_put(struct store *s, const struct store_move *m, struct error *err);
+
+/* The group whose version `version` is for this camera, and the first version that it has from it:
+ * ret[CAMERA_ID_CHARS_MAX + 1]. */
+enum status store_group_of(struct store *s, const char *camera, uint64_t version, char *ret,
+                           uint64_t *ret_from, struct error *err);
+
+struct store_membership {
+    uint64_t id;
+    char camera[CAMERA_ID_CHARS_MAX + 1], group[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t from_version;
+    uint64_t since_us, until_us; /* until 0: now; since 0: from the first */
+    char reason[STORE_REASON_CHARS_MAX + 1];
+};
+
+typedef void store_membership_row(const struct store_membership *m, void *context);
+/* Those that ended after since_us or not yet, oldest first, the newest `limit`; camera NULL: of
+ * all. */
+enum status store_memberships(struct store *s, const char *camera, uint64_t since_us, int limit,
+                              store_membership_row *row, void *context, struct error *err);
 
 /* ---- trainings: the fleet's history, from which estimates are made ---- */
 
@@ -249,8 +330,9 @@ struct store_retired {
 };
 
 /* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
- * failed, version, frame, training and closed request rows over their bounds, model files beyond
- * STORE_MODELS_KEPT, events over theirs. The numbers of deleted chunks stay used. */
+ * failed, version, frame, membership, training and closed request rows over their bounds, model
+ * files of the camera's group beyond STORE_MODELS_KEPT, groups that were retired before
+ * keep_since_us, events over their bound. The numbers of deleted chunks stay used. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          struct store_retired *ret, struct error *err);
 

@@ -312,6 +312,16 @@ enum status learner_install(struct learner *l, const void *snapshot, size_t n, s
     return st;
 }
 
+enum status learner_renumber(struct learner *l, uint64_t version, struct error *err)
+{
+    if (l->phase.open || version < l->version)
+        return error_set(err, ST_CONFLICT, "version %llu cannot become %llu%s",
+                         (unsigned long long)l->version, (unsigned long long)version,
+                         l->phase.open ? " within a phase" : "");
+    l->version = version;
+    return ST_OK;
+}
+
 size_t learner_bytes(const struct learner *l)
 {
     struct buffer_options b = buffer_options_of(l);

@@ -173,6 +173,11 @@ enum status learner_snapshot(const struct learner *l, struct buf *out, struct er
  * version = max(the snapshot's, version + 1); the optimiser starts anew. */
 enum status learner_install(struct learner *l, const void *snapshot, size_t n, struct error *err);
 
+/* The same weights under a higher version number, where others count on one: what follows has to be
+ * above that of every camera that shares the model. ST_CONFLICT: it is lower, or a phase is open.
+ */
+enum status learner_renumber(struct learner *l, uint64_t version, struct error *err);
+
 /* The state between phases (in one: at its begin or last accepted checkpoint), without the frames:
  * weights, optimiser, history, version, generator. A learner opened with the same model and options
  * that loads it and is given the same frames goes on identically. Format: docs/formats.md,

@@ -240,7 +240,7 @@ static void make_version(const char *camera, uint64_t version, const char *delta
     write_file(camera, name, delta);
     snprintf(name, sizeof name, "v%d.snap", (int)version);
     write_file(camera, name, snap);
-    assert_int_equal(store_version_put(kit->server->store, camera, &v, NULL), ST_OK);
+    assert_int_equal(store_version_put(kit->server->store, camera, &v, NULL, 0, NULL), ST_OK);
     server_event(kit->server, camera, "accepted", NULL, "test");
 }
 

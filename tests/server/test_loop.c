@@ -330,7 +330,7 @@ static void prepare_files(char *chunk_path, char *label_path)
 
 static json_t *open_request(int version)
 {
-    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "op", "open", "camera", "gate", "version", version,
+    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "op", "open", "group", "gate", "version", version,
                      "state", "/nonexistent", "snapshot", "/nonexistent");
 }
 
@@ -342,7 +342,7 @@ static void requests_are_checked(void **state)
     worker_process_init(&worker);
     assert_int_equal(ask(json_pack("{s:s}", "op", "phase"), NULL, &err), ST_NETWORK);
     assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
-    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "phase", "camera", "gate"), NULL, &err),
+    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "phase", "group", "gate"), NULL, &err),
                      ST_INVALID);
     assert_non_null(strstr(err.message, "init"));
     assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "init", "preset", "x"), NULL, &err),
@@ -355,18 +355,18 @@ static void requests_are_checked(void **state)
     assert_int_equal(ask(init_request(5), NULL, &err), ST_INVALID);
     assert_int_equal(ask(json_pack("{s:s}", "op", "dance"), NULL, &err), ST_INVALID);
     assert_int_equal(ask(json_object(), NULL, &err), ST_INVALID);
-    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "phase", "camera", "gate"), NULL, &err),
+    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "phase", "group", "gate"), NULL, &err),
                      ST_INVALID);
     assert_int_equal(ask(open_request(3), NULL, &err), ST_INVALID);
     assert_int_equal(ask(open_request(0), NULL, &err), ST_OK);
     assert_int_equal(ask(open_request(0), NULL, &err), ST_INVALID);
-    assert_int_equal(ask(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", "gate", "chunk",
+    assert_int_equal(ask(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "group", "gate", "chunk",
                                    "/nonexistent", "labels", "/nonexistent"),
                          NULL, &err),
                      ST_INVALID);
-    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "close", "camera", "gate"), NULL, &err),
+    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "close", "group", "gate"), NULL, &err),
                      ST_OK);
-    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "close", "camera", "gate"), NULL, &err),
+    assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "close", "group", "gate"), NULL, &err),
                      ST_INVALID);
     worker_process_stop(&worker);
     bell_clear(&bell);
@@ -386,7 +386,7 @@ static void start_and_fill(int steps, const char *chunk, const char *labels)
     assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
     assert_int_equal(ask(init_request(steps), NULL, &err), ST_OK);
     assert_int_equal(ask(open_request(0), NULL, &err), ST_OK);
-    assert_int_equal(ask(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", "gate", "chunk",
+    assert_int_equal(ask(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "group", "gate", "chunk",
                                    chunk, "labels", labels),
                          &reply, &err),
                      ST_OK);
@@ -396,7 +396,7 @@ static void start_and_fill(int steps, const char *chunk, const char *labels)
 
 static json_t *phase_request(const char *folder)
 {
-    return json_pack("{s:s,s:s,s:s}", "op", "phase", "camera", "gate", "folder", folder);
+    return json_pack("{s:s,s:s,s:s}", "op", "phase", "group", "gate", "folder", folder);
 }
 
 static void a_kill_during_a_phase_leaves_nothing_torn(void **state)

@@ -178,7 +178,7 @@ static void new_frames_overtake_a_long_training(void **state)
         json_decref(compute);
         compute = kit_json(kit, "/v1/compute", 200);
         const json_t *w = json_array_get(json_object_get(compute, "workers"), 0);
-        bool trains = json_string_value(json_object_get(w, "camera"))[0];
+        bool trains = json_string_value(json_object_get(w, "group"))[0];
         if (trains && gate_seq == 1)
             kit_upload(kit, "gate", &gate_seq);
         kit_pause();

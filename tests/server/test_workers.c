@@ -193,7 +193,7 @@ static bool trains_now(const char *camera)
     size_t i;
     bool yes = false;
     json_array_foreach(json_object_get(compute, "workers"), i, w) yes |=
-        strcmp(json_string_value(json_object_get(w, "camera")), camera) == 0;
+        strcmp(json_string_value(json_object_get(w, "group")), camera) == 0;
     json_decref(compute);
     return yes;
 }
@@ -334,17 +334,17 @@ static void tell(json_t *request)
 
 static json_t *simple(const char *op)
 {
-    return json_pack("{s:s,s:s}", "op", op, "camera", "gate");
+    return json_pack("{s:s,s:s}", "op", op, "group", "gate");
 }
 
 static json_t *to_folder(const char *op, const char *folder)
 {
-    return json_pack("{s:s,s:s,s:s}", "op", op, "camera", "gate", "folder", folder);
+    return json_pack("{s:s,s:s,s:s}", "op", op, "group", "gate", "folder", folder);
 }
 
 static json_t *train(int steps)
 {
-    return json_pack("{s:s,s:s,s:i}", "op", "train", "camera", "gate", "steps", steps);
+    return json_pack("{s:s,s:s,s:i}", "op", "train", "group", "gate", "steps", steps);
 }
 
 static void start_filled(int steps, const char *chunk, const char *labels)
@@ -354,8 +354,8 @@ static void start_filled(int steps, const char *chunk, const char *labels)
     tell(json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:i,s:i}", "op", "init", "student",
                    kit->options.settings.student, "preset", "full", "steps", steps, "batch", 2,
                    "horizon_s", 100.0, "sampling_fps_max", 1.0, "threads", 1, "seed", 1));
-    tell(json_pack("{s:s,s:s,s:i}", "op", "open", "camera", "gate", "version", 0));
-    tell(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", "gate", "chunk", chunk, "labels",
+    tell(json_pack("{s:s,s:s,s:i}", "op", "open", "group", "gate", "version", 0));
+    tell(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "group", "gate", "chunk", chunk, "labels",
                    labels));
 }
 
@@ -438,12 +438,12 @@ static void a_checkpoint_is_durable(void **state)
     snprintf(path, sizeof path, "%s/v1.learner", folder);
     start_filled(12, chunk, labels);
     tell(simple("close"));
-    json_t *reply = ask(json_pack("{s:s,s:s,s:i,s:s,s:s}", "op", "open", "camera", "gate",
-                                  "version", 1, "state", path, "snapshot", "/nonexistent"),
+    json_t *reply = ask(json_pack("{s:s,s:s,s:i,s:s,s:s}", "op", "open", "group", "gate", "version",
+                                  1, "state", path, "snapshot", "/nonexistent"),
                         ST_OK);
     assert_null(json_object_get(reply, "note"));
     json_decref(reply);
-    tell(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "camera", "gate", "chunk", chunk, "labels",
+    tell(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "group", "gate", "chunk", chunk, "labels",
                    labels));
     tell(simple("begin"));
     tell(train(6));

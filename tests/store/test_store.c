@@ -242,7 +242,7 @@ static void version_row(struct fixture *f, uint64_t version, bool accepted, enum
                               .score_before = 0.5,
                               .score_after = NAN,
                               .reason = "because"};
-    assert_int_equal(store_version_put(f->store, "a", &v, &f->err), expected);
+    assert_int_equal(store_version_put(f->store, "a", &v, NULL, 0, &f->err), expected);
 }
 
 struct versions {
@@ -331,31 +331,202 @@ static void trainings_are_a_bounded_history(void **state)
     assert_true(some.count == 1 && some.t[0].t_us == 12000);
 }
 
-/* A folder of before the history and the requests were kept gets their tables and keeps the rest.
- */
+/* What attune wrote before it kept the fleet's history and knew groups. */
+static const char first_schema[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+    "CREATE TABLE cameras(id TEXT PRIMARY KEY, state TEXT, width INT, height INT, fps REAL,"
+    " sampling_fps REAL, version INT DEFAULT 0, camera_version INT, created_us INT, seen_us INT,"
+    " seq_last INT DEFAULT 0, seq_retired INT DEFAULT 0, chunks INT DEFAULT 0,"
+    " up_bytes INT DEFAULT 0, down_bytes INT DEFAULT 0, versions INT DEFAULT 0,"
+    " rejected INT DEFAULT 0, miou REAL, unadapted REAL, frame_t_us INT DEFAULT 0,"
+    " frame_seq INT DEFAULT 0);"
+    "CREATE TABLE chunks(camera TEXT, seq INT, sha256 TEXT, bytes INT, received_us INT,"
+    " state INT, PRIMARY KEY(camera, seq)) WITHOUT ROWID;"
+    "CREATE INDEX chunks_by_state ON chunks(state, received_us);"
+    "CREATE INDEX chunks_by_time ON chunks(camera, received_us);"
+    "CREATE TABLE downloads(camera TEXT, t_us INT, bytes INT);"
+    "CREATE INDEX downloads_by_time ON downloads(camera, t_us);"
+    "CREATE TABLE frames(camera TEXT, t_us INT, seq INT, idx INT, version INT,"
+    " miou_student REAL, miou_unadapted REAL, sampling_fps REAL, up_kbps REAL, down_kbps REAL);"
+    "CREATE INDEX frames_by_time ON frames(camera, t_us);"
+    "CREATE TABLE versions(id INTEGER PRIMARY KEY, camera TEXT, version INT, base INT,"
+    " delta_bytes INT, snapshot_bytes INT, accepted INT, score_before REAL, score_after REAL,"
+    " trained_seq INT, reason TEXT, t_us INT);"
+    "CREATE INDEX versions_by_camera ON versions(camera, id);"
+    "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, t_us INT, camera TEXT, kind TEXT,"
+    " json TEXT);";
+
+static const char first_rows[] =
+    "INSERT INTO cameras(id,state,width,height,fps,sampling_fps,version,camera_version,created_us,"
+    "seen_us,versions,rejected) VALUES('a','ok',640,480,30,1,7,6,100,200,7,2);"
+    "INSERT INTO cameras(id,state,width,height,fps,sampling_fps,camera_version,created_us,seen_us)"
+    " VALUES('b','ok',640,480,30,1,0,100,200);"
+    "INSERT INTO versions(camera,version,base,accepted,trained_seq,reason,t_us)"
+    " VALUES('a',6,5,1,40,'six',120),('a',7,6,1,41,'seven',130),('a',8,7,0,44,'no',140);"
+    "PRAGMA user_version=1;";
+
+/* An older folder: each camera has its line of versions as a group of its own. */
 static void an_older_folder_is_taken_over(void **state)
 {
     struct fixture *f = *state;
     char path[96];
     sqlite3 *db;
     struct trainings none = {.count = 0};
-    hello(f, "a", true);
+    struct versions l = {.count = 0};
+    struct store_group g;
     store_close(&f->store);
     snprintf(path, sizeof path, "%s/attune.db", f->dir);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "DROP TABLE trainings; DROP TABLE requests;"
-                                  "ALTER TABLE cameras DROP COLUMN latitude;"
-                                  "ALTER TABLE cameras DROP COLUMN longitude;"
-                                  "PRAGMA user_version=1",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, first_schema, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, first_rows, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     reopen(f);
     hello(f, "a", false);
     assert_true(isnan(camera(f, "a").latitude_deg));
     assert_int_equal(store_trainings(f->store, NULL, 8, keep_training, &none, &f->err), ST_OK);
     assert_int_equal(none.count, 0);
+    struct store_camera a = camera(f, "a"), b = camera(f, "b");
+    assert_string_equal(a.group, "a");
+    assert_string_equal(b.group, "b");
+    assert_true(a.version == 7 && a.trained_seq == 44 && b.trained_seq == 0);
+    assert_int_equal(store_group_get(f->store, "a", &g, &f->err), ST_OK);
+    assert_true(g.version == 7 && g.members == 1 && g.versions == 7 && g.rejected == 2);
+    assert_int_equal(store_camera_versions(f->store, "a", 10, keep_version, &l, &f->err), ST_OK);
+    assert_int_equal(l.count, 3);
+    version_row(f, 8, true, ST_OK);
+    assert_int_equal(camera(f, "a").version, 8);
+}
+
+/* ---- groups ---- */
+
+static void put_version(struct fixture *f, const char *group, uint64_t base, uint64_t version,
+                        uint64_t t_us)
+{
+    struct store_version v = {
+        .version = version, .base = base, .accepted = true, .delta_bytes = 10, .t_us = t_us};
+    snprintf(v.reason, sizeof v.reason, "%.40s %d", group, (int)version);
+    assert_int_equal(store_version_put(f->store, group, &v, NULL, 0, &f->err), ST_OK);
+}
+
+static enum status move(struct fixture *f, const char *who, const char *group,
+                        const struct store_version *found, uint64_t t_us)
+{
+    struct store_move m = {
+        .camera = who, .group = group, .found = found, .t_us = t_us, .reason = "so"};
+    return store_move_put(f->store, &m, &f->err);
+}
+
+static void expect_group_of(struct fixture *f, const char *who, uint64_t version, const char *group,
+                            uint64_t from)
+{
+    char found[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t found_from;
+    assert_int_equal(store_group_of(f->store, who, version, found, &found_from, &f->err), ST_OK);
+    assert_string_equal(found, group);
+    assert_int_equal(found_from, from);
+}
+
+static void a_version_is_its_groups_for_all_members(void **state)
+{
+    struct fixture *f = *state;
+    struct store_group g;
+    struct store_trained trained[] = {{"a", 5}, {"b", 9}, {"c", 3}};
+    struct store_version v = {.version = 6, .base = 5, .accepted = true};
+    hello(f, "a", true);
+    hello(f, "b", true);
+    hello(f, "c", true);
+    put_version(f, "a", 0, 1, 10);
+    put_version(f, "b", 0, 1, 11);
+    put_version(f, "b", 1, 2, 12);
+    /* Its version would fall. */
+    assert_int_equal(move(f, "b", "a", NULL, 20), ST_CONFLICT);
+    assert_string_equal(camera(f, "b").group, "b");
+    put_version(f, "a", 1, 3, 20); /* numbers may be skipped */
+    assert_int_equal(move(f, "b", "a", NULL, 20), ST_OK);
+    assert_int_equal(camera(f, "b").version, 3);
+    expect_group_of(f, "b", 2, "b", 0);
+    expect_group_of(f, "b", 3, "a", 3);
+    assert_int_equal(store_group_get(f->store, "b", &g, &f->err), ST_OK);
+    assert_true(g.members == 0 && g.retired_us == 20);
+    assert_int_equal(move(f, "c", "b", NULL, 20), ST_CONFLICT); /* nobody is there any more */
+    put_version(f, "a", 3, 5, 30);
+    assert_int_equal(store_version_put(f->store, "a", &v, trained, 3, &f->err), ST_OK);
+    assert_true(camera(f, "a").version == 6 && camera(f, "b").version == 6);
+    assert_true(camera(f, "a").trained_seq == 5 && camera(f, "b").trained_seq == 9);
+    assert_true(camera(f, "c").version == 0 && camera(f, "c").trained_seq == 0);
+    assert_int_equal(store_camera_update(f->store, "b", 3, 100, 40, &f->err), ST_OK);
+    assert_int_equal(store_camera_update(f->store, "a", 3, 100, 40, &f->err), ST_OK);
+    reopen(f);
+    assert_int_equal(store_group_get(f->store, "a", &g, &f->err), ST_OK);
+    assert_true(g.members == 2 && g.version == 6 && g.versions == 4 && g.encoded == 8);
+    assert_true(g.encoded_bytes == 30 && g.served == 2 && g.served_bytes == 200);
+}
+
+static void keep_name(const struct store_group *g, void *context)
+{
+    char *all = context;
+    snprintf(all + strlen(all), CAMERA_ID_CHARS_MAX + 16, "%s:%d ", g->id, g->members);
+}
+
+struct memberships {
+    struct store_membership m[8];
+    int count;
+};
+
+static void keep_membership(const struct store_membership *m, void *context)
+{
+    struct memberships *l = context;
+    assert_in_range(l->count, 0, 7);
+    l->m[l->count++] = *m;
+}
+
+static void a_camera_passes_through_groups(void **state)
+{
+    struct fixture *f = *state;
+    char name[CAMERA_ID_CHARS_MAX + 1], all[256] = "", path[PATH_MAX];
+    struct store_version first = {.version = 4, .accepted = true, .t_us = 40};
+    struct memberships of_b = {.count = 0}, late = {.count = 0};
+    struct versions l = {.count = 0};
+    struct store_retired r;
+    hello(f, "a", true);
+    hello(f, "b", true);
+    put_version(f, "a", 0, 2, 10);
+    assert_int_equal(move(f, "b", "a", NULL, 20), ST_OK);
+    put_version(f, "a", 2, 4, 30);
+    assert_int_equal(store_group_name(f->store, "b", name, &f->err), ST_OK);
+    assert_string_equal(name, "b.2"); /* b's files are still there */
+    store_model_path(f->store, "b", "v9.snap", path);
+    assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
+    assert_int_equal(move(f, "b", name, &first, 40), ST_OK);
+    assert_int_equal(move(f, "a", name, &first, 40), ST_CONFLICT); /* it is there already */
+    put_version(f, "a", 4, 5, 50);
+    put_version(f, name, 4, 5, 60);
+    assert_int_equal(store_groups(f->store, keep_name, all, &f->err), ST_OK);
+    assert_string_equal(all, "a:1 b.2:1 ");
+    expect_group_of(f, "b", 1, "b", 0);
+    expect_group_of(f, "b", 3, "a", 2);
+    expect_group_of(f, "b", 4, "b.2", 4);
+    /* Its own versions: those of a while it was there. */
+    assert_int_equal(store_camera_versions(f->store, "b", 10, keep_version, &l, &f->err), ST_OK);
+    assert_int_equal(l.count, 3);
+    assert_string_equal(l.v[0].reason, "b.2 5");
+    assert_string_equal(l.v[2].reason, "a 4");
+    assert_int_equal(store_memberships(f->store, "b", 0, 8, keep_membership, &of_b, &f->err),
+                     ST_OK);
+    assert_int_equal(of_b.count, 3);
+    assert_true(of_b.m[0].since_us == 0 && of_b.m[0].until_us == 20 && of_b.m[2].until_us == 0);
+    assert_string_equal(of_b.m[1].group, "a");
+    assert_int_equal(store_memberships(f->store, NULL, 20, 8, keep_membership, &late, &f->err),
+                     ST_OK);
+    assert_int_equal(late.count, 3); /* a's own, and b's last two */
+    /* When nothing needs it any more, a group without cameras goes, and its name is free. */
+    assert_int_equal(store_retire(f->store, "a", 20, &r, &f->err), ST_OK);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(store_retire(f->store, "a", 21, &r, &f->err), ST_OK);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(store_group_name(f->store, "b", name, &f->err), ST_OK);
+    assert_string_equal(name, "b");
 }
 
 static void keep_id(const struct store_event *e, void *context)
@@ -663,6 +834,8 @@ int main(void)
         TEST(a_moved_camera_takes_its_request_over),
         TEST(a_request_takes_the_camera_s_place),
         TEST(closed_requests_are_bounded),
+        TEST(a_version_is_its_groups_for_all_members),
+        TEST(a_camera_passes_through_groups),
         TEST(events_resume_and_are_bounded),
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),

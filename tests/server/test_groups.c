@@ -1,0 +1,396 @@
+/* Cameras that share a model: a version is made once and is the same bytes for all of them, a
+ * camera's version never falls as it comes and goes, and a restart changes nothing. The workers are
+ * this program itself. */
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <curl/curl.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "delta/delta.h"
+#include "kit.h"
+#include "server/control.h"
+#include "server/worker.h"
+
+static struct kit *kit;
+static char self[] = "/proc/self/exe", command[] = "worker";
+static char *const worker_argv[] = {self, command, NULL};
+static uint64_t seq[3]; /* of gate, yard and dock */
+
+static int setup(void **state)
+{
+    (void)state;
+    kit = kit_open();
+    struct settings *s = &kit->options.settings;
+    kit->options.worker_argv = worker_argv;
+    s->workers = 1;
+    snprintf(s->policy, sizeof s->policy, "round-robin");
+    s->period_s = 1;
+    s->frames_min = 3;
+    s->steps = 10;
+    s->batch = 2;
+    snprintf(s->preset, sizeof s->preset, "full"); /* without a gate: every phase is a version */
+    memset(seq, 0, sizeof seq);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    kit_close(&kit);
+    return 0;
+}
+
+static void join(const char *camera, const char *group)
+{
+    struct error err;
+    uint64_t since = store_event_last(kit->server->store);
+    assert_int_equal(control_move(kit->server->control, camera, group, "a test says so", &err),
+                     ST_OK);
+    kit_await_event(kit, camera, group[0] ? "group_joined" : "group_left", since, NULL);
+}
+
+static void train(const char *camera, uint64_t *number)
+{
+    json_int_t before = kit_version(kit, camera);
+    kit_upload(kit, camera, number);
+    kit_await_version(kit, camera, before + 1);
+}
+
+static struct store_camera camera_of(const char *id)
+{
+    struct store_camera c;
+    assert_int_equal(store_camera_get(kit->server->store, id, &c, NULL), ST_OK);
+    return c;
+}
+
+static struct store_group group_of(const char *id)
+{
+    struct store_group g;
+    assert_int_equal(store_group_get(kit->server->store, id, &g, NULL), ST_OK);
+    return g;
+}
+
+/* What a camera at `have` is sent; *ret_base and the body. */
+static void fetch(const char *camera, uint64_t have, uint64_t *ret_base, uint64_t *ret_version,
+                  struct answer *a)
+{
+    char path[128];
+    unsigned long long base, version;
+    snprintf(path, sizeof path, "/v1/cameras/%s/updates?have=%llu", camera,
+             (unsigned long long)have);
+    kit_ask(kit, "GET", path, NULL, 0, a);
+    assert_int_equal(a->status, 200);
+    const char *at = strstr(a->headers, "Attune-Base: ");
+    assert_true(at && sscanf(at, "Attune-Base: %llu", &base) == 1);
+    at = strstr(a->headers, "Attune-Version: ");
+    assert_true(at && sscanf(at, "Attune-Version: %llu", &version) == 1);
+    *ret_base = base;
+    *ret_version = version;
+}
+
+/* A camera as far as updates go: it applies what it is sent. */
+struct runner {
+    const char *camera;
+    struct nn_model *student;
+    struct delta_model model;
+    float *params;
+    uint64_t version;
+};
+
+static size_t params_bytes(void)
+{
+    return nn_model_param_count(kit->server->student) * sizeof(float);
+}
+
+static void runner_open(struct runner *r, const char *camera)
+{
+    r->camera = camera;
+    r->version = 0;
+    assert_int_equal(nn_model_open(kit->options.settings.student, NULL, &r->student, NULL), ST_OK);
+    assert_int_equal(delta_model_init(r->student, &r->model, NULL), ST_OK);
+    r->params = malloc(params_bytes());
+    memcpy(r->params, nn_model_values(r->student), params_bytes());
+}
+
+static void runner_close(struct runner *r)
+{
+    delta_model_clear(&r->model);
+    nn_model_close(&r->student);
+    free(r->params);
+}
+
+/* Its version grows; returns whether it was sent a snapshot. */
+static bool runner_update(struct runner *r, struct answer *a)
+{
+    struct error err;
+    uint64_t base, version, before = r->version;
+    bool applied;
+    fetch(r->camera, r->version, &base, &version, a);
+    if (delta_apply(&r->model, a->body.data, a->body.size_bytes, &r->version, r->params, NULL,
+                    &applied, &err) != ST_OK)
+        fail_msg("%s from %d with the step from %d to %d: %s", r->camera, (int)before, (int)base,
+                 (int)version, err.message);
+    assert_true(applied && r->version == version && version > before);
+    return base == 0;
+}
+
+static void expect_same(const struct runner *a, const struct runner *b)
+{
+    assert_int_equal(a->version, b->version);
+    assert_memory_equal(a->params, b->params, params_bytes());
+}
+
+static void start(void)
+{
+    kit_start(kit);
+    kit_hello(kit, "gate");
+    kit_hello(kit, "yard");
+    kit_hello(kit, "dock");
+}
+
+static void one_encoding_serves_all_members(void **state)
+{
+    (void)state;
+    static const char *const cameras[] = {"gate", "yard", "dock"};
+    struct runner r[3];
+    struct answer a[3] = {0};
+    start();
+    join("yard", "gate");
+    join("dock", "gate");
+    train("gate", &seq[0]);
+    for (int i = 0; i < 3; i++) {
+        runner_open(&r[i], cameras[i]);
+        runner_update(&r[i], &a[i]);
+    }
+    for (int round = 0; round < 3; round++) {
+        struct store_group before = group_of("gate");
+        train(cameras[round], &seq[round]);
+        struct store_group after = group_of("gate");
+        for (int i = 0; i < 3; i++) {
+            assert_false(runner_update(&r[i], &a[i]));
+            assert_int_equal(a[i].body.size_bytes, a[0].body.size_bytes);
+            assert_memory_equal(a[i].body.data, a[0].body.data, a[0].body.size_bytes);
+            expect_same(&r[i], &r[0]);
+        }
+        struct store_group served = group_of("gate");
+        assert_int_equal(after.versions, before.versions + 1);
+        assert_int_equal(after.encoded, before.encoded + 2); /* the step and its snapshot */
+        assert_int_equal(served.encoded, after.encoded);
+        assert_int_equal(served.served, after.served + 3);
+        assert_int_equal(served.served_bytes, after.served_bytes + 3 * a[0].body.size_bytes);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(camera_of(cameras[i]).version, r[0].version);
+        runner_close(&r[i]);
+        answer_clear(&a[i]);
+    }
+}
+
+static void whoever_joins_gets_a_snapshot_above_its_version(void **state)
+{
+    (void)state;
+    struct runner gate, yard;
+    struct answer a = {0};
+    start();
+    for (int i = 0; i < 3; i++)
+        train("yard", &seq[1]); /* further than the group that it is to join */
+    train("gate", &seq[0]);
+    runner_open(&gate, "gate");
+    runner_open(&yard, "yard");
+    runner_update(&gate, &a);
+    runner_update(&yard, &a);
+    uint64_t yard_had = yard.version;
+    assert_true(yard_had >= 3 && gate.version < yard_had);
+    float *learned = malloc(params_bytes()), *known = malloc(params_bytes());
+    memcpy(learned, yard.params, params_bytes());
+    memcpy(known, gate.params, params_bytes());
+    join("yard", "gate");
+    assert_int_equal(group_of("yard").members, 0);
+    /* Who was there takes a step that changes nothing; who comes has the same afterwards. */
+    assert_false(runner_update(&gate, &a));
+    assert_memory_equal(gate.params, known, params_bytes());
+    assert_true(runner_update(&yard, &a));
+    expect_same(&gate, &yard);
+    /* A late joiner, from nothing: the same file, made before. */
+    uint64_t encoded = group_of("gate").encoded;
+    struct runner dock;
+    runner_open(&dock, "dock");
+    join("dock", "gate");
+    assert_true(runner_update(&dock, &a));
+    expect_same(&gate, &dock);
+    assert_int_equal(group_of("gate").encoded, encoded);
+    /* What a camera ran before is known by its number. */
+    assert_int_equal(server_version_params(kit->server, "yard", yard_had, known, NULL), ST_OK);
+    assert_memory_equal(known, learned, params_bytes());
+    assert_int_equal(server_version_params(kit->server, "yard", yard.version, known, NULL), ST_OK);
+    assert_memory_equal(known, yard.params, params_bytes());
+    train("yard", &seq[1]);
+    assert_false(runner_update(&gate, &a));
+    assert_false(runner_update(&yard, &a));
+    assert_false(runner_update(&dock, &a));
+    expect_same(&gate, &yard);
+    expect_same(&gate, &dock);
+    runner_close(&gate);
+    runner_close(&yard);
+    runner_close(&dock);
+    answer_clear(&a);
+    free(learned);
+    free(known);
+}
+
+static void whoever_leaves_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct runner gate, yard;
+    struct answer a = {0};
+    char path[128];
+    start();
+    runner_open(&gate, "gate");
+    runner_open(&yard, "yard");
+    join("yard", "gate");
+    train("gate", &seq[0]);
+    runner_update(&gate, &a);
+    runner_update(&yard, &a);
+    join("yard", "");
+    assert_string_equal(camera_of("yard").group, "yard.2");
+    snprintf(path, sizeof path, "/v1/cameras/yard/updates?have=%d", (int)yard.version);
+    kit_ask(kit, "GET", path, NULL, 0, &a);
+    assert_int_equal(a.status, 204); /* nothing to send */
+    train("yard", &seq[1]);
+    json_int_t of_gate = kit_version(kit, "gate");
+    assert_int_equal(of_gate, gate.version);
+    assert_false(runner_update(&yard, &a));
+    train("gate", &seq[0]);
+    runner_update(&gate, &a);
+    assert_memory_not_equal(gate.params, yard.params, params_bytes());
+    /* And back: its number goes on growing. */
+    uint64_t had = yard.version;
+    join("yard", "gate");
+    assert_true(runner_update(&yard, &a) && yard.version > had);
+    while (gate.version < yard.version)
+        runner_update(&gate, &a);
+    expect_same(&gate, &yard);
+    runner_close(&gate);
+    runner_close(&yard);
+    answer_clear(&a);
+}
+
+static void a_restart_finds_the_groups_again(void **state)
+{
+    (void)state;
+    struct runner gate, yard;
+    struct answer a = {0};
+    start();
+    train("yard", &seq[1]);
+    train("yard", &seq[1]);
+    join("yard", "gate");
+    kit_stop(kit); /* before anybody was told, and with a learner that is behind its number */
+    kit_start(kit);
+    runner_open(&gate, "gate");
+    runner_open(&yard, "yard");
+    assert_string_equal(camera_of("yard").group, "gate");
+    runner_update(&gate, &a);
+    runner_update(&yard, &a);
+    expect_same(&gate, &yard);
+    train("gate", &seq[0]);
+    kit_stop(kit);
+    kit_start(kit);
+    train("yard", &seq[1]);
+    runner_update(&gate, &a);
+    runner_update(&yard, &a);
+    expect_same(&gate, &yard);
+    assert_int_equal(group_of("gate").members, 2);
+    runner_close(&gate);
+    runner_close(&yard);
+    answer_clear(&a);
+}
+
+/* The job that they are at ends early; what it made counts. */
+static void a_move_in_mid_training_waits_for_it(void **state)
+{
+    (void)state;
+    static const char *const policies[] = {"round-robin", "attune"};
+    kit->options.settings.steps = 100000;
+    for (int i = 0; i < 2; i++) {
+        char gate[16], yard[16];
+        snprintf(gate, sizeof gate, "gate%d", i);
+        snprintf(yard, sizeof yard, "yard%d", i);
+        snprintf(kit->options.settings.policy, SETTING_TEXT_BYTES, "%s", policies[i]);
+        seq[0] = seq[1] = 0;
+        kit_start(kit);
+        kit_hello(kit, gate);
+        kit_hello(kit, yard);
+        kit_upload(kit, gate, &seq[0]);
+        for (bool busy = false; !busy; kit_pause()) {
+            json_t *compute = kit_json(kit, "/v1/compute", 200);
+            json_t *w = json_array_get(json_object_get(compute, "workers"), 0);
+            busy = strcmp(json_string_value(json_object_get(w, "group")), gate) == 0;
+            json_decref(compute);
+        }
+        join(yard, gate);
+        assert_string_equal(camera_of(yard).group, gate);
+        assert_int_equal(camera_of(yard).version, camera_of(gate).version);
+        assert_int_equal(kit_event_of(kit, gate, "phase_failed", 0, NULL), 0);
+        kit_stop(kit);
+    }
+}
+
+/* A worker that dies costs a group what it costs a camera: one training. */
+static void a_group_outlives_its_worker(void **state)
+{
+    (void)state;
+    start();
+    join("yard", "gate");
+    train("gate", &seq[0]);
+    int pid = control_worker_pid(kit->server->control, "yard");
+    assert_true(pid > 0 && pid == control_worker_pid(kit->server->control, "gate"));
+    kill(pid, SIGKILL);
+    json_int_t before = kit_version(kit, "gate");
+    kit_upload(kit, "yard", &seq[1]);
+    kit_await_version(kit, "gate", before + 1);
+    assert_int_equal(kit_version(kit, "yard"), kit_version(kit, "gate"));
+    assert_int_not_equal(control_worker_pid(kit->server->control, "yard"), pid);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    struct error err;
+    char *reason;
+    start();
+    assert_int_equal(control_move(kit->server->control, "gate", "nowhere", "why not", &err), ST_OK);
+    kit_await_event(kit, "gate", "group_refused", 0, &reason);
+    assert_non_null(strstr(reason, "stays"));
+    free(reason);
+    assert_string_equal(camera_of("gate").group, "gate");
+}
+
+int main(int argc, char **argv)
+{
+    log_level_set(LOG_ERROR);
+    if (argc > 1 && strcmp(argv[1], command) == 0)
+        return worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(one_encoding_serves_all_members),
+        TEST(whoever_joins_gets_a_snapshot_above_its_version),
+        TEST(whoever_leaves_keeps_what_it_has),
+        TEST(a_restart_finds_the_groups_again),
+        TEST(a_move_in_mid_training_waits_for_it),
+        TEST(a_group_outlives_its_worker),
+        TEST(what_cannot_be_is_refused),
+    };
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
