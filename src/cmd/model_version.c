@@ -128,12 +128,15 @@ static enum status newest_snapshot(const char *dir, uint64_t *ret, struct error 
 enum status model_version_snapshot_path(const char *state, const char *camera, uint64_t version,
                                         char *path, struct error *err)
 {
-    char dir[PATH_MAX];
+    char dir[PATH_MAX], group[CAMERA_ID_CHARS_MAX + 1];
     if (!store_camera_id_valid(camera))
         return error_set(err, ST_INVALID, "'%s' is not the name of a camera", camera);
-    if ((size_t)snprintf(dir, sizeof dir, "%s/models/%s", state, camera) >= sizeof dir - 32)
+    enum status st = store_peek_group(state, camera, group, err);
+    if (st != ST_OK)
+        return st;
+    if ((size_t)snprintf(dir, sizeof dir, "%s/models/%s", state, group) >= sizeof dir - 32)
         return error_set(err, ST_LIMIT, "the path %s is too long", state);
-    enum status st = version ? ST_OK : newest_snapshot(dir, &version, err);
+    st = version ? ST_OK : newest_snapshot(dir, &version, err);
     if (st == ST_OK)
         snprintf(path, PATH_MAX, "%.*s/v%" PRIu64 ".snap", PATH_MAX - 40, dir, version);
     return st;

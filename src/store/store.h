@@ -221,6 +221,11 @@ enum status store_version_base(struct store *s, const char *group, uint64_t vers
 
 /* ---- who is in which group ---- */
 
+/* The camera's group in the folder of a server that may be running; nothing is changed. ret:
+ * [CAMERA_ID_CHARS_MAX + 1]. A folder without a database, or of before there were groups: the
+ * camera itself. ST_NOT_FOUND: no such camera. */
+enum status store_peek_group(const char *dir, const char *camera, char *ret, struct error *err);
+
 struct store_move {
     const char *camera, *group;
     const struct store_version *found; /* the group is new and begins with this version, whose files

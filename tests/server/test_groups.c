@@ -346,6 +346,52 @@ static void a_move_in_mid_training_waits_for_it(void **state)
     }
 }
 
+static json_int_t number_of(const json_t *o, const char *key)
+{
+    assert_true(json_is_integer(json_object_get(o, key)));
+    return json_integer_value(json_object_get(o, key));
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *t = json_string_value(json_object_get(o, key));
+    assert_non_null(t);
+    return t;
+}
+
+static void the_interface_tells_who_is_together(void **state)
+{
+    (void)state;
+    start();
+    join("yard", "gate");
+    train("gate", &seq[0]);
+    json_t *all = kit_json(kit, "/v1/groups", 200), *compute = kit_json(kit, "/v1/compute", 200);
+    const json_t *groups = json_object_get(all, "groups"), *g = json_array_get(groups, 1);
+    assert_int_equal(json_array_size(groups), 2); /* dock's, and this */
+    assert_string_equal(text_of(g, "id"), "gate");
+    assert_int_equal(json_array_size(json_object_get(g, "cameras")), 2);
+    assert_int_equal(number_of(g, "version"), 1);
+    assert_int_equal(number_of(g, "encoded"), 2);
+    assert_true(number_of(g, "encoded_bytes") > 0);
+    const json_t *m = json_object_get(all, "memberships"), *last;
+    last = json_array_get(m, json_array_size(m) - 1);
+    assert_string_equal(text_of(last, "camera"), "yard");
+    assert_string_equal(text_of(last, "group"), "gate");
+    assert_string_equal(text_of(last, "reason"), "a test says so");
+    assert_int_equal(number_of(last, "until_us"), 0);
+    const json_t *w = json_array_get(json_object_get(compute, "workers"), 0);
+    assert_int_equal(json_array_size(json_object_get(w, "groups")), 1);
+    assert_int_equal(json_array_size(json_object_get(w, "cameras")), 2);
+    json_t *c = kit_json(kit, "/v1/cameras/yard", 200),
+           *v = kit_json(kit, "/v1/cameras/yard/versions", 200);
+    assert_string_equal(text_of(c, "group"), "gate");
+    assert_int_equal(json_array_size(json_object_get(v, "versions")), 1);
+    json_decref(all);
+    json_decref(compute);
+    json_decref(c);
+    json_decref(v);
+}
+
 /* A worker that dies costs a group what it costs a camera: one training. */
 static void a_group_outlives_its_worker(void **state)
 {
@@ -388,6 +434,7 @@ int main(int argc, char **argv)
         TEST(whoever_leaves_keeps_what_it_has),
         TEST(a_restart_finds_the_groups_again),
         TEST(a_move_in_mid_training_waits_for_it),
+        TEST(the_interface_tells_who_is_together),
         TEST(a_group_outlives_its_worker),
         TEST(what_cannot_be_is_refused),
     };

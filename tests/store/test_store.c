@@ -484,7 +484,8 @@ static void keep_membership(const struct store_membership *m, void *context)
 static void a_camera_passes_through_groups(void **state)
 {
     struct fixture *f = *state;
-    char name[CAMERA_ID_CHARS_MAX + 1], all[256] = "", path[PATH_MAX];
+    char name[CAMERA_ID_CHARS_MAX + 1], peeked[CAMERA_ID_CHARS_MAX + 1];
+    char all[256] = "", path[PATH_MAX];
     struct store_version first = {.version = 4, .accepted = true, .t_us = 40};
     struct memberships of_b = {.count = 0}, late = {.count = 0};
     struct versions l = {.count = 0};
@@ -502,6 +503,11 @@ static void a_camera_passes_through_groups(void **state)
     assert_int_equal(move(f, "a", name, &first, 40), ST_CONFLICT); /* it is there already */
     put_version(f, "a", 4, 5, 50);
     put_version(f, name, 4, 5, 60);
+    assert_int_equal(store_peek_group(f->dir, "b", peeked, &f->err), ST_OK);
+    assert_string_equal(peeked, "b.2");
+    assert_int_equal(store_peek_group(f->dir, "z", peeked, &f->err), ST_NOT_FOUND);
+    assert_int_equal(store_peek_group("/nonexistent", "b", peeked, &f->err), ST_OK);
+    assert_string_equal(peeked, "b");
     assert_int_equal(store_groups(f->store, keep_name, all, &f->err), ST_OK);
     assert_string_equal(all, "a:1 b.2:1 ");
     expect_group_of(f, "b", 1, "b", 0);

@@ -1,0 +1,101 @@
+/* api_groups.c - which cameras learn together, who did before, and what their updates cost. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/http.h"
+
+#define MEMBERSHIPS_MAX 2000
+
+static void add_group(const struct store_group *g, void *context)
+{
+    json_array_append_new(
+        context,
+        json_pack("{s:s,s:[],s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "id", g->id, "cameras", "version",
+                  (json_int_t)g->version, "created_us", (json_int_t)g->created_us, "versions",
+                  (json_int_t)g->versions, "rejected", (json_int_t)g->rejected, "encoded",
+                  (json_int_t)g->encoded, "encoded_bytes", (json_int_t)g->encoded_bytes, "served",
+                  (json_int_t)g->served, "served_bytes", (json_int_t)g->served_bytes));
+}
+
+/* Sums of the members' scores while the cameras are read. */
+struct tally {
+    json_t *group;
+    double accuracy, unadapted;
+    int scored;
+};
+
+struct tallies {
+    struct tally *items;
+    size_t count;
+};
+
+static struct tally *tally_of(const struct tallies *all, const char *group)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(json_string_value(json_object_get(all->items[i].group, "id")), group) == 0)
+            return &all->items[i];
+    return NULL;
+}
+
+static void count_camera(const struct store_camera *c, void *context)
+{
+    struct tally *t = tally_of(context, c->group);
+    if (!t)
+        return;
+    json_array_append_new(json_object_get(t->group, "cameras"), json_string(c->id));
+    if (!isfinite(c->accuracy) || !isfinite(c->unadapted))
+        return;
+    t->accuracy += c->accuracy;
+    t->unadapted += c->unadapted;
+    t->scored++;
+}
+
+static enum status add_members(const struct server *s, json_t *groups, struct error *err)
+{
+    struct tallies all = {.count = json_array_size(groups)};
+    all.items = calloc(all.count + 1, sizeof *all.items);
+    if (!all.items)
+        return error_set(err, ST_NOMEM, "no memory for the answer");
+    for (size_t i = 0; i < all.count; i++)
+        all.items[i].group = json_array_get(groups, i);
+    enum status st = store_cameras(s->store, count_camera, &all, err);
+    for (size_t i = 0; i < all.count; i++) {
+        const struct tally *t = &all.items[i];
+        server_json_accuracy(s, t->group, t->scored ? t->accuracy / t->scored : NAN,
+                             t->scored ? t->unadapted / t->scored : NAN);
+    }
+    free(all.items);
+    return st;
+}
+
+static void add_membership(const struct store_membership *m, void *context)
+{
+    json_array_append_new(context,
+                          json_pack("{s:s,s:s,s:I,s:I,s:I,s:s}", "camera", m->camera, "group",
+                                    m->group, "from_version", (json_int_t)m->from_version,
+                                    "since_us", (json_int_t)m->since_us, "until_us",
+                                    (json_int_t)m->until_us, "reason", m->reason));
+}
+
+void api_groups(struct request *r, struct reply *out)
+{
+    struct server *s = r->server;
+    struct error err = {0};
+    uint64_t since_us;
+    if (!request_number(r, "since_us", 0, 0, INT64_MAX, &since_us, out))
+        return;
+    json_t *groups = json_array(), *memberships = json_array();
+    enum status st = store_groups(s->store, add_group, groups, &err);
+    if (st == ST_OK)
+        st = add_members(s, groups, &err);
+    if (st == ST_OK)
+        st = store_memberships(s->store, NULL, since_us, MEMBERSHIPS_MAX, add_membership,
+                               memberships, &err);
+    if (st == ST_OK)
+        reply_json(out, 200, json_pack("{s:O,s:O}", "groups", groups, "memberships", memberships));
+    else
+        reply_status(out, st, &err);
+    json_decref(groups);
+    json_decref(memberships);
+}
