@@ -86,7 +86,7 @@ static void fetch(const char *camera, uint64_t have, uint64_t *ret_base, uint64_
                   struct answer *a)
 {
     char path[128];
-    unsigned long long base, version;
+    unsigned long long base = 0, version = 0;
     snprintf(path, sizeof path, "/v1/cameras/%s/updates?have=%llu", camera,
              (unsigned long long)have);
     kit_ask(kit, "GET", path, NULL, 0, a);
