@@ -7,7 +7,7 @@
 #include "base/names.h"
 #include "synth/exact.h"
 
-const char *const scenario_presets[] = {"clear", "demo", "day", "all", "bump", NULL};
+const char *const scenario_presets[] = {"clear", "demo", "day", "all", "bump", "faults", NULL};
 
 static void key(struct scenario_track *t, float t_s, struct town_condition c)
 {
@@ -80,16 +80,29 @@ static void preset_bump(struct scenario *s)
     s->bumps[1] = (struct scenario_bump){1, 60, -8, -5, -6};
 }
 
+/* Each of the first three cameras has a fault after half a minute, and for half a minute. */
+static void preset_faults(struct scenario *s)
+{
+    preset_clear(s);
+    s->duration_s = 120;
+    s->dirt_count = 1;
+    s->dirt[0] = (struct scenario_dirt){0, 30, 60, 0.4f, 0.5f, 0.2f, 0.9f};
+    s->blind_count = 2;
+    s->blind[0] = (struct scenario_blind){1, 30, 60, LOOK_BLACK};
+    s->blind[1] = (struct scenario_blind){2, 30, 60, LOOK_FROZEN};
+}
+
 enum status scenario_preset(const char *name, struct scenario *ret, struct error *err)
 {
-    void (*const fill[])(struct scenario *) = {preset_clear, preset_demo, preset_day, preset_all,
-                                               preset_bump};
+    void (*const fill[])(struct scenario *) = {preset_clear, preset_demo, preset_day,
+                                               preset_all,   preset_bump, preset_faults};
     int i = names_find(scenario_presets, NAMES_COUNT(fill), name, -1);
     if (i < 0)
-        return error_set(err, ST_NOT_FOUND,
-                         "there is no scenario '%.60s': use clear, demo, day, all, bump or the "
-                         "path of a scenario file",
-                         name);
+        return error_set(
+            err, ST_NOT_FOUND,
+            "there is no scenario '%.60s': use clear, demo, day, all, bump, faults or the "
+            "path of a scenario file",
+            name);
     memset(ret, 0, sizeof *ret);
     snprintf(ret->name, sizeof ret->name, "%s", name);
     fill[i](ret);
@@ -198,4 +211,20 @@ int scenario_bump_at(const struct scenario *s, int camera, uint64_t t_us, struct
         happened++;
     }
     return happened;
+}
+
+bool scenario_fault_is_on(float t_s, float until_s, uint64_t t_us)
+{
+    double now_s = (double)t_us * 1e-6;
+    return now_s >= (double)t_s && now_s < (double)until_s;
+}
+
+const struct scenario_blind *scenario_blind_at(const struct scenario *s, int camera, uint64_t t_us)
+{
+    for (int i = 0; i < s->blind_count; i++) {
+        const struct scenario_blind *b = &s->blind[i];
+        if (b->camera == camera && scenario_fault_is_on(b->t_s, b->until_s, t_us))
+            return b;
+    }
+    return NULL;
 }

@@ -24,6 +24,7 @@
 #define SCENARIO_KEYFRAMES_MAX 64
 #define SCENARIO_DISTRICTS_MAX 16
 #define SCENARIO_BUMPS_MAX 16
+#define SCENARIO_FAULTS_MAX 16 /* of dirt, and of blindness */
 #define SCENARIO_TIME_S_MAX (10 * 86400.0f)
 
 /* Intensities, 0 (not at all) .. 1 (as strong as it gets). All weather at 0 is a clear day. */
@@ -49,6 +50,34 @@ struct scenario_bump {
     float t_s, yaw_deg, pitch_deg, roll_deg; /* added to the pose; -30..30 each */
 };
 
+/* A spot on the lens, out of focus: what is behind it is blurred and tinted. */
+struct scenario_dirt {
+    int camera;
+    float t_s, until_s; /* since when; cleaned when, SCENARIO_TIME_S_MAX: never */
+    float x, y, radius; /* centre and size as parts of the picture's width and height, and width */
+    float density;      /* 0..1 */
+};
+
+#define SCENARIO_LOOK_LIST(X)                                                                      \
+    X(BLACK, "black")   /* the lens is covered */                                                  \
+    X(WHITE, "white")   /* something shines into it */                                             \
+    X(FROZEN, "frozen") /* the picture of t_s stays, to the bit */
+
+enum scenario_look {
+    LOOK_CLEAR,
+#define ENUMERATOR(name, text) LOOK_##name,
+    SCENARIO_LOOK_LIST(ENUMERATOR)
+#undef ENUMERATOR
+        LOOK_COUNT
+};
+
+/* The camera sees nothing. */
+struct scenario_blind {
+    int camera;
+    float t_s, until_s; /* as of dirt */
+    enum scenario_look look;
+};
+
 struct scenario {
     char name[SCENARIO_NAME_CHARS_MAX + 1];
     float duration_s;           /* 0: no end; display and `repeat` */
@@ -60,9 +89,12 @@ struct scenario {
     struct scenario_track districts[SCENARIO_DISTRICTS_MAX];
     int bump_count;
     struct scenario_bump bumps[SCENARIO_BUMPS_MAX];
+    int dirt_count, blind_count;
+    struct scenario_dirt dirt[SCENARIO_FAULTS_MAX];
+    struct scenario_blind blind[SCENARIO_FAULTS_MAX];
 };
 
-/* Names of the presets, NULL at the end: "clear", "demo", "day", "all", "bump". */
+/* Names of the presets, NULL at the end: "clear", "demo", "day", "all", "bump", "faults". */
 extern const char *const scenario_presets[];
 
 /* ST_NOT_FOUND names the presets. */
@@ -83,5 +115,11 @@ struct town_condition scenario_condition(const struct scenario *s, uint64_t seed
 /* The sum of the camera's bumps that have happened by t_us; returns how many. */
 int scenario_bump_at(const struct scenario *s, int camera, uint64_t t_us,
                      struct scenario_bump *ret);
+
+/* True while t_us is in [t_s, until_s). */
+bool scenario_fault_is_on(float t_s, float until_s, uint64_t t_us);
+
+/* The camera's blindness at t_us, NULL for none. */
+const struct scenario_blind *scenario_blind_at(const struct scenario *s, int camera, uint64_t t_us);
 
 #endif

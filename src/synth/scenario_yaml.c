@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "base/yaml.h"
 #include "synth/scenario.h"
 
@@ -29,6 +30,18 @@ static const struct field bump_fields[] = {
     {"yaw_deg", offsetof(struct scenario_bump, yaw_deg), -30, 30},
     {"pitch_deg", offsetof(struct scenario_bump, pitch_deg), -30, 30},
     {"roll_deg", offsetof(struct scenario_bump, roll_deg), -30, 30}};
+
+static const struct field dirt_fields[] = {
+    {"t_s", offsetof(struct scenario_dirt, t_s), 0, SCENARIO_TIME_S_MAX},
+    {"x", offsetof(struct scenario_dirt, x), 0, 1},
+    {"y", offsetof(struct scenario_dirt, y), 0, 1},
+    {"radius", offsetof(struct scenario_dirt, radius), 0.01f, 1},
+    {"density", offsetof(struct scenario_dirt, density), 0, 1},
+    {"until_s", offsetof(struct scenario_dirt, until_s), 0, SCENARIO_TIME_S_MAX}};
+
+static const struct field blind_fields[] = {
+    {"t_s", offsetof(struct scenario_blind, t_s), 0, SCENARIO_TIME_S_MAX},
+    {"until_s", offsetof(struct scenario_blind, until_s), 0, SCENARIO_TIME_S_MAX}};
 
 static const struct field front_fields[] = {
     {"heading_deg", offsetof(struct scenario, front_heading_deg), -360, 360},
@@ -59,11 +72,12 @@ static enum status read_fields(const struct yaml_doc *d, const yaml_node *map,
     return ST_OK;
 }
 
-/* A map of these fields (first `required` of them must be there) and, where extra is not NULL,
- * one key more. */
-static enum status read_map(const struct yaml_doc *d, const yaml_node *map, const char *what,
-                            const struct field *fields, size_t count, size_t required,
-                            const char *extra, void *out, struct error *err)
+/* A map of these fields (first `required` of them must be there) and, where they are not NULL, one
+ * or two keys more. */
+static enum status read_map_with(const struct yaml_doc *d, const yaml_node *map, const char *what,
+                                 const struct field *fields, size_t count, size_t required,
+                                 const char *extra, const char *another, void *out,
+                                 struct error *err)
 {
     const char *keys[16];
     size_t n = 0;
@@ -71,6 +85,8 @@ static enum status read_map(const struct yaml_doc *d, const yaml_node *map, cons
         keys[n] = fields[n].key;
     if (extra)
         keys[n++] = extra;
+    if (another)
+        keys[n++] = another;
     if (!yaml_is_map(map))
         return yaml_fail(d, map, err, "%s is a map of settings", what);
     enum status st = yaml_check_keys(d, map, keys, n, err);
@@ -78,6 +94,13 @@ static enum status read_map(const struct yaml_doc *d, const yaml_node *map, cons
         if (!yaml_get(d, map, fields[i].key))
             st = yaml_fail(d, map, err, "%s needs '%s'", what, fields[i].key);
     return st == ST_OK ? read_fields(d, map, fields, count, out, err) : st;
+}
+
+static enum status read_map(const struct yaml_doc *d, const yaml_node *map, const char *what,
+                            const struct field *fields, size_t count, size_t required,
+                            const char *extra, void *out, struct error *err)
+{
+    return read_map_with(d, map, what, fields, count, required, extra, NULL, out, err);
 }
 
 /* A keyframe keeps what the one before it had, save what it says. */
@@ -160,26 +183,106 @@ static enum status read_districts(const struct yaml_doc *d, const yaml_node *map
     return st;
 }
 
-static enum status read_bumps(const struct yaml_doc *d, const yaml_node *list, struct scenario *s,
+/* The camera of something that happens to one. */
+static enum status read_camera(const struct yaml_doc *d, const yaml_node *n, const char *what,
+                               int *ret, struct error *err)
+{
+    const yaml_node *camera = yaml_get(d, n, "camera");
+    if (!camera)
+        return yaml_fail(d, n, err, "%s needs 'camera'", what);
+    return read_index(d, camera, 64, ret, err);
+}
+
+static enum status read_bump(const struct yaml_doc *d, const yaml_node *n, struct scenario *s,
+                             struct error *err)
+{
+    struct scenario_bump b = {0};
+    enum status st =
+        read_map(d, n, "a bump", bump_fields, COUNT(bump_fields), 1, "camera", &b, err);
+    if (st == ST_OK)
+        st = read_camera(d, n, "a bump", &b.camera, err);
+    if (st == ST_OK)
+        s->bumps[s->bump_count++] = b;
+    return st;
+}
+
+static enum status check_until(const struct yaml_doc *d, const yaml_node *n, float t_s,
+                               float until_s, struct error *err)
+{
+    return until_s > t_s ? ST_OK : yaml_fail(d, n, err, "'until_s' is after 't_s'");
+}
+
+static enum status read_dirt(const struct yaml_doc *d, const yaml_node *n, struct scenario *s,
+                             struct error *err)
+{
+    struct scenario_dirt v = {.until_s = SCENARIO_TIME_S_MAX, .density = 0.9f};
+    enum status st = read_map(d, n, "dirt", dirt_fields, COUNT(dirt_fields), 4, "camera", &v, err);
+    if (st == ST_OK)
+        st = read_camera(d, n, "dirt", &v.camera, err);
+    if (st == ST_OK)
+        st = check_until(d, n, v.t_s, v.until_s, err);
+    if (st == ST_OK)
+        s->dirt[s->dirt_count++] = v;
+    return st;
+}
+
+static enum status read_look(const struct yaml_doc *d, const yaml_node *n, enum scenario_look *ret,
+                             struct error *err)
+{
+    static const char *const names[LOOK_COUNT] = {
+#define NAME(name, text) [LOOK_##name] = (text),
+        SCENARIO_LOOK_LIST(NAME)
+#undef NAME
+    };
+    const yaml_node *look = yaml_get(d, n, "look");
+    if (!look)
+        return ST_OK;
+    int found = names_find(names, NAMES_COUNT(names), yaml_text(look), -1);
+    if (found < 0)
+        return yaml_fail(d, look, err, "'look' is black, white or frozen");
+    *ret = (enum scenario_look)found;
+    return ST_OK;
+}
+
+static enum status read_blind(const struct yaml_doc *d, const yaml_node *n, struct scenario *s,
                               struct error *err)
 {
-    if (!yaml_is_list(list) || yaml_count(list) > SCENARIO_BUMPS_MAX)
-        return yaml_fail(d, list, err, "'bumps' is a list of at most %d", SCENARIO_BUMPS_MAX);
-    for (size_t i = 0; i < yaml_count(list); i++) {
-        const yaml_node *n = yaml_value(d, list, i);
-        struct scenario_bump b = {0};
-        enum status st =
-            read_map(d, n, "a bump", bump_fields, COUNT(bump_fields), 1, "camera", &b, err);
-        const yaml_node *camera = st == ST_OK ? yaml_get(d, n, "camera") : NULL;
-        if (st == ST_OK && !camera)
-            st = yaml_fail(d, n, err, "a bump needs 'camera'");
-        if (st == ST_OK)
-            st = read_index(d, camera, 64, &b.camera, err);
-        if (st != ST_OK)
-            return st;
-        s->bumps[s->bump_count++] = b;
-    }
-    return ST_OK;
+    struct scenario_blind v = {.until_s = SCENARIO_TIME_S_MAX, .look = LOOK_BLACK};
+    enum status st = read_map_with(d, n, "blindness", blind_fields, COUNT(blind_fields), 1,
+                                   "camera", "look", &v, err);
+    if (st == ST_OK)
+        st = read_camera(d, n, "blindness", &v.camera, err);
+    if (st == ST_OK)
+        st = read_look(d, n, &v.look, err);
+    if (st == ST_OK)
+        st = check_until(d, n, v.t_s, v.until_s, err);
+    if (st == ST_OK)
+        s->blind[s->blind_count++] = v;
+    return st;
+}
+
+/* What happens to single cameras: lists of maps. */
+static const struct happening {
+    const char *key;
+    size_t limit;
+    enum status (*read)(const struct yaml_doc *d, const yaml_node *n, struct scenario *s,
+                        struct error *err);
+} happenings[] = {{"bumps", SCENARIO_BUMPS_MAX, read_bump},
+                  {"dirt", SCENARIO_FAULTS_MAX, read_dirt},
+                  {"blind", SCENARIO_FAULTS_MAX, read_blind}};
+
+static enum status read_happenings(const struct yaml_doc *d, const yaml_node *root,
+                                   const struct happening *h, struct scenario *s, struct error *err)
+{
+    const yaml_node *list = yaml_get(d, root, h->key);
+    if (!list)
+        return ST_OK;
+    if (!yaml_is_list(list) || yaml_count(list) > h->limit)
+        return yaml_fail(d, list, err, "'%s' is a list of at most %zu", h->key, h->limit);
+    enum status st = ST_OK;
+    for (size_t i = 0; i < yaml_count(list) && st == ST_OK; i++)
+        st = h->read(d, yaml_value(d, list, i), s, err);
+    return st;
 }
 
 static enum status read_name(const struct yaml_doc *d, const yaml_node *n, struct scenario *s,
@@ -235,8 +338,8 @@ static enum status read_conditions(const struct yaml_doc *d, const yaml_node *ro
 
 static enum status read_document(const struct yaml_doc *d, struct scenario *s, struct error *err)
 {
-    static const char *const keys[] = {"scenario", "duration_s", "repeat",    "front",
-                                       "random",   "keyframes",  "districts", "bumps"};
+    static const char *const keys[] = {"scenario",  "duration_s", "repeat", "front", "random",
+                                       "keyframes", "districts",  "bumps",  "dirt",  "blind"};
     const yaml_node *root = yaml_root(d);
     if (!yaml_is_map(root))
         return yaml_fail(d, root, err, "a scenario file is a map: scenario, keyframes, ...");
@@ -245,13 +348,13 @@ static enum status read_document(const struct yaml_doc *d, struct scenario *s, s
         st = read_name(d, yaml_get(d, root, "scenario"), s, err);
     if (st == ST_OK)
         st = read_time(d, root, s, err);
-    const yaml_node *front = yaml_get(d, root, "front"), *bumps = yaml_get(d, root, "bumps");
+    const yaml_node *front = yaml_get(d, root, "front");
     if (st == ST_OK && front)
         st = read_map(d, front, "'front'", front_fields, 2, 2, NULL, s, err);
     if (st == ST_OK)
         st = read_conditions(d, root, s, err);
-    if (st == ST_OK && bumps)
-        st = read_bumps(d, bumps, s, err);
+    for (size_t i = 0; i < COUNT(happenings) && st == ST_OK; i++)
+        st = read_happenings(d, root, &happenings[i], s, err);
     return st;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "synth/lens.h"
 #include "synth/mesh.h"
 #include "synth/shade.h"
 #include "synth/weather.h"
@@ -274,9 +275,10 @@ static void add_glows(struct town *t, const struct stage *stage, const struct li
     }
 }
 
-static void paint_frame(struct town *t, const struct stage *stage, const struct camera *c,
-                        uint64_t t_us, int count, const float *actor_lamp, struct frame *frame)
+static void paint_frame(struct town *t, const struct stage *stage, int camera, uint64_t t_us,
+                        int count, const float *actor_lamp, struct frame *frame)
 {
+    const struct camera *c = &t->cameras[camera];
     struct town_condition now = scenario_condition(&t->scenario, t->options.seed, c->site.district,
                                                    c->site.x_m, c->site.y_m, t_us);
     struct light l;
@@ -297,8 +299,8 @@ static void paint_frame(struct town *t, const struct stage *stage, const struct 
         weather_rain(t->canvas, &l, c->scene.seed, t_us);
     if (l.snow_flakes > 0)
         weather_snow(t->canvas, &l, c->scene.seed, t_us);
+    lens_spoil(t->canvas, &t->scenario, camera, t_us);
     shade_develop(t->canvas, &in, frame);
-    frame->t_us = t_us;
 }
 
 struct extent {
@@ -366,6 +368,9 @@ enum status town_render(struct town *t, int camera, uint64_t t_us, struct frame 
                         size_t *ret_boxes, struct error *err)
 {
     enum status st = check_outputs(t, camera, frame, labels, err);
+    if (st == ST_OK && frame)
+        frame->t_us = t_us;
+    t_us = lens_time(&t->scenario, camera, t_us);
     if (st == ST_OK)
         st = prepare_view(t, camera, t_us, err);
     if (st != ST_OK)
@@ -376,7 +381,7 @@ enum status town_render(struct town *t, int camera, uint64_t t_us, struct frame 
     float actor_lamp[256] = {0};
     draw_actors(t, &stage, count, actor_lamp);
     if (frame)
-        paint_frame(t, &stage, c, t_us, count, actor_lamp, frame);
+        paint_frame(t, &stage, camera, t_us, count, actor_lamp, frame);
     struct extent extents[256];
     for (int i = 0; i < 256; i++)
         extents[i] = (struct extent){TOWN_SIDE_MAX, TOWN_SIDE_MAX, 0, 0};

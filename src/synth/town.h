@@ -27,6 +27,9 @@
 #define TOWN_SIDE_MAX 1920
 #define TOWN_BOXES_MAX 192
 
+/* The town's map as degrees: around 0 N 0 E, where a degree is as long both ways. */
+#define TOWN_DEGREE_M 111320.0
+
 enum town_class {
     TOWN_SKY,
     TOWN_BUILDING, /* and lamp posts */
@@ -63,7 +66,8 @@ void town_close(struct town **t);
 /* Picture, labels and boxes of camera 0..cameras-1 at t_us. frame and labels (each may be NULL)
  * come with room for the town's width x height and that size set; frame->t_us is set. Boxes are
  * the visible parts of vehicles, people and cyclists, nearest first, at most boxes_max (NULL and 0
- * for none); *ret_boxes may be NULL. */
+ * for none); *ret_boxes may be NULL. Dirt and blindness (scenario.h) spoil pictures, not labels; of
+ * a frozen picture the labels are frozen, too. */
 enum status town_render(struct town *t, int camera, uint64_t t_us, struct frame *frame,
                         struct label_map *labels, struct box *boxes, size_t boxes_max,
                         size_t *ret_boxes, struct error *err);

@@ -264,6 +264,24 @@ static void scenario_files_are_strict(void **state)
     expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nbumps: [{t_s: 1}]\n", "camera");
     expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nfront: {speed_m_s: 1}\n",
                           "heading_deg");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\ndirt: [{camera: 0, t_s: 1}]\n",
+                          "dirt needs 'x'");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\n"
+                          "dirt: [{t_s: 1, x: 0.5, y: 0.5, radius: 0.1}]\n",
+                          "dirt needs 'camera'");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\n"
+                          "dirt: [{camera: 0, t_s: 1, x: 0.5, y: 0.5, radius: 2}]\n",
+                          "s.yaml:3:52");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nblind: [{camera: 0}]\n",
+                          "blindness needs 't_s'");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\nblind: {camera: 0, t_s: 1}\n",
+                          "'blind' is a list of at most 16");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\n"
+                          "blind: [{camera: 0, t_s: 1, look: dark}]\n",
+                          "black, white or frozen");
+    expect_scenario_error("scenario: x\nkeyframes: [{t_s: 1}]\n"
+                          "blind: [{camera: 0, t_s: 9, until_s: 9}]\n",
+                          "after 't_s'");
 }
 
 /* Expected values by hand: halfway between keyframes, delayed by front and district. */
@@ -300,6 +318,34 @@ static void scenarios_evaluate(void **state)
     assert_int_equal(scenario_bump_at(&s, 1, 9000000, &b), 0);
 }
 
+static void faults_are_read(void **state)
+{
+    (void)state;
+    static const char text[] = "scenario: faults\nkeyframes: [{t_s: 0}]\n"
+                               "dirt:\n"
+                               "  - {camera: 3, t_s: 5, x: 0.25, y: 0.75, radius: 0.125}\n"
+                               "  - {camera: 0, t_s: 5, until_s: 6, x: 0, y: 1, radius: 0.5, "
+                               "density: 0.5}\n"
+                               "blind:\n  - {camera: 1, t_s: 2, until_s: 4, look: frozen}\n"
+                               "  - {camera: 1, t_s: 8}\n";
+    struct scenario s;
+    struct error err;
+    assert_int_equal(scenario_read(text, strlen(text), "s.yaml", &s, &err), ST_OK);
+    assert_int_equal(s.dirt_count, 2);
+    assert_int_equal(s.dirt[0].camera, 3);
+    assert_true(s.dirt[0].x == 0.25f && s.dirt[0].y == 0.75f && s.dirt[0].radius == 0.125f);
+    assert_true(s.dirt[0].density == 0.9f && s.dirt[1].density == 0.5f);
+    assert_true(scenario_fault_is_on(s.dirt[0].t_s, s.dirt[0].until_s, 900000000));
+    assert_false(scenario_fault_is_on(s.dirt[1].t_s, s.dirt[1].until_s, 6000000));
+    assert_int_equal(s.blind_count, 2);
+    assert_null(scenario_blind_at(&s, 1, 1999999));
+    assert_ptr_equal(scenario_blind_at(&s, 1, 2000000), &s.blind[0]);
+    assert_null(scenario_blind_at(&s, 1, 4000000));
+    assert_null(scenario_blind_at(&s, 0, 2000000));
+    assert_int_equal(s.blind[0].look, LOOK_FROZEN);
+    assert_int_equal(scenario_blind_at(&s, 1, 9000000)->look, LOOK_BLACK);
+}
+
 static void presets_do_what_they_say(void **state)
 {
     (void)state;
@@ -323,6 +369,60 @@ static void presets_do_what_they_say(void **state)
     assert_true(early.night == 0 && early.rain == 0 && early.dusk == 0);
     assert_true(late.night > 0.7f && late.rain > 0.5f);
     assert_true(other.dusk < 0.1f);
+}
+
+/* Mean and largest difference to the neighbour on the right, within a part of the picture. */
+static void measure(const struct shot *s, int x0, int x1, int y0, int y1, double *ret_mean,
+                    double *ret_edges)
+{
+    double sum = 0, edges = 0;
+    int n = 0;
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1 - 1; x++, n++) {
+            const uint8_t *p = s->pixels + 3 * (y * W + x);
+            sum += p[1];
+            edges += abs(p[4] - p[1]);
+        }
+    *ret_mean = sum / n;
+    *ret_edges = edges / n;
+}
+
+static void faults_spoil_pictures_and_nothing_else(void **state)
+{
+    (void)state;
+    struct scenario clear, s;
+    struct error err;
+    static struct shot a, b, later;
+    double mean, edges, clean_mean, clean_edges;
+    assert_int_equal(scenario_preset("clear", &clear, &err), ST_OK);
+    assert_int_equal(scenario_preset("faults", &s, &err), ST_OK);
+    struct town *good = open_town(4, 3, &clear), *bad = open_town(4, 3, &s);
+    for (int camera = 0; camera < 3; camera++) {
+        take(good, camera, 29999999, &a);
+        take(bad, camera, 29999999, &b);
+        assert_memory_equal(a.pixels, b.pixels, sizeof a.pixels);
+    }
+    take(good, 0, 40000000, &a);
+    take(bad, 0, 40000000, &b);
+    assert_memory_equal(a.classes, b.classes, sizeof a.classes);
+    measure(&a, 50, 78, 36, 60, &clean_mean, &clean_edges);
+    measure(&b, 50, 78, 36, 60, &mean, &edges);
+    assert_true(edges < 0.6 * clean_edges && mean < clean_mean);
+    measure(&a, 120, W, 0, H, &clean_mean, &clean_edges);
+    measure(&b, 120, W, 0, H, &mean, &edges);
+    assert_true(edges == clean_edges && mean == clean_mean);
+    take(bad, 1, 40000000, &b);
+    measure(&b, 0, W, 0, H, &mean, &edges);
+    assert_true(mean < 8 && edges < 4);
+    take(bad, 2, 31000000, &b);
+    take(bad, 2, 59000000, &later);
+    assert_memory_equal(b.pixels, later.pixels, sizeof b.pixels);
+    assert_int_equal(later.frame.t_us, 59000000);
+    take(bad, 2, 60000000, &b);
+    take(good, 2, 60000000, &a);
+    assert_memory_equal(a.pixels, b.pixels, sizeof a.pixels);
+    town_close(&good);
+    town_close(&bad);
 }
 
 static void bump_moves_the_view(void **state)
@@ -420,6 +520,8 @@ int main(void)
         cmocka_unit_test(scenarios_evaluate),
         cmocka_unit_test(presets_do_what_they_say),
         cmocka_unit_test(bump_moves_the_view),
+        cmocka_unit_test(faults_are_read),
+        cmocka_unit_test(faults_spoil_pictures_and_nothing_else),
         cmocka_unit_test(urls_are_strict),
         cmocka_unit_test(source_steps_and_ends),
     };
