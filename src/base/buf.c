@@ -88,6 +88,13 @@ void buf_put_f32(struct buf *b, float v)
     put_le(b, bits, 4);
 }
 
+void buf_put_f64(struct buf *b, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, 8);
+    put_le(b, bits, 8);
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
     va_list args, again;
@@ -155,5 +162,13 @@ float cursor_f32(struct cursor *c)
     uint32_t bits = cursor_u32(c);
     float v;
     memcpy(&v, &bits, 4);
+    return v;
+}
+
+double cursor_f64(struct cursor *c)
+{
+    uint64_t bits = cursor_u64(c);
+    double v;
+    memcpy(&v, &bits, 8);
     return v;
 }

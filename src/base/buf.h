@@ -32,6 +32,7 @@ void buf_put_u16(struct buf *b, uint16_t v);
 void buf_put_u32(struct buf *b, uint32_t v);
 void buf_put_u64(struct buf *b, uint64_t v);
 void buf_put_f32(struct buf *b, float v);
+void buf_put_f64(struct buf *b, double v);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 struct cursor {
@@ -49,5 +50,6 @@ uint16_t cursor_u16(struct cursor *c);
 uint32_t cursor_u32(struct cursor *c);
 uint64_t cursor_u64(struct cursor *c);
 float cursor_f32(struct cursor *c);
+double cursor_f64(struct cursor *c);
 
 #endif

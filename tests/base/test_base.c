@@ -55,6 +55,7 @@ static void buffers_round_trip(void **state)
     buf_put_u32(&b, 0x04050607);
     buf_put_u64(&b, 0x08090a0b0c0d0e0fu);
     buf_put_f32(&b, 1.5f);
+    buf_put_f64(&b, -0.1);
     assert_false(b.failed);
     assert_int_equal(b.data[1], 3); /* little-endian */
     struct cursor c;
@@ -64,6 +65,7 @@ static void buffers_round_trip(void **state)
     assert_int_equal(cursor_u32(&c), 0x04050607);
     assert_true(cursor_u64(&c) == 0x08090a0b0c0d0e0fu);
     assert_true(cursor_f32(&c) == 1.5f);
+    assert_true(cursor_f64(&c) == -0.1);
     assert_false(c.failed);
     assert_int_equal(cursor_u32(&c), 0);
     assert_true(c.failed);

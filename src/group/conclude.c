@@ -1,0 +1,305 @@
+/* conclude.c - a window's end, second phase: who stays where it is.
+ *
+ * ecco: who falls, or is below the group's mean by a fixed gap, for `patience` windows leaves.
+ * attune: against the mean of the others, less what this camera usually is above or below them, by
+ * more than chance explains; and those who leave in the same way leave together.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "group/internal.h"
+
+struct group_why why_none(enum group_why_code code)
+{
+    const double none = (double)NAN;
+    return (struct group_why){.code = code,
+                              .accuracy = none,
+                              .reference = none,
+                              .margin = none,
+                              .signature = none,
+                              .place_m = none};
+}
+
+enum status act(struct conclusion *c, enum group_action_kind kind, int camera, uint64_t group,
+                uint64_t other, bool emptied, struct group_why why)
+{
+    struct group_actions *a = c->actions;
+    if (a->count == c->capacity) {
+        int more = c->capacity ? 2 * c->capacity : 16;
+        struct group_action *items = realloc(a->items, (size_t)more * sizeof *items);
+        if (!items)
+            return error_set(c->err, ST_NOMEM, "no memory for what follows from a review");
+        a->items = items;
+        c->capacity = more;
+    }
+    why.at_us = c->review->now_us;
+    why.group = group;
+    why.other = other;
+    a->items[a->count++] = (struct group_action){.kind = kind,
+                                                 .camera = camera,
+                                                 .group = group,
+                                                 .other = other,
+                                                 .emptied = emptied,
+                                                 .why = why};
+    if (camera >= 0)
+        c->g->cameras[camera].why = why;
+    return ST_OK;
+}
+
+void group_actions_clear(struct group_actions *a)
+{
+    free(a->items);
+    *a = (struct group_actions){0};
+}
+
+static void take_scores(struct conclusion *c)
+{
+    for (int i = 0; i < c->review->trial_count; i++) {
+        const struct group_review_trial *t = &c->review->trials[i];
+        if (t->kind == GROUP_REVIEW_MEMBER && score_known(&t->score) &&
+            grouper_group_of(c->g, t->camera) == t->group && t->group)
+            c->scores[t->camera] = &t->score;
+    }
+}
+
+/* Mean accuracy over the members, their frames, and each camera's own record. */
+static void measure(struct conclusion *c, struct group *k)
+{
+    double sum = 0;
+    int known = 0, frames = 0;
+    k->windows++;
+    for (int i = 0; i < k->count; i++) {
+        struct camera *m = &c->g->cameras[k->members[i]];
+        const struct group_score *s = c->scores[k->members[i]];
+        if (!s)
+            continue;
+        m->previous = m->accuracy;
+        m->accuracy = s->accuracy;
+        m->frames = s->frames;
+        sum += s->accuracy;
+        frames += s->frames;
+        known++;
+    }
+    if (!known)
+        return;
+    double now = sum / known;
+    if (isfinite(k->previous))
+        k->gain = isfinite(k->gain) ? (k->gain + now - k->previous) / 2 : now - k->previous;
+    k->previous = k->accuracy = now;
+    k->frames = frames;
+}
+
+/* ---- Who is behind ---- */
+
+static double usual(const struct grouper *g, int camera)
+{
+    return g->settings.policy == GROUP_POLICY_ATTUNE ? g->cameras[camera].offset : 0;
+}
+
+/* Mean of the others' scores, as a camera without an offset would have it; NaN without any. */
+static double others_mean(const struct conclusion *c, const struct group *k, int but,
+                          int *ret_frames, int *ret_count)
+{
+    double sum = 0;
+    *ret_frames = *ret_count = 0;
+    for (int i = 0; i < k->count; i++) {
+        const struct group_score *s = c->scores[k->members[i]];
+        if (!s || k->members[i] == but)
+            continue;
+        sum += s->accuracy - usual(c->g, k->members[i]);
+        *ret_frames += s->frames;
+        ++*ret_count;
+    }
+    return *ret_count ? sum / *ret_count : (double)NAN;
+}
+
+static bool behind_ecco(const struct conclusion *c, const struct group *k, int camera,
+                        struct group_why *ret)
+{
+    const struct camera *m = &c->g->cameras[camera];
+    bool fell = m->accuracy < m->previous - c->g->settings.drop;
+    *ret = why_none(fell ? GROUP_WHY_FELL : GROUP_WHY_BEHIND);
+    ret->reference = fell ? m->previous : k->accuracy;
+    ret->margin = fell ? c->g->settings.drop : c->g->settings.gap;
+    return fell || m->accuracy < k->accuracy - c->g->settings.gap;
+}
+
+static void learn_offset(const struct grouper *g, struct camera *m, double surprise)
+{
+    double most = 2 * g->settings.camera_sd;
+    if (m->offset_windows < OFFSET_WINDOWS)
+        m->offset_windows++;
+    m->offset -= surprise / (m->offset_windows + 1);
+    m->offset = fmin(most, fmax(-most, m->offset));
+}
+
+static bool behind_attune(const struct conclusion *c, const struct group *k, int camera,
+                          struct group_why *ret)
+{
+    struct camera *m = &c->g->cameras[camera];
+    int frames, count;
+    double others = others_mean(c, k, camera, &frames, &count);
+    struct evidence e =
+        shortfall(&c->g->settings, m->accuracy, m->frames, m->offset, others, frames, count);
+    *ret = why_none(GROUP_WHY_BEHIND);
+    ret->reference = others;
+    ret->margin = shortfall_allowed(&c->g->settings, &e);
+    if (!isfinite(others))
+        return false;
+    bool behind = e.difference > ret->margin;
+    if (!behind && k->windows > c->g->settings.patience)
+        learn_offset(c->g, m, e.difference);
+    return behind;
+}
+
+/* Counts, and collects in leavers and whys [k->count] who has been behind for long enough. */
+static int find_leavers(struct conclusion *c, const struct group *k, int *leavers,
+                        struct group_why *whys)
+{
+    const struct group_settings *s = &c->g->settings;
+    int n = 0;
+    for (int i = 0; i < k->count; i++) {
+        struct camera *m = &c->g->cameras[k->members[i]];
+        if (!c->scores[k->members[i]])
+            continue;
+        bool behind = s->policy == GROUP_POLICY_ECCO ? behind_ecco(c, k, k->members[i], &whys[n])
+                                                     : behind_attune(c, k, k->members[i], &whys[n]);
+        m->behind = behind ? m->behind + 1 : 0;
+        whys[n].accuracy = m->accuracy;
+        whys[n].windows = m->behind;
+        if (m->behind >= s->patience)
+            leavers[n++] = k->members[i];
+    }
+    return n;
+}
+
+/* ---- Leaving ---- */
+
+/* It will not come back for a while, and for longer each time. */
+static void keep_apart(struct grouper *g, int camera, uint64_t from)
+{
+    struct camera *m = &g->cameras[camera];
+    m->apart = from;
+    m->apart_windows = g->settings.patience << m->moves;
+    m->moves += m->moves < MOVES_MAX;
+    m->peace = 0;
+    m->moved = true;
+}
+
+static bool alike(const struct grouper *g, int a, int b)
+{
+    double d = group_signature_distance(&g->cameras[a].conditions, &g->cameras[b].conditions);
+    return !(d > g->settings.signature_unit);
+}
+
+/* leavers[0] forms a group, and those that are like it go with it; returns how many went, at the
+ * front of both arrays. */
+static enum status leave_together(struct conclusion *c, uint64_t from, int *leavers,
+                                  struct group_why *whys, int n, int *ret_gone)
+{
+    struct grouper *g = c->g;
+    struct group *to;
+    uint64_t left;
+    bool emptied;
+    int gone = 1;
+    enum status st = group_form(g, leavers[0], c->review->now_us, &to, &left, &emptied, c->err);
+    for (int i = 1; i < n && st == ST_OK && g->settings.policy == GROUP_POLICY_ATTUNE; i++)
+        if (alike(g, leavers[0], leavers[i])) {
+            int camera = leavers[i];
+            struct group_why why = whys[i];
+            st = group_enter(g, to, camera, &left, &emptied, c->err);
+            leavers[i] = leavers[gone];
+            whys[i] = whys[gone];
+            leavers[gone] = camera;
+            whys[gone++] = why;
+        }
+    double sum = 0;
+    for (int i = 0; i < gone && st == ST_OK; i++) {
+        sum += whys[i].accuracy;
+        keep_apart(g, leavers[i], from);
+        g->cameras[leavers[i]].moved = gone == 1;
+        if (gone > 1)
+            whys[i].code = GROUP_WHY_SPLIT;
+        st = act(c, gone > 1 ? GROUP_ACTION_SPLIT : GROUP_ACTION_LEAVE, leavers[i], to->id, from,
+                 emptied && i == gone - 1, whys[i]);
+    }
+    if (st == ST_OK)
+        to->accuracy = to->previous = sum / gone;
+    *ret_gone = gone;
+    return st;
+}
+
+static enum status check_members(struct conclusion *c, struct group *k)
+{
+    int leavers[GROUP_MEMBERS_MAX];
+    struct group_why whys[GROUP_MEMBERS_MAX];
+    uint64_t id = k->id;
+    int n = k->count > 1 ? find_leavers(c, k, leavers, whys) : 0;
+    enum status st = ST_OK;
+    for (int at = 0, gone; at < n && st == ST_OK; at += gone)
+        st = leave_together(c, id, leavers + at, whys + at, n - at, &gone);
+    return st;
+}
+
+/* Groups that form on the way are not checked: they are behind the ones that were there. */
+static enum status check_groups(struct conclusion *c)
+{
+    struct grouper *g = c->g;
+    uint64_t last = g->next_id - 1;
+    enum status st = ST_OK;
+    for (int i = 0; i < g->group_count && g->groups[i]->id <= last && st == ST_OK;) {
+        uint64_t id = g->groups[i]->id;
+        st = check_members(c, g->groups[i]);
+        i += i < g->group_count && g->groups[i]->id == id; /* it may have ended */
+    }
+    return st;
+}
+
+/* What time heals. */
+static void let_time_pass(struct grouper *g)
+{
+    for (int i = 0; i < g->limit; i++) {
+        struct camera *m = &g->cameras[i];
+        if (m->apart_windows > 0 && --m->apart_windows == 0)
+            m->apart = 0;
+        if (m->moves > 0 && ++m->peace >= MOVES_WINDOWS) {
+            m->moves--;
+            m->peace = 0;
+        }
+    }
+    g->window++;
+}
+
+static enum status conclude(struct conclusion *c)
+{
+    struct grouper *g = c->g;
+    enum status st = ST_OK;
+    take_scores(c);
+    for (int i = 0; i < g->group_count; i++)
+        measure(c, g->groups[i]);
+    if (g->settings.policy != GROUP_POLICY_NONE)
+        st = check_groups(c);
+    if (st == ST_OK && g->settings.policy != GROUP_POLICY_NONE)
+        st = merge_conclude(c);
+    if (st == ST_OK && g->settings.policy == GROUP_POLICY_ATTUNE)
+        st = personal_conclude(c);
+    if (st == ST_OK)
+        st = rest_conclude(c);
+    let_time_pass(g);
+    return st;
+}
+
+enum status grouper_conclude(struct grouper *g, const struct group_review *r,
+                             struct group_actions *ret, struct error *err)
+{
+    struct group_actions actions = {0};
+    struct conclusion c = {.g = g, .review = r, .actions = &actions, .err = err};
+    c.scores = calloc((size_t)g->limit + 1, sizeof *c.scores);
+    if (!c.scores)
+        return error_set(err, ST_NOMEM, "no memory to conclude a review");
+    enum status st = conclude(&c);
+    free(c.scores);
+    *ret = actions;
+    return st;
+}
