@@ -38,7 +38,7 @@ static enum status open_side(struct comparison *c, int i, const struct nn_model 
     nn_session_options_init(&o);
     o.threads = threads;
     o.precision = precisions[i];
-    confusion_init(&c->side[i].confusion, c->spec.class_count);
+    task_counts_init(c->spec.task, c->spec.class_count, &c->side[i].confusion);
     if (!nn_precision_is_native(precisions[i]))
         return ST_OK;
     c->side[i].classes = malloc(c->pixels);
@@ -56,7 +56,7 @@ static enum status run_side(struct comparison *c, struct side *s, const struct f
     enum status st = nn_session_forward(s->session, err);
     bench_times_add(&s->times, (double)(clock_mono_us() - start_us) / 1e3);
     struct nn_view logits = nn_session_output(s->session, 0);
-    nn_argmax(&logits, NULL, s->classes);
+    task_answer(&c->spec, &logits, NULL, s->classes);
     return st;
 }
 

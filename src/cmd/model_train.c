@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "cmd/model.h"
-#include "synth/crops.h"
 #include "task/class_list.h"
 #include "train/folder_samples.h"
 #include "train/town_samples.h"
@@ -27,9 +26,8 @@ static const char help[] =
     "  --model FILE        an ONNX file: training begins with its weights\n"
     "  --network KIND      from nothing: student (for a camera) or teacher (ten times its "
     "parameters)\n"
-    "  --task TASK         of the network: segment (default; student 0.2 M parameters) or "
-    "classify\n"
-    "                      (student 0.04 M)\n"
+    "  --task TASK         of the network: segment (default; student 0.2 M parameters), classify\n"
+    "                      (0.04 M) or detect (0.2 M; of the town alone)\n"
     "  --classes A,B,...   with --network and --data: names of the classes, in order\n"
     "  --size WxH          of its input, for --network multiples of 16, default 320x192, 32x32 to\n"
     "                      classify\n"
@@ -126,7 +124,7 @@ static bool take_task(struct train_arguments *a, const struct texts *t)
 {
     a->net.task = t->task ? task_parse(t->task) : TASK_SEGMENT;
     if (!a->net.task) {
-        cmd_usage(TRAIN_NAME, "--task is segment or classify, not '%s'", t->task);
+        cmd_usage(TRAIN_NAME, "--task is segment, classify or detect, not '%s'", t->task);
         return false;
     }
     bool folders = a->net.task == TASK_CLASSIFY && a->data && !t->classes;
@@ -135,10 +133,11 @@ static bool take_task(struct train_arguments *a, const struct texts *t)
         return false;
     }
     bool classify = a->net.task == TASK_CLASSIFY;
+    const struct town_classes *town = town_classes_of(a->net.task);
     a->net.width = a->size[0] ? a->size[0] : classify ? 32 : 320;
     a->net.height = a->size[1] ? a->size[1] : classify ? 32 : 192;
-    a->net.class_count = classify ? TOWN_CROP_CLASS_COUNT : TOWN_CLASS_COUNT;
-    a->net.class_names = classify ? town_crop_class_names : town_class_names;
+    a->net.class_count = town->count;
+    a->net.class_names = town->names;
     if (folders)
         a->net.class_count = 0; /* name_classes */
     return true;

@@ -11,7 +11,8 @@
 static void print_score(enum task_kind task, const char *name, const struct confusion *c)
 {
     printf("%-12s %6.1f", name, 100 * task_score(task, c));
-    for (int k = 0; k < c->class_count; k++) {
+    int things = c->boxes ? c->class_count - 1 : c->class_count;
+    for (int k = 0; k < things; k++) {
         double score = task_class_score(task, c, k);
         if (isnan(score))
             printf("%9s", "-");

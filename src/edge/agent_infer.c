@@ -26,7 +26,7 @@
 static double score_answer(void *context, const uint8_t *labels, const uint8_t *answer)
 {
     struct agent *a = context;
-    confusion_init(&a->infer.confusion, a->spec.class_count);
+    task_counts_init(a->spec.task, a->spec.class_count, &a->infer.confusion);
     confusion_add(&a->infer.confusion, labels, answer, task_cells(&a->spec));
     return task_score(a->spec.task, &a->infer.confusion);
 }

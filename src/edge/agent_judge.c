@@ -84,7 +84,7 @@ void agent_judge_keep(struct agent *a, uint64_t index, uint64_t t_us)
 static double score(struct agent *a, const uint8_t *answer)
 {
     struct agent_judge *j = &a->judge;
-    confusion_init(&j->confusion, a->spec.class_count);
+    task_counts_init(a->spec.task, a->spec.class_count, &j->confusion);
     confusion_add(&j->confusion, j->labels.classes, answer, task_cells(&a->spec));
     return task_score(a->spec.task, &j->confusion);
 }

@@ -153,7 +153,7 @@ static double traffic_kbps(uint64_t bytes, double elapsed_s)
 static double score_of(const struct agent_report *r, const uint8_t *labels, size_t n)
 {
     struct confusion c;
-    confusion_init(&c, r->agent->spec.class_count);
+    task_counts_init(r->agent->spec.task, r->agent->spec.class_count, &c);
     confusion_add(&c, r->truth, labels, n);
     return task_score(r->agent->spec.task, &c);
 }
@@ -193,7 +193,7 @@ static void score(struct agent_report *r, const struct agent_look *l, const stru
         return;
     }
     const struct nn_view logits = nn_session_output(r->unadapted, 0);
-    nn_argmax(&logits, NULL, r->answer);
+    task_answer(&r->agent->spec, &logits, NULL, r->answer);
     struct label_map answer = p->labels;
     answer.classes = r->answer;
     task_resize_labels(&answer, &r->unadapted_map);

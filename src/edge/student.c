@@ -214,7 +214,7 @@ enum status student_infer(struct student *s, int size, const struct frame *frame
     if (st != ST_OK)
         return st;
     *ret_logits = nn_session_output(session, 0);
-    nn_argmax(ret_logits, NULL, size > 0 ? z->answer.classes : labels);
+    task_answer(&z->spec, ret_logits, NULL, size > 0 ? z->answer.classes : labels);
     struct label_map out = {full->out_width, full->out_height, labels};
     if (size > 0)
         task_resize_labels(&z->answer, &out);

@@ -141,12 +141,12 @@ static enum status score_frame(struct run *r, const struct frame *frame,
         st = labeller_teach(teach_labeller(r->teach), frame, &r->taught, err);
     if (st != ST_OK)
         return st;
-    class_map_apply(&r->map, &r->taught);
+    task_map_classes(r->task, &r->map, &r->taught);
     for (size_t i = 0; st == ST_OK && i < r->options->mode_count; i++) {
         st = lane_predict(r->lanes[i], frame, &r->answered, err);
         if (st != ST_OK)
             break;
-        class_map_apply(&r->map, &r->answered);
+        task_map_classes(r->task, &r->map, &r->answered);
         st = score_add(r->scores[i], frame->t_us, &r->answered, &r->taught, truth, err);
         if (st == ST_OK)
             st = lane_sample(r->lanes[i], frame, err);

@@ -115,7 +115,7 @@ static enum status infer(struct fleet_camera *c, uint64_t n, struct error *err)
     if (st != ST_OK)
         return st;
     struct nn_view out = nn_session_output(c->session, 0);
-    nn_argmax(&out, c->shared->learning.class_chosen, c->native.classes);
+    task_answer(&c->spec, &out, c->shared->learning.class_chosen, c->native.classes);
     return ST_OK;
 }
 
@@ -135,11 +135,10 @@ static enum status reference(struct fleet_camera *c, const struct frame *frame,
         return ST_OK;
     }
     st = labeller_teach(c->shared->labeller, frame, &c->taught, err);
-    class_map_apply(&c->shared->map, &c->taught);
+    task_map_classes(c->spec.task, &c->shared->map, &c->taught);
     return st;
 }
 
-/* A camera that has not answered yet shows the first class everywhere. */
 static enum status score(struct fleet_camera *c, const struct frame *frame,
                          const struct label_map *truth, struct error *err)
 {
@@ -149,8 +148,8 @@ static enum status score(struct fleet_camera *c, const struct frame *frame,
     if (c->answered)
         task_resize_labels(&c->native, &c->answer);
     else
-        memset(c->answer.classes, 0, (size_t)c->answer.width * (size_t)c->answer.height);
-    class_map_apply(&c->shared->map, &c->answer);
+        task_no_answer(c->spec.task, &c->answer);
+    task_map_classes(c->spec.task, &c->shared->map, &c->answer);
     return score_add(c->score, frame->t_us, &c->answer, &c->taught, truth, err);
 }
 
@@ -221,7 +220,7 @@ enum status fleet_camera_take_pending(struct fleet_camera *c, struct error *err)
 static void note_recent(struct fleet_camera *c, const struct label_map *labels)
 {
     struct confusion *r = &c->recent[c->recent_next];
-    confusion_init(r, c->spec.class_count);
+    task_counts_init(c->spec.task, c->spec.class_count, r);
     confusion_add(r, labels->classes, c->native.classes, task_cells(&c->spec));
     c->recent_next = (c->recent_next + 1) % FLEET_RECENT_MAX;
     c->recent_count += c->recent_count < FLEET_RECENT_MAX;
@@ -230,7 +229,7 @@ static void note_recent(struct fleet_camera *c, const struct label_map *labels)
 static double accuracy_of(const struct fleet_camera *c, const struct label_map *labels)
 {
     struct confusion r;
-    confusion_init(&r, c->spec.class_count);
+    task_counts_init(c->spec.task, c->spec.class_count, &r);
     confusion_add(&r, labels->classes, c->native.classes, task_cells(&c->spec));
     return task_score(c->spec.task, &r);
 }
@@ -303,7 +302,7 @@ double fleet_camera_accuracy(const struct fleet_camera *c)
     struct confusion sum;
     if (c->recent_count == 0)
         return c->deployed_accuracy;
-    confusion_init(&sum, c->spec.class_count);
+    task_counts_init(c->spec.task, c->spec.class_count, &sum);
     for (int i = 0; i < c->recent_count; i++)
         confusion_merge(&sum, &c->recent[i]);
     return task_score(c->spec.task, &sum);

@@ -257,7 +257,8 @@ static void adapt_rates(struct lane *l)
 {
     const uint8_t *chosen = learner_options_of(l->learner)->class_chosen;
     if (l->pace.adaptive_sampling) {
-        double s = asr_mean_similarity(l->labels, l->label_count, l->spec.class_count, chosen);
+        double s = asr_mean_similarity(l->spec.task, l->labels, l->label_count, l->spec.class_count,
+                                       chosen);
         l->rate_fps = asr_rate(&l->pace.asr, l->rate_fps, s);
         sampler_set_rate(&l->sampler, l->rate_fps);
     }
@@ -354,7 +355,7 @@ enum status lane_predict(struct lane *l, const struct frame *frame, struct label
     if (st != ST_OK)
         return st;
     struct nn_view out = nn_session_output(l->student, 0);
-    nn_argmax(&out, l->class_chosen, l->native.classes);
+    task_answer(&l->spec, &out, l->class_chosen, l->native.classes);
     task_resize_labels(&l->native, classes);
     return ST_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "synth/crops.h"
 #include "synth/source.h"
+#include "synth/things.h"
 #include "task/class_list.h"
 #include "task/regions.h"
 #include "video/crop.h"
@@ -42,10 +43,10 @@ struct recording {
     struct synth_view view;
     struct frame picture, fitted; /* of the list, owned; at the first one's size */
     struct scaler scaler;
-    struct label_map labels;                 /* owned */
-    uint8_t label;                           /* of a picture or a crop... */
-    struct label_map one;                    /* ...as a map */
-    uint8_t label_of[TOWN_CROP_CLASS_COUNT]; /* of the town's crops */
+    struct label_map labels;            /* owned */
+    uint8_t label;                      /* of a picture or a crop... */
+    struct label_map one;               /* ...as a map */
+    uint8_t label_of[TOWN_CLASS_COUNT]; /* of the town's crops, or of its classes in boxes */
     struct crops crops;
 };
 
@@ -98,21 +99,24 @@ static enum status open_source(struct recording *s, const struct eval_options *o
     return open_video(s, o, err);
 }
 
-/* The labels that the town's crops have. */
+/* The labels that the town's crops have, or its classes in boxes. */
 static enum status match_town(struct recording *s, const struct class_map *map, struct error *err)
 {
-    int known = 0;
-    for (int c = 0; c < TOWN_CROP_CLASS_COUNT; c++) {
+    bool boxes = s->task == TASK_DETECT;
+    int known = 0, count = boxes ? TOWN_CLASS_COUNT : TOWN_CROP_CLASS_COUNT;
+    const char *const *names = boxes ? town_class_names : town_crop_class_names;
+    for (int c = 0; c < count; c++) {
         s->label_of[c] = LABEL_IGNORE;
         for (int k = 0; k < map->label_count; k++)
-            if (strcmp(town_crop_class_names[c], map->label_name[k]) == 0)
+            if (strcmp(names[c], map->label_name[k]) == 0)
                 s->label_of[c] = (uint8_t)k;
         known += s->label_of[c] != LABEL_IGNORE;
     }
-    return known >= 2 ? ST_OK
-                      : error_set(err, ST_UNSUPPORTED,
-                                  "the student has none of the classes of the town's boxes (car, "
-                                  "person, ...): give --regions to classify parts of the picture");
+    return known >= (boxes ? 1 : 2)
+               ? ST_OK
+               : error_set(err, ST_UNSUPPORTED,
+                           "the student has none of the classes of the town's boxes (car, "
+                           "person, ...): give --regions to classify parts of the picture");
 }
 
 static enum status open_crops(struct recording *s, const struct eval_options *o,
@@ -122,7 +126,7 @@ static enum status open_crops(struct recording *s, const struct eval_options *o,
     if (st == ST_OK && s->crops.regions.count && s->task != TASK_CLASSIFY)
         st = error_set(err, ST_INVALID, "--regions is for networks that classify");
     bool boxes = s->town && s->task == TASK_CLASSIFY && !s->crops.regions.count;
-    if (st == ST_OK && boxes)
+    if (st == ST_OK && (boxes || (s->town && s->task == TASK_DETECT)))
         st = match_town(s, use->map, err);
     s->crops.wanted = boxes || s->crops.regions.count > 0;
     if (st != ST_OK || !s->crops.wanted)
@@ -162,6 +166,8 @@ enum status recording_open(const struct eval_options *o, const struct recording_
     s->fps = o->fps;
     s->end_us = o->seconds > 0 ? (uint64_t)(o->seconds * 1e6) : UINT64_MAX;
     enum status st = open_source(s, o, use->map, err);
+    if (st == ST_OK && s->task == TASK_DETECT)
+        st = label_map_resize(&s->labels, DETECT_ROW_BYTES, DETECT_BOXES_MAX, err);
     if (st == ST_OK)
         st = open_crops(s, o, use, err);
     if (st != ST_OK) {
@@ -219,7 +225,12 @@ static enum status next_town(struct recording *s, const struct label_map **ret_t
         return st;
     synth_source_skip(s->town, s->town_skip);
     s->frame = s->view.frame;
-    *ret_truth = s->task == TASK_SEGMENT ? &s->view.labels : NULL;
+    *ret_truth = s->task == TASK_SEGMENT  ? &s->view.labels
+                 : s->task == TASK_DETECT ? &s->labels
+                                          : NULL;
+    if (s->task == TASK_DETECT)
+        detect_from_boxes(s->view.boxes, s->view.box_count, s->frame.width, s->frame.height,
+                          s->label_of, TOWN_THING_SIDE_MIN, s->labels.classes);
     return ST_OK;
 }
 

@@ -33,11 +33,11 @@ enum status score_open(enum task_kind task, const struct class_map *map, struct 
     s->task = task;
     s->class_count = map->label_count;
     for (int p = 0; p < SCORE_PAIRS; p++) {
-        confusion_init(&s->whole[p], s->class_count);
-        confusion_init(&s->late[p], s->class_count);
+        task_counts_init(task, s->class_count, &s->whole[p]);
+        task_counts_init(task, s->class_count, &s->late[p]);
     }
     for (int p = 0; p < 2; p++)
-        confusion_init(&s->sliding[p], s->class_count);
+        task_counts_init(task, s->class_count, &s->sliding[p]);
     *ret = s;
     return ST_OK;
 }
@@ -127,7 +127,7 @@ enum status score_add(struct score *s, uint64_t t_us, const struct label_map *st
     size_t n = (size_t)student->width * (size_t)student->height;
     struct confusion now[SCORE_PAIRS];
     for (int p = 0; p < SCORE_PAIRS; p++)
-        confusion_init(&now[p], s->class_count);
+        task_counts_init(s->task, s->class_count, &now[p]);
     confusion_add(&now[SCORE_TEACHER], teacher->classes, student->classes, n);
     if (truth) {
         s->has_truth = true;

@@ -42,9 +42,11 @@ enum status teach_open(const struct nn_model *student, const struct nn_model *te
         return st;
     }
     t->spec = *labeller_student_spec(t->labeller);
+    *ret = t;
+    if (t->spec.task == TASK_DETECT)
+        return ST_OK; /* boxes have no soft labels */
     t->soft_width = soft_width < t->spec.out_width ? soft_width : t->spec.out_width;
     t->soft_height = soft_height < t->spec.out_height ? soft_height : t->spec.out_height;
-    *ret = t;
     return ST_OK;
 }
 

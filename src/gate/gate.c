@@ -14,7 +14,8 @@ static const struct {
     double (*of)(const struct confusion *c);
 } metrics[] = {[GATE_MIOU] = {"mIoU", confusion_miou},
                [GATE_FWIOU] = {"fwIoU", confusion_fwiou},
-               [GATE_ACCURACY] = {"accuracy", confusion_accuracy}};
+               [GATE_ACCURACY] = {"accuracy", confusion_accuracy},
+               [GATE_F1] = {"F1", confusion_f1}};
 
 void gate_decide(const struct gate_options *o, const struct confusion *candidate,
                  const struct confusion *current, int frames, struct gate_decision *ret)

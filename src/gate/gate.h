@@ -2,8 +2,9 @@
  *
  * Both predict the same held-out frames; one number over all of them is compared
  * (task/confusion.h): mIoU, or IoU weighted by the classes' frequency, which says more where the
- * frames are few, or the share of right answers, a classification's. A candidate passes when it is
- * at least `margin` better than the current model (0: at least as good).
+ * frames are few, or the share of right answers, a classification's, or F1, a detection's. A
+ * candidate passes when it is at least `margin` better than the current model (0: at least as
+ * good).
  *
  * Threads: pure function.
  */
@@ -16,7 +17,7 @@
 
 #define GATE_REASON_CHARS 192
 
-enum gate_metric { GATE_MIOU = 1, GATE_FWIOU, GATE_ACCURACY };
+enum gate_metric { GATE_MIOU = 1, GATE_FWIOU, GATE_ACCURACY, GATE_F1 };
 
 struct gate_options {
     enum gate_metric metric; /* default GATE_FWIOU */

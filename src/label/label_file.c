@@ -10,7 +10,7 @@
 #include "base/file.h"
 
 #define MAGIC "ATLB"
-#define FORMAT_VERSION 1
+enum { OF_CLASSES = 1, OF_BOXES };
 #define HEADER_BYTES 24
 #define ZSTD_LEVEL 3
 
@@ -50,6 +50,20 @@ enum status label_set_init(struct label_set *l, int count, int width, int height
     return ST_OK;
 }
 
+enum status label_set_init_for(struct label_set *l, int count, const struct task_spec *spec,
+                               struct error *err)
+{
+    bool boxes = spec->task == TASK_DETECT;
+    enum status st =
+        label_set_init(l, count, spec->out_width, spec->out_height, spec->class_count, err);
+    if (st != ST_OK)
+        return st;
+    l->boxes = boxes;
+    if (boxes)
+        memset(l->classes, LABEL_IGNORE, (size_t)count * map_bytes(l));
+    return ST_OK;
+}
+
 void label_set_clear(struct label_set *l)
 {
     free(l->t_us);
@@ -86,7 +100,7 @@ enum status label_set_write(const struct label_set *l, struct buf *out, struct e
     enum status st = write_body(l, &body, err);
     if (st == ST_OK) {
         buf_put(out, MAGIC, 4);
-        buf_put_u16(out, FORMAT_VERSION);
+        buf_put_u16(out, l->boxes ? OF_BOXES : OF_CLASSES);
         buf_put_u16(out, (uint16_t)l->class_count);
         buf_put_u32(out, (uint32_t)l->width);
         buf_put_u32(out, (uint32_t)l->height);
@@ -112,6 +126,16 @@ static enum status check_claim(const struct cursor *c, uint32_t width, uint32_t 
     return ST_OK;
 }
 
+static enum status check_boxes(const struct label_set *l, struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = 0; i < l->count && st == ST_OK; i++)
+        st = detect_check(label_set_map(l, i).classes, l->class_count, err);
+    if (st != ST_OK && err)
+        error_prefix(err, "the label file");
+    return st;
+}
+
 static enum status read_maps(struct cursor *c, struct label_set *l, struct error *err)
 {
     for (int i = 0; i < l->count; i++)
@@ -119,6 +143,8 @@ static enum status read_maps(struct cursor *c, struct label_set *l, struct error
     size_t raw = (size_t)l->count * map_bytes(l);
     if (ZSTD_decompress(l->classes, raw, c->data, c->left_bytes) != raw)
         return error_set(err, ST_FORMAT, "the label file's maps are damaged");
+    if (l->boxes)
+        return check_boxes(l, err);
     for (size_t i = 0; i < raw; i++)
         if (l->classes[i] >= l->class_count && l->classes[i] != LABEL_IGNORE)
             return error_set(err, ST_FORMAT, "the label file names class %d of %d", l->classes[i],
@@ -136,9 +162,12 @@ enum status label_set_read(const void *data, size_t n, struct label_set *ret, st
     unsigned version = cursor_u16(&c), classes = cursor_u16(&c);
     uint32_t width = cursor_u32(&c), height = cursor_u32(&c), count = cursor_u32(&c);
     uint32_t crc = cursor_u32(&c);
-    if (version != FORMAT_VERSION)
-        return error_set(err, ST_FORMAT, "a label file of version %u; this attune reads %d",
-                         version, FORMAT_VERSION);
+    if (version != OF_CLASSES && version != OF_BOXES)
+        return error_set(err, ST_FORMAT, "a label file of version %u; this attune reads up to %d",
+                         version, OF_BOXES);
+    if (version == OF_BOXES && (width != DETECT_ROW_BYTES || height != DETECT_BOXES_MAX))
+        return error_set(err, ST_FORMAT, "the label file's boxes have %u rows of %u bytes", height,
+                         width);
     if (crc != file_crc32(c.data, c.left_bytes))
         return error_set(err, ST_FORMAT, "the label file is damaged (checksum)");
     if (width > FRAME_SIDE_MAX || height > FRAME_SIDE_MAX || count > LABEL_FRAMES_MAX)
@@ -150,6 +179,7 @@ enum status label_set_read(const void *data, size_t n, struct label_set *ret, st
     st = label_set_init(&l, (int)count, (int)width, (int)height, (int)classes, err);
     if (st != ST_OK)
         return st;
+    l.boxes = version == OF_BOXES;
     st = read_maps(&c, &l, err);
     if (st != ST_OK) {
         label_set_clear(&l);

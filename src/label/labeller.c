@@ -77,7 +77,7 @@ static enum status network_run(struct network *n, const struct frame *f, const u
     if (st != ST_OK)
         return st;
     struct nn_view out = nn_session_output(n->session, 0);
-    nn_argmax(&out, chosen, n->classes.classes);
+    task_answer(&n->spec, &out, chosen, n->classes.classes);
     task_resize_labels(&n->classes, dst);
     return ST_OK;
 }

@@ -13,7 +13,7 @@ static enum status score(struct learner *l, const float *params, struct profile_
 {
     struct confusion c;
     int first, count = learner_holdout(l, &first);
-    confusion_init(&c, learner_spec(l)->class_count);
+    task_counts_init(learner_spec(l)->task, learner_spec(l)->class_count, &c);
     enum status st = learner_score(l, params, first, count, &c, err);
     r->scored += count;
     r->samples = learner_spec(l)->task == TASK_CLASSIFY ? count : PROFILE_SAMPLES_FRAME * count;

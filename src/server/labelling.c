@@ -103,7 +103,8 @@ static void watch_similarity(struct labelling *l, struct watched *w, const struc
     size_t n = (size_t)now->width * (size_t)now->height;
     int classes = labeller_student_spec(l->labeller)->class_count;
     if (w->last.classes) {
-        double s = asr_similarity(&w->last, now, classes, NULL);
+        double s =
+            asr_similarity(labeller_student_spec(l->labeller)->task, &w->last, now, classes, NULL);
         if (isfinite(s)) {
             w->similarity_sum += s;
             w->similarity_count++;
@@ -220,8 +221,7 @@ static enum status open_task(struct labelling *l, struct task *t, struct error *
     if (st == ST_OK)
         st = chunk_parse(t->bytes.data, t->bytes.size_bytes, &t->chunk, err);
     if (st == ST_OK)
-        st = label_set_init(&t->labels, t->chunk.count, spec->out_width, spec->out_height,
-                            spec->class_count, err);
+        st = label_set_init_for(&t->labels, t->chunk.count, spec, err);
     if (st != ST_OK)
         return st;
     t->frames = calloc((size_t)t->chunk.count, sizeof *t->frames);

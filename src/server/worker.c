@@ -193,7 +193,8 @@ static enum status add_frames(struct worker *w, struct pupil *p, const struct ch
                               const struct label_set *labels, int source, struct error *err)
 {
     const struct task_spec *spec = learner_spec(p->learner);
-    if (labels->count != c->count || labels->class_count != spec->class_count)
+    if (labels->count != c->count || labels->class_count != spec->class_count ||
+        labels->boxes != (spec->task == TASK_DETECT))
         return error_set(err, ST_FORMAT, "labels and frames do not belong together");
     struct clip_decoder *d;
     enum status st =

@@ -15,6 +15,7 @@
 void class_map_identity(const struct task_spec *spec, struct class_map *ret)
 {
     memset(ret, 0, sizeof *ret);
+    memset(ret->to_label, LABEL_IGNORE, sizeof ret->to_label);
     ret->label_count = ret->network_count = spec->class_count;
     ret->ignore = LABEL_IGNORE;
     for (int i = 0; i < spec->class_count; i++) {

@@ -23,7 +23,7 @@ struct task_spec;
 /* Every class to itself. */
 void class_map_identity(const struct task_spec *spec, struct class_map *ret);
 
-/* A network's classes to label classes, in place; those without one become LABEL_IGNORE. */
+/* A network's classes of pixels to label classes, in place (task_map_classes: of any task). */
 void class_map_apply(const struct class_map *map, struct label_map *l);
 
 /* Reads a YAML class map (docs/formats.md, "class map"); messages have file:line:column. */

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "task/detect.h"
+
 void confusion_init(struct confusion *c, int class_count)
 {
     assert(class_count > 0 && class_count <= CLASSES_MAX);
@@ -12,8 +14,25 @@ void confusion_init(struct confusion *c, int class_count)
     c->class_count = class_count;
 }
 
+void confusion_init_boxes(struct confusion *c, int class_count)
+{
+    confusion_init(c, class_count + 1);
+    c->boxes = true;
+}
+
+static void add_tables(struct confusion *c, const uint8_t *truth, const uint8_t *answer, size_t n)
+{
+    assert(n % DETECT_TABLE_BYTES == 0);
+    for (size_t at = 0; at < n; at += DETECT_TABLE_BYTES)
+        detect_count(c, truth + at, answer + at);
+}
+
 void confusion_add(struct confusion *c, const uint8_t *truth, const uint8_t *predicted, size_t n)
 {
+    if (c->boxes) {
+        add_tables(c, truth, predicted, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++)
         if (truth[i] < c->class_count && predicted[i] < c->class_count)
             c->count[truth[i]][predicted[i]]++;
@@ -21,7 +40,7 @@ void confusion_add(struct confusion *c, const uint8_t *truth, const uint8_t *pre
 
 void confusion_merge(struct confusion *into, const struct confusion *from)
 {
-    assert(into->class_count == from->class_count);
+    assert(into->class_count == from->class_count && into->boxes == from->boxes);
     for (int t = 0; t < into->class_count; t++)
         for (int p = 0; p < into->class_count; p++)
             into->count[t][p] += from->count[t][p];
@@ -85,6 +104,25 @@ double confusion_miou(const struct confusion *c)
         present++;
     }
     return present ? sum / present : NAN;
+}
+
+double confusion_class_f1(const struct confusion *c, int class_id)
+{
+    uint64_t in_truth, either = class_union(c, class_id, &in_truth);
+    uint64_t right = c->count[class_id][class_id];
+    return either > 0 ? 2 * (double)right / (double)(either + right) : NAN;
+}
+
+double confusion_f1(const struct confusion *c)
+{
+    uint64_t right = 0, both = 0;
+    int things = c->boxes ? c->class_count - 1 : c->class_count;
+    for (int k = 0; k < things; k++) {
+        uint64_t in_truth, either = class_union(c, k, &in_truth);
+        right += c->count[k][k];
+        both += either + c->count[k][k];
+    }
+    return both > 0 ? 2 * (double)right / (double)both : NAN;
 }
 
 double confusion_fwiou(const struct confusion *c)

@@ -114,6 +114,37 @@ static nn_value wire_classifier(struct nn_build *b, enum net_kind kind, int clas
     return nn_build_linear(b, nn_build_global_average_pool(b, x), class_count);
 }
 
+/* Of a detection: channels at 1/2, 1/4, 1/8, 1/16, residual blocks at 1/8 and (dilations) at 1/16,
+ * channels of the grid at 1/8. */
+static const struct {
+    int half, quarter, eighth, sixteenth, eighth_blocks;
+    int dilation[BLOCKS_MAX];
+    int grid;
+} detectors[] = {
+    [NET_STUDENT] = {12, 24, 40, 64, 1, {1, 2}, 40},
+    [NET_TEACHER] = {24, 48, 96, 128, 2, {1, 2, 4}, 96},
+};
+
+/* Box and objectness need edges, classes need surfaces: a branch each. */
+static nn_value wire_detector(struct nn_build *b, const struct net_options *o)
+{
+    int h = o->height, w = o->width, k = (int)o->kind, grid = detectors[k].grid;
+    nn_value quarter = layer(b, layer(b, nn_build_input(b), detectors[k].half, 3, 2, 1),
+                             detectors[k].quarter, 3, 2, 1);
+    nn_value eighth = layer(b, quarter, detectors[k].eighth, 3, 2, 1);
+    for (int i = 0; i < detectors[k].eighth_blocks; i++)
+        eighth = residual(b, eighth, detectors[k].eighth, 1);
+    nn_value x = layer(b, eighth, detectors[k].sixteenth, 3, 2, 1);
+    for (int i = 0; i < BLOCKS_MAX && detectors[k].dilation[i]; i++)
+        x = residual(b, x, detectors[k].sixteenth, detectors[k].dilation[i]);
+    x = gate(b, x, detectors[k].sixteenth);
+    x = merge(b, x, eighth, grid, h / 8, w / 8);
+    nn_value boxes = layer(b, x, grid, 3, 1, 1), classes = layer(b, x, grid, 3, 1, 1);
+    const nn_value heads[] = {nn_build_conv(b, boxes, 5, 1, 1, 1, 1, true),
+                              nn_build_conv(b, classes, o->class_count, 1, 1, 1, 1, true)};
+    return nn_build_concat(b, heads, 2);
+}
+
 static void describe(struct nn_build *b, const struct net_options *o)
 {
     char names[CLASSES_MAX * 33] = "", seed[24];
@@ -128,6 +159,11 @@ static void describe(struct nn_build *b, const struct net_options *o)
     nn_build_metadata(b, "attune.std", "0.25,0.25,0.25");
     nn_build_metadata(b, "attune.seed", seed);
     nn_build_metadata(b, "attune.trained_on", o->trained_on);
+    if (o->task != TASK_DETECT)
+        return;
+    nn_build_metadata(b, "attune.detect.head", "grid");
+    nn_build_metadata(b, "attune.detect.threshold", "0.45");
+    nn_build_metadata(b, "attune.detect.unsure", "0.1");
 }
 
 enum status net_build(const struct net_options *options, struct buf *out, struct error *err)
@@ -145,6 +181,7 @@ enum status net_build(const struct net_options *options, struct buf *out, struct
     if (st != ST_OK)
         return st;
     nn_value logits = o->task == TASK_CLASSIFY ? wire_classifier(b, o->kind, o->class_count)
+                      : o->task == TASK_DETECT ? wire_detector(b, o)
                                                : wire(b, &plans[o->kind], o);
     describe(b, o);
     st = nn_build_finish(b, logits, out, err);

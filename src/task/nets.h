@@ -4,6 +4,8 @@
  *
  * Segmentation: encoder and decoder, gated by the picture's global average at 1/16 of its size,
  * with skips from 1/8, 1/4 and 1/2; logits are made at half size and resized to the input's.
+ * Detection: such an encoder, then one grid at 1/8 on which it meets 1/16; two branches of that,
+ * for objectness and box, and for classes (detect_head.h, "grid").
  * Classification: three halvings with residual blocks, the mean over what is left, a linear layer.
  *
  * Errors: ST_INVALID (a size that is no multiple of NET_SIZE_MULTIPLE), ST_NOMEM.

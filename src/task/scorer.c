@@ -14,7 +14,7 @@ struct scored {
 struct scorer {
     enum task_kind task;
     struct scored *ring;
-    int capacity, count, next;
+    int class_count, capacity, count, next;
     struct confusion adapted, unadapted; /* all frames */
     int frames;
 };
@@ -22,7 +22,7 @@ struct scorer {
 enum status scorer_open(enum task_kind task, int class_count, int window_s, struct scorer **ret,
                         struct error *err)
 {
-    assert(class_count >= 2 && class_count <= CLASSES_MAX);
+    assert(class_count >= 1 && class_count <= CLASSES_MAX);
     assert(window_s >= 1 && window_s <= SCORER_WINDOW_S_MAX);
     struct scorer *s = calloc(1, sizeof *s);
     if (s)
@@ -33,8 +33,9 @@ enum status scorer_open(enum task_kind task, int class_count, int window_s, stru
     }
     s->task = task;
     s->capacity = window_s;
-    confusion_init(&s->adapted, class_count);
-    confusion_init(&s->unadapted, class_count);
+    s->class_count = class_count;
+    task_counts_init(task, class_count, &s->adapted);
+    task_counts_init(task, class_count, &s->unadapted);
     *ret = s;
     return ST_OK;
 }
@@ -65,8 +66,8 @@ static struct scored *place_at(struct scorer *s, uint64_t t_us)
         s->count++;
     s->frames++;
     f->t_us = t_us;
-    confusion_init(&f->adapted, s->adapted.class_count);
-    confusion_init(&f->unadapted, s->adapted.class_count);
+    task_counts_init(s->task, s->class_count, &f->adapted);
+    task_counts_init(s->task, s->class_count, &f->unadapted);
     return f;
 }
 

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "nn/loss.h"
 
-static const char *const task_names[] = {[TASK_SEGMENT] = "segment", [TASK_CLASSIFY] = "classify"};
+static const char *const task_names[] = {
+    [TASK_SEGMENT] = "segment", [TASK_CLASSIFY] = "classify", [TASK_DETECT] = "detect"};
 
 const char *task_name(enum task_kind task)
 {
@@ -22,19 +24,36 @@ enum task_kind task_parse(const char *name)
     return (enum task_kind)names_find(task_names, NAMES_COUNT(task_names), name, 0);
 }
 
+/* How a task is judged. */
+static const struct {
+    const char *name;
+    double (*all)(const struct confusion *c);
+    double (*of_class)(const struct confusion *c, int class_id);
+} scores[] = {[TASK_SEGMENT] = {"mIoU", confusion_miou, confusion_iou},
+              [TASK_CLASSIFY] = {"accuracy", confusion_accuracy, confusion_recall},
+              [TASK_DETECT] = {"F1", confusion_f1, confusion_class_f1}};
+
+void task_counts_init(enum task_kind task, int class_count, struct confusion *c)
+{
+    if (task == TASK_DETECT)
+        confusion_init_boxes(c, class_count);
+    else
+        confusion_init(c, class_count);
+}
+
 double task_score(enum task_kind task, const struct confusion *c)
 {
-    return task == TASK_CLASSIFY ? confusion_accuracy(c) : confusion_miou(c);
+    return scores[task].all(c);
 }
 
 const char *task_score_name(enum task_kind task)
 {
-    return task == TASK_CLASSIFY ? "accuracy" : "mIoU";
+    return scores[task].name;
 }
 
 double task_class_score(enum task_kind task, const struct confusion *c, int class_id)
 {
-    return task == TASK_CLASSIFY ? confusion_recall(c, class_id) : confusion_iou(c, class_id);
+    return scores[task].of_class(c, class_id);
 }
 
 static const float imagenet_mean[3] = {0.485f, 0.456f, 0.406f};
@@ -68,13 +87,16 @@ static enum status read_shapes(const struct nn_model *m, struct task_spec *s, st
         return error_set(err, ST_UNSUPPORTED,
                          "the input must be RGB images [N,3,H,W], sides at most %d",
                          FRAME_SIDE_MAX);
+    s->height = (int)in->dim[2];
+    s->width = (int)in->dim[3];
+    if (s->task == TASK_DETECT)
+        return ST_OK; /* read_head */
     if (!read_output(out, s))
         return error_set(err, ST_UNSUPPORTED,
                          "the output must be logits of 2 to %d classes: [N,C,H,W] for every pixel "
-                         "or [N,C] for the picture",
+                         "or [N,C] for the picture; a detector says so in its metadata "
+                         "(attune model describe)",
                          CLASSES_MAX);
-    s->height = (int)in->dim[2];
-    s->width = (int)in->dim[3];
     return ST_OK;
 }
 
@@ -124,14 +146,41 @@ static enum status read_task(const char *name, struct task_spec *s, struct error
     enum task_kind task = task_parse(name);
     if (!task)
         return error_set(err, ST_UNSUPPORTED,
-                         "the network's task is '%.40s'; those known are segment and classify",
+                         "the network's task is '%.40s'; those known are segment, classify and "
+                         "detect",
                          name);
+    if (task == TASK_DETECT)
+        return ST_OK; /* its shapes have been read */
     if (task == TASK_CLASSIFY && task_cells(s) != 1)
         return error_set(err, ST_UNSUPPORTED,
                          "a classification has logits [N,C], this network's are %d x %d",
                          s->out_width, s->out_height);
     s->task = task;
     return ST_OK;
+}
+
+static enum status read_order(const struct nn_model *m, struct task_spec *s, struct error *err)
+{
+    const char *text = nn_model_metadata(m, "attune.order");
+    if (text && strcmp(text, "rgb") != 0 && strcmp(text, "bgr") != 0)
+        return error_set(err, ST_UNSUPPORTED, "metadata attune.order is rgb or bgr, not '%.40s'",
+                         text);
+    s->bgr = text && strcmp(text, "bgr") == 0;
+    return ST_OK;
+}
+
+/* Of a detector: its head, and how many classes it has. */
+static enum status read_head(const struct nn_model *m, struct task_spec *s, struct error *err)
+{
+    const char *classes = nn_model_metadata(m, "attune.classes");
+    int count = classes ? 1 : 0;
+    for (const char *p = classes; p && *p; p++)
+        count += *p == ',';
+    s->out_width = DETECT_ROW_BYTES;
+    s->out_height = DETECT_BOXES_MAX;
+    enum status st = detect_head_read(m, count, &s->head, err);
+    s->class_count = st == ST_OK ? s->head.class_count : 0;
+    return st;
 }
 
 static enum status read_metadata(const struct nn_model *m, struct task_spec *s, struct error *err)
@@ -142,6 +191,8 @@ static enum status read_metadata(const struct nn_model *m, struct task_spec *s, 
         st = read_triple(m, "attune.mean", s->mean, err);
     if (st == ST_OK)
         st = read_triple(m, "attune.std", s->std, err);
+    if (st == ST_OK)
+        st = read_order(m, s, err);
     if (st != ST_OK)
         return st;
     for (int i = 0; i < 3; i++)
@@ -154,8 +205,10 @@ static enum status read_metadata(const struct nn_model *m, struct task_spec *s, 
 
 enum status task_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err)
 {
-    struct task_spec s = {0};
+    struct task_spec s = {.task = task_parse(nn_model_metadata(m, "attune.task"))};
     enum status st = read_shapes(m, &s, err);
+    if (st == ST_OK && s.task == TASK_DETECT)
+        st = read_head(m, &s, err);
     if (st != ST_OK)
         return st;
     memcpy(s.mean, imagenet_mean, sizeof s.mean);
@@ -203,11 +256,54 @@ void task_input(const struct task_spec *spec, const struct frame *frame,
     for (int y = 0; y < spec->height; y++) {
         const uint8_t *row = frame->pixels + (size_t)y * (size_t)spec->width * 3;
         for (int c = 0; c < 3; c++) {
-            float *out = image + c * sc + y * sy;
+            float *out = image + (spec->bgr ? 2 - c : c) * sc + y * sy;
             for (int x = 0; x < spec->width; x++)
                 out[x * sx] = table[c][row[3 * x + c]];
         }
     }
+}
+
+void task_answer(const struct task_spec *spec, const struct nn_view *output,
+                 const uint8_t *class_chosen, uint8_t *classes)
+{
+    if (spec->task != TASK_DETECT) {
+        nn_argmax(output, class_chosen, classes);
+        return;
+    }
+    for (int i = 0; i < (int)output->dim[0]; i++)
+        detect_decode(&spec->head, output, i, class_chosen,
+                      classes + (size_t)i * DETECT_TABLE_BYTES);
+}
+
+void task_map_classes(enum task_kind task, const struct class_map *map, struct label_map *l)
+{
+    if (task == TASK_DETECT)
+        detect_map_classes(map->to_label, l->classes);
+    else
+        class_map_apply(map, l);
+}
+
+void task_no_answer(enum task_kind task, struct label_map *l)
+{
+    memset(l->classes, task == TASK_DETECT ? LABEL_IGNORE : 0,
+           (size_t)l->width * (size_t)l->height);
+}
+
+void task_choose_labels(const struct task_spec *spec, const uint8_t *class_chosen,
+                        const struct label_map *from, uint8_t *to)
+{
+    size_t pixels = (size_t)from->width * (size_t)from->height;
+    uint8_t to_class[256];
+    for (int c = 0; c < 256; c++)
+        to_class[c] =
+            c < spec->class_count && (!class_chosen || class_chosen[c]) ? (uint8_t)c : LABEL_IGNORE;
+    if (spec->task == TASK_DETECT) {
+        memcpy(to, from->classes, pixels);
+        detect_map_classes(to_class, to);
+        return;
+    }
+    for (size_t i = 0; i < pixels; i++)
+        to[i] = to_class[from->classes[i]];
 }
 
 void task_resize_labels(const struct label_map *src, struct label_map *dst)

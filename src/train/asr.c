@@ -9,9 +9,19 @@ void asr_options_init(struct asr_options *o)
         .rate_min_fps = 0.1, .rate_max_fps = 1, .target = 0.6, .gain = 20, .step_fps = 0.2};
 }
 
-double asr_similarity(const struct label_map *a, const struct label_map *b, int class_count,
-                      const uint8_t *class_chosen)
+static double box_similarity(const struct label_map *a, const struct label_map *b, int class_count)
 {
+    struct confusion c;
+    confusion_init_boxes(&c, class_count);
+    confusion_add(&c, a->classes, b->classes, DETECT_TABLE_BYTES);
+    return confusion_f1(&c);
+}
+
+double asr_similarity(enum task_kind task, const struct label_map *a, const struct label_map *b,
+                      int class_count, const uint8_t *class_chosen)
+{
+    if (task == TASK_DETECT)
+        return box_similarity(a, b, class_count);
     if (a->width != b->width || a->height != b->height)
         return NAN;
     size_t count_a[256] = {0}, count_b[256] = {0}, both[256] = {0};
@@ -45,13 +55,13 @@ double asr_rate(const struct asr_options *o, double rate_fps, double similarity)
     return fmin(fmax(rate_fps, o->rate_min_fps), o->rate_max_fps);
 }
 
-double asr_mean_similarity(const struct label_map *labels, int count, int class_count,
-                           const uint8_t *class_chosen)
+double asr_mean_similarity(enum task_kind task, const struct label_map *labels, int count,
+                           int class_count, const uint8_t *class_chosen)
 {
     double sum = 0;
     int pairs = 0;
     for (int i = 0; i + 1 < count; i++) {
-        double s = asr_similarity(&labels[i], &labels[i + 1], class_count, class_chosen);
+        double s = asr_similarity(task, &labels[i], &labels[i + 1], class_count, class_chosen);
         if (isnan(s))
             continue;
         sum += s;

@@ -10,7 +10,7 @@
 #ifndef ATTUNE_TRAIN_ASR_H
 #define ATTUNE_TRAIN_ASR_H
 
-#include "flow/records.h"
+#include "task/task.h"
 
 struct asr_options {
     double rate_min_fps, rate_max_fps; /* default 0.1, 1 */
@@ -21,17 +21,17 @@ struct asr_options {
 
 void asr_options_init(struct asr_options *o);
 
-/* mIoU of two label maps of one size. A pixel counts when its class is chosen in both
- * (class_chosen[class_count], NULL: all below class_count); classes that occur in neither are left
- * out of the mean. NaN when no pixel counts or the sizes differ. */
-double asr_similarity(const struct label_map *a, const struct label_map *b, int class_count,
-                      const uint8_t *class_chosen);
+/* mIoU of two label maps of one size, F1 of two tables of boxes. A pixel counts when its class is
+ * chosen in both (class_chosen[class_count], NULL: all below class_count); classes that occur in
+ * neither are left out of the mean. NaN when no pixel counts or the sizes differ. */
+double asr_similarity(enum task_kind task, const struct label_map *a, const struct label_map *b,
+                      int class_count, const uint8_t *class_chosen);
 
 /* The next rate from the mean similarity S; NaN keeps the rate (clipped). */
 double asr_rate(const struct asr_options *o, double rate_fps, double similarity);
 
 /* Mean similarity of `count` consecutive labels; NaN for fewer than two. */
-double asr_mean_similarity(const struct label_map *labels, int count, int class_count,
-                           const uint8_t *class_chosen);
+double asr_mean_similarity(enum task_kind task, const struct label_map *labels, int count,
+                           int class_count, const uint8_t *class_chosen);
 
 #endif

@@ -3,20 +3,31 @@
 #include <math.h>
 #include <string.h>
 
-void augment_mirror(struct frame *f, struct label_map *labels)
+/* Elements of `bytes` (at most 3) bytes of a row, back to front. */
+static void mirror_row(uint8_t *row, int width, size_t bytes)
 {
-    for (int y = 0; y < f->height; y++) {
-        uint8_t *row = f->pixels + (size_t)y * (size_t)f->width * 3;
-        uint8_t *classes = labels->classes + (size_t)y * (size_t)f->width;
-        for (int a = 0, b = f->width - 1; a < b; a++, b--) {
-            uint8_t pixel[3], c = classes[a];
-            memcpy(pixel, row + 3 * a, 3);
-            memcpy(row + 3 * a, row + 3 * b, 3);
-            memcpy(row + 3 * b, pixel, 3);
-            classes[a] = classes[b];
-            classes[b] = c;
-        }
+    uint8_t kept[3];
+    for (int a = 0, b = width - 1; a < b; a++, b--) {
+        memcpy(kept, row + (size_t)a * bytes, bytes);
+        memcpy(row + (size_t)a * bytes, row + (size_t)b * bytes, bytes);
+        memcpy(row + (size_t)b * bytes, kept, bytes);
     }
+}
+
+static void mirror(uint8_t *grid, int width, int height, size_t bytes)
+{
+    for (int y = 0; y < height; y++)
+        mirror_row(grid + (size_t)y * (size_t)width * bytes, width, bytes);
+}
+
+void augment_mirror(enum task_kind task, struct frame *f, struct label_map *labels)
+{
+    static const struct detect_window mirrored = {.side = 1, .mirrored = true};
+    mirror(f->pixels, f->width, f->height, 3);
+    if (task == TASK_DETECT)
+        detect_move(&mirrored, labels->classes, labels->classes);
+    else
+        mirror(labels->classes, labels->width, labels->height, 1);
 }
 
 static float between(struct rng *r, float low, float high)

@@ -6,10 +6,10 @@
 #define ATTUNE_TRAIN_AUGMENT_H
 
 #include "base/rng.h"
-#include "flow/records.h"
+#include "task/task.h"
 
-/* Left and right exchanged; equal sizes. */
-void augment_mirror(struct frame *f, struct label_map *labels);
+/* Left and right exchanged; labels of the picture's size, or boxes. */
+void augment_mirror(enum task_kind task, struct frame *f, struct label_map *labels);
 
 /* Another camera's exposure, gamma, contrast and white balance; amount 0..1. */
 void augment_colors(struct frame *f, struct rng *r, float amount);

@@ -91,9 +91,13 @@ static void put_targets(struct learner *l, const struct buffer_entry *e, const s
                         int index)
 {
     const struct learner_options *o = &l->options;
-    size_t pixels = task_cells(&l->spec);
-    window_nearest(w, e->labels.classes, e->labels.width, e->labels.height, 1,
-                   l->batch.labels + (size_t)index * pixels);
+    uint8_t *labels = l->batch.labels + (size_t)index * task_cells(&l->spec);
+    if (l->spec.task == TASK_DETECT) {
+        const struct detect_window seen = {w->x, w->y, w->side, w->mirrored};
+        detect_move(&seen, e->labels.classes, labels);
+        return;
+    }
+    window_nearest(w, e->labels.classes, e->labels.width, e->labels.height, 1, labels);
     if (!l->batch.probs)
         return;
     size_t classes = (size_t)l->spec.class_count;

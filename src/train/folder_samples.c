@@ -283,6 +283,10 @@ enum status folder_samples_open(const struct folder_samples_options *options,
     if (!(options->validation >= 0 && options->validation <= 0.9))
         return error_set(err, ST_INVALID, "the share for validation is 0 to 0.9, not %g",
                          options->validation);
+    if (spec->task == TASK_DETECT)
+        return error_set(err, ST_UNSUPPORTED,
+                         "a detector trains on the town, or against a teacher on a camera's "
+                         "frames; folders of pictures with boxes are not read");
     struct folder_samples *p = calloc(1, sizeof *p);
     if (!p)
         return error_set(err, ST_NOMEM, "no memory to open %s", options->dir);

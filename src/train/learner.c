@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/loss.h"
 #include "train/learner_internal.h"
 
 static const struct train_configuration everything = {.data = 1, .head_width = 1};
@@ -80,6 +79,12 @@ void learner_suit_options(struct learner_options *o, const struct task_spec *spe
     bool classify = spec->task == TASK_CLASSIFY;
     if (classify)
         o->gate.metric = GATE_ACCURACY;
+    if (spec->task == TASK_DETECT) {
+        o->gate.metric = GATE_F1;
+        o->soft_weight = 0;
+        o->soft_width = o->soft_height = 0;
+        o->class_balance = false;
+    }
     if (!o->batch)
         o->batch = classify ? 32 : 8;
     if (!o->frames_max)
@@ -216,17 +221,11 @@ enum status learner_add(struct learner *l, const struct frame *frame,
 {
     if (l->phase.open)
         return error_set(err, ST_CONFLICT, "frames join between phases: finish this one first");
+    if (l->spec.task == TASK_DETECT &&
+        (labels->width != l->spec.out_width || labels->height != l->spec.out_height))
+        return error_set(err, ST_INVALID, "labels of %d x %d are no boxes", labels->width,
+                         labels->height);
     return buffer_add(l->buffer, frame, labels, soft, source, err);
-}
-
-/* Labels of classes that are not chosen count as none. */
-static void chosen_labels(const struct learner *l, const struct label_map *from, uint8_t *to)
-{
-    size_t pixels = (size_t)from->width * (size_t)from->height;
-    for (size_t i = 0; i < pixels; i++) {
-        uint8_t c = from->classes[i];
-        to[i] = c < l->spec.class_count && l->options.class_chosen[c] ? c : LABEL_IGNORE;
-    }
 }
 
 static enum status score_frames(struct learner *l, int first, int count,
@@ -240,8 +239,8 @@ static enum status score_frames(struct learner *l, int first, int count,
         if (st != ST_OK)
             return st;
         struct nn_view logits = nn_session_output(l->infer, 0);
-        nn_argmax(&logits, l->options.class_chosen, l->predicted);
-        chosen_labels(l, &e->labels, l->truth);
+        task_answer(&l->spec, &logits, l->options.class_chosen, l->predicted);
+        task_choose_labels(&l->spec, l->options.class_chosen, &e->labels, l->truth);
         confusion_add(confusion, l->truth, l->predicted, task_cells(&l->spec));
     }
     return ST_OK;

@@ -100,7 +100,8 @@ struct learner;
 
 /* options: checked, ST_INVALID names the field. The model must be of a task that
  * we know (task/task.h). What depends on the task follows the network: soft labels are kept at most
- * at the size of its logits, the gate of a classification compares accuracies, and since a
+ * at the size of its logits (a detection has none, and no class weights), the gate of a
+ * classification compares accuracies, of a detection F1, and since a
  * picture's one label says less than a frame's pixels, more pictures are kept and held out. */
 enum status learner_open(const struct nn_model *m, const struct learner_options *options,
                          uint64_t seed, struct learner **ret, struct error *err);

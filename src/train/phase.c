@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/loss.h"
+#include "task/detect_loss.h"
 #include "train/learner_internal.h"
 
 int phase_tenth(const struct learner_options *o)
@@ -124,6 +125,8 @@ static double batch_loss(struct learner *l)
     const struct learner_options *o = &l->options;
     struct nn_view logits = nn_session_output(l->train, 0);
     struct nn_view grad = nn_session_output_grad(l->train, 0);
+    if (l->spec.task == TASK_DETECT)
+        return detect_loss(&l->spec.head, &logits, l->batch.labels, o->class_chosen, 1, &grad);
     const struct nn_ce_options ce = {.class_chosen = o->class_chosen,
                                      .class_weight =
                                          o->class_balance ? l->batch.class_weight : NULL,
@@ -259,8 +262,8 @@ static enum status judge(struct learner *l, struct gate_decision *d, struct erro
         return ST_OK;
     }
     struct confusion candidate, current;
-    confusion_init(&candidate, l->spec.class_count);
-    confusion_init(&current, l->spec.class_count);
+    task_counts_init(l->spec.task, l->spec.class_count, &candidate);
+    task_counts_init(l->spec.task, l->spec.class_count, &current);
     int first = l->phase.trainable_frames, held = l->phase.holdout_frames;
     enum status st = learner_score(l, nn_session_params(l->train), first, held, &candidate, err);
     if (st == ST_OK)

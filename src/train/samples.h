@@ -32,8 +32,12 @@ struct samples {
     char text[SAMPLES_TEXT_CHARS_MAX + 1]; /* lines that say which samples these are */
 };
 
-/* Sample n in the sizes of *frame and *labels, which are equal and allocated. Labels are those of
- * s->map, LABEL_IGNORE where there is none. */
+/* The labels that samples of a network come with: of the input's size, or boxes. */
+enum status samples_size_labels(const struct task_spec *spec, struct label_map *labels,
+                                struct error *err);
+
+/* Sample n in the sizes of *frame and *labels (samples_size_labels), which are allocated. Labels
+ * are those of s->map, LABEL_IGNORE where there is none. */
 static inline enum status samples_draw(struct samples *s, uint64_t n, struct rng *r,
                                        struct frame *frame, struct label_map *labels,
                                        struct error *err)

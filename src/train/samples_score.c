@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/loss.h"
 #include "video/frame.h"
 
 struct scoring {
@@ -30,6 +29,14 @@ static enum status open_session(struct scoring *r, const struct nn_model *m, con
     return st;
 }
 
+enum status samples_size_labels(const struct task_spec *spec, struct label_map *labels,
+                                struct error *err)
+{
+    bool boxes = spec->task == TASK_DETECT;
+    return label_map_resize(labels, boxes ? spec->out_width : spec->width,
+                            boxes ? spec->out_height : spec->height, err);
+}
+
 static enum status open_scoring(struct scoring *r, const struct samples *s,
                                 const struct nn_model *m, const float *params, int threads,
                                 struct error *err)
@@ -40,7 +47,7 @@ static enum status open_scoring(struct scoring *r, const struct samples *s,
     if (st == ST_OK)
         st = frame_resize(&r->frame, r->spec.width, r->spec.height, err);
     if (st == ST_OK)
-        st = label_map_resize(&r->drawn, r->spec.width, r->spec.height, err);
+        st = samples_size_labels(&r->spec, &r->drawn, err);
     if (st == ST_OK)
         st = label_map_resize(&r->truth, r->spec.out_width, r->spec.out_height, err);
     if (st != ST_OK)
@@ -77,12 +84,11 @@ static enum status score_sample(struct scoring *r, struct samples *s, uint64_t n
     if (st != ST_OK)
         return st;
     struct nn_view logits = nn_session_output(r->session, 0);
-    nn_argmax(&logits, r->chosen, r->predicted);
+    task_answer(&r->spec, &logits, r->chosen, r->predicted);
     task_resize_labels(&r->drawn, &r->truth);
     size_t pixels = task_cells(&r->spec);
-    for (size_t i = 0; i < pixels; i++)
-        if (r->predicted[i] != LABEL_IGNORE)
-            r->predicted[i] = s->map.to_label[r->predicted[i]];
+    struct label_map answer = {r->spec.out_width, r->spec.out_height, r->predicted};
+    task_map_classes(r->spec.task, &s->map, &answer);
     confusion_add(c, r->truth.classes, r->predicted, pixels);
     return ST_OK;
 }
@@ -99,8 +105,9 @@ enum status samples_score(struct samples *samples, uint64_t count, const struct 
         free(c);
         return error_set(err, ST_NOMEM, "no memory to score a network");
     }
-    confusion_init(c, samples->map.label_count);
     st = open_scoring(r, samples, m, params, threads, err);
+    if (st == ST_OK)
+        task_counts_init(r->spec.task, samples->map.label_count, c);
     for (uint64_t n = 0; n < count && st == ST_OK; n++)
         st = score_sample(r, samples, n, c, err);
     if (st == ST_OK)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "synth/crops.h"
+#include "synth/things.h"
 #include "video/crop.h"
 #include "video/frame.h"
 
@@ -41,24 +42,34 @@ struct town_samples {
     uint64_t town_seeds[TOWNS];
 };
 
+const struct town_classes *town_classes_of(enum task_kind task)
+{
+    static const struct town_classes classes[] = {
+        [TASK_SEGMENT] = {town_class_names, TOWN_CLASS_COUNT},
+        [TASK_CLASSIFY] = {town_crop_class_names, TOWN_CROP_CLASS_COUNT},
+        [TASK_DETECT] = {town_thing_names, TOWN_THING_COUNT}};
+    return &classes[task];
+}
+
 enum status town_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err)
 {
     struct task_spec spec;
     enum status st = task_spec_read(m, &spec, err);
     if (st != ST_OK)
         return st;
-    bool crops = spec.task == TASK_CLASSIFY;
-    int count = crops ? TOWN_CROP_CLASS_COUNT : TOWN_CLASS_COUNT;
-    const char *const *names = crops ? town_crop_class_names : town_class_names;
+    bool pixels = spec.task == TASK_SEGMENT;
+    const struct town_classes *t = town_classes_of(spec.task);
+    const char *const *names = t->names;
+    int count = t->count;
     bool same = spec.class_count == count &&
-                (crops || (spec.width == spec.out_width && spec.height == spec.out_height));
+                (!pixels || (spec.width == spec.out_width && spec.height == spec.out_height));
     for (int i = 0; same && i < count; i++)
         same = strcmp(spec.class_name[i], names[i]) == 0;
     if (!same)
         return error_set(err, ST_UNSUPPORTED,
                          "this network is not for the town: it needs the town's %d classes in "
                          "their order%s",
-                         count, crops ? "" : " and logits of its input's size");
+                         count, pixels ? " and logits of its input's size" : "");
     *ret = spec;
     return ST_OK;
 }
@@ -138,6 +149,31 @@ static enum status draw_town(struct samples *s, uint64_t n, struct rng *r, struc
     struct moment m;
     enum status st = some_moment((struct town_samples *)s, n, r, &m, err);
     return st == ST_OK ? render(&m, frame, labels, err) : st;
+}
+
+/* Labels are boxes. */
+static enum status render_boxes(const struct moment *m, struct frame *frame,
+                                struct label_map *labels, struct error *err)
+{
+    struct box boxes[TOWN_BOXES_MAX];
+    uint8_t class_of[TOWN_CLASS_COUNT];
+    size_t count;
+    for (int k = 0; k < TOWN_CLASS_COUNT; k++)
+        class_of[k] = k < TOWN_THING_FIRST ? LABEL_IGNORE : (uint8_t)(k - TOWN_THING_FIRST);
+    enum status st =
+        town_render(m->town, m->camera, m->t_us, frame, NULL, boxes, TOWN_BOXES_MAX, &count, err);
+    if (st == ST_OK)
+        detect_from_boxes(boxes, count, frame->width, frame->height, class_of, TOWN_THING_SIDE_MIN,
+                          labels->classes);
+    return st;
+}
+
+static enum status draw_boxes(struct samples *s, uint64_t n, struct rng *r, struct frame *frame,
+                              struct label_map *labels, struct error *err)
+{
+    struct moment m;
+    enum status st = some_moment((struct town_samples *)s, n, r, &m, err);
+    return st == ST_OK ? render_boxes(&m, frame, labels, err) : st;
 }
 
 /* ---- crops ---- */
@@ -242,15 +278,19 @@ uint64_t town_samples_a_view(const struct task_spec *spec)
 enum status town_samples_open(const struct task_spec *spec, const char *scenario, uint64_t seed,
                               struct samples **ret, struct error *err)
 {
-    static const struct samples_kind frames = {draw_town, close_town},
-                                     crops = {draw_crop, close_town};
+    static const struct samples_kind kinds[] = {[TASK_SEGMENT] = {draw_town, close_town},
+                                                [TASK_CLASSIFY] = {draw_crop, close_town},
+                                                [TASK_DETECT] = {draw_boxes, close_town}};
     struct town_samples *p = calloc(1, sizeof *p);
     if (!p)
         return error_set(err, ST_NOMEM, "no memory for the town");
-    enum status st = init(p, spec, spec->task == TASK_CLASSIFY ? &crops : &frames, err);
+    enum status st = init(p, spec, &kinds[spec->task], err);
     p->seed = seed;
     snprintf(p->head.text, sizeof p->head.text, "samples=town%s\nconditions=%.63s\n",
-             p->view ? " crops" : "", scenario);
+             p->view                     ? " crops"
+             : spec->task == TASK_DETECT ? " boxes"
+                                         : "",
+             scenario);
     if (st == ST_OK)
         st = scenario_preset(scenario, &p->scenario, err);
     if (st != ST_OK) {
@@ -319,6 +359,16 @@ static enum status draw_trial(struct samples *s, uint64_t n, struct rng *r, stru
     return st == ST_OK ? render(&m, frame, labels, err) : st;
 }
 
+static enum status draw_trial_boxes(struct samples *s, uint64_t n, struct rng *r,
+                                    struct frame *frame, struct label_map *labels,
+                                    struct error *err)
+{
+    (void)r;
+    struct moment m;
+    enum status st = trial_moment((struct trial_samples *)s, n, &m, err);
+    return st == ST_OK ? render_boxes(&m, frame, labels, err) : st;
+}
+
 static enum status draw_trial_crop(struct samples *s, uint64_t n, struct rng *r,
                                    struct frame *frame, struct label_map *labels, struct error *err)
 {
@@ -343,12 +393,13 @@ static enum status draw_trial_crop(struct samples *s, uint64_t n, struct rng *r,
 enum status town_trial_samples_open(const struct task_spec *spec, const struct town_trial *trials,
                                     int trial_count, struct samples **ret, struct error *err)
 {
-    static const struct samples_kind frames = {draw_trial, close_town},
-                                     crops = {draw_trial_crop, close_town};
+    static const struct samples_kind kinds[] = {[TASK_SEGMENT] = {draw_trial, close_town},
+                                                [TASK_CLASSIFY] = {draw_trial_crop, close_town},
+                                                [TASK_DETECT] = {draw_trial_boxes, close_town}};
     struct trial_samples *p = calloc(1, sizeof *p);
     if (!p)
         return error_set(err, ST_NOMEM, "no memory for the town");
-    enum status st = init(&p->town, spec, spec->task == TASK_CLASSIFY ? &crops : &frames, err);
+    enum status st = init(&p->town, spec, &kinds[spec->task], err);
     p->trials = trials;
     p->trial_count = (uint64_t)trial_count;
     if (st == ST_OK)

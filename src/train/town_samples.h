@@ -1,5 +1,6 @@
 /* town_samples.h - the synthetic town as samples: to train on, and to score on. For a segmentation
- * a sample is a frame, for a classification what is in a box of one (synth/crops.h).
+ * a sample is a frame, for a classification what is in a box of one (synth/crops.h), for a
+ * detection a frame with its boxes.
  *
  * For training every sample is another moment of one of a few open towns; towns are replaced all
  * the time, so that a run sees hundreds of streets. Towns with seeds below TOWN_SAMPLES_SEED_MIN
@@ -18,7 +19,15 @@
 /* Samples that come from a frame: 1, or TOWN_CROPS_A_VIEW. */
 uint64_t town_samples_a_view(const struct task_spec *spec);
 
-/* A network for the town: its classes (of a classification town_crop_class_names) in their order,
+/* The town's classes for networks of a task: of pixels, of crops (synth/crops.h), of boxes
+ * (synth/things.h). */
+struct town_classes {
+    const char *const *names;
+    int count;
+};
+const struct town_classes *town_classes_of(enum task_kind task);
+
+/* A network for the town: the classes of its task in their order,
  * and of a segmentation logits of its input's size; else ST_UNSUPPORTED. */
 enum status town_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err);
 

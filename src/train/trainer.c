@@ -8,6 +8,7 @@
 
 #include "nn/checkpoint.h"
 #include "nn/loss.h"
+#include "task/detect_loss.h"
 #include "train/augment.h"
 #include "video/frame.h"
 
@@ -31,7 +32,7 @@ struct trainer {
     struct nn_session *session;
     struct nn_optimizer *optimizer;
     struct frame frame;
-    struct label_map drawn;      /* of the input's size */
+    struct label_map drawn;      /* of the input's size, or boxes */
     uint8_t *labels, *predicted; /* [batch][out_height][out_width] */
     uint64_t step;
     struct confusion scores[SCORES];
@@ -104,7 +105,7 @@ static enum status open_buffers(struct trainer *t, struct error *err)
 {
     enum status st = frame_resize(&t->frame, t->spec.width, t->spec.height, err);
     if (st == ST_OK)
-        st = label_map_resize(&t->drawn, t->spec.width, t->spec.height, err);
+        st = samples_size_labels(&t->spec, &t->drawn, err);
     if (st != ST_OK)
         return st;
     t->labels = malloc(task_cells(&t->spec) * (size_t)t->options.batch);
@@ -154,6 +155,13 @@ void trainer_close(struct trainer **t)
     *t = NULL;
 }
 
+static void map_classes(const uint8_t *to_network, uint8_t *labels, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (labels[i] != LABEL_IGNORE)
+            labels[i] = to_network[labels[i]];
+}
+
 static enum status draw_sample(struct trainer *t, int index, struct error *err)
 {
     uint64_t n = t->step * (uint64_t)t->options.batch + (uint64_t)index;
@@ -163,16 +171,17 @@ static enum status draw_sample(struct trainer *t, int index, struct error *err)
     if (st != ST_OK)
         return st;
     if (rng_below(&r, 2))
-        augment_mirror(&t->frame, &t->drawn);
+        augment_mirror(t->spec.task, &t->frame, &t->drawn);
     if (t->options.color_jitter > 0)
         augment_colors(&t->frame, &r, t->options.color_jitter);
     size_t n_out = task_cells(&t->spec);
     struct label_map labels = {t->spec.out_width, t->spec.out_height,
                                t->labels + (size_t)index * n_out};
     task_resize_labels(&t->drawn, &labels);
-    for (size_t i = 0; i < n_out; i++)
-        if (labels.classes[i] != LABEL_IGNORE)
-            labels.classes[i] = t->classes.to_network[labels.classes[i]];
+    if (t->spec.task == TASK_DETECT)
+        detect_map_classes(t->classes.to_network, labels.classes);
+    else
+        map_classes(t->classes.to_network, labels.classes, n_out);
     struct nn_view input = nn_session_input(t->session, 0);
     task_input(&t->spec, &t->frame, &input, index);
     return ST_OK;
@@ -194,18 +203,28 @@ static const uint8_t *chosen(const struct classes *c)
 static void score(struct trainer *t, const struct nn_view *logits)
 {
     struct confusion *c = &t->scores[t->scored++ % SCORES];
-    nn_argmax(logits, chosen(&t->classes), t->predicted);
-    confusion_init(c, t->spec.class_count);
+    task_answer(&t->spec, logits, chosen(&t->classes), t->predicted);
+    task_counts_init(t->spec.task, t->spec.class_count, c);
     confusion_add(c, t->labels, t->predicted, task_cells(&t->spec) * (size_t)t->options.batch);
 }
 
 static double recent_score(const struct trainer *t)
 {
     struct confusion all;
-    confusion_init(&all, t->spec.class_count);
+    task_counts_init(t->spec.task, t->spec.class_count, &all);
     for (uint64_t i = 0; i < SCORES && i < t->scored; i++)
         confusion_merge(&all, &t->scores[i]);
     return task_score(t->spec.task, &all);
+}
+
+static double batch_loss(const struct trainer *t, const struct nn_view *logits,
+                         const struct nn_view *grad)
+{
+    if (t->spec.task == TASK_DETECT)
+        return detect_loss(&t->spec.head, logits, t->labels, chosen(&t->classes), 1, grad);
+    struct nn_ce_options ce = {.class_weight = t->classes.weight,
+                               .class_chosen = chosen(&t->classes)};
+    return nn_loss_hard(logits, t->labels, &ce, 1, grad);
 }
 
 enum status trainer_advance(struct trainer *t, struct trainer_step *ret, struct error *err)
@@ -221,9 +240,7 @@ enum status trainer_advance(struct trainer *t, struct trainer_step *ret, struct 
         return st;
     struct nn_view logits = nn_session_output(t->session, 0);
     struct nn_view grad = nn_session_output_grad(t->session, 0);
-    struct nn_ce_options ce = {.class_weight = t->classes.weight,
-                               .class_chosen = chosen(&t->classes)};
-    double loss = nn_loss_hard(&logits, t->labels, &ce, 1, &grad);
+    double loss = batch_loss(t, &logits, &grad);
     if (t->step % SCORE_EVERY == 0)
         score(t, &logits);
     st = nn_session_backward(t->session, err);

@@ -48,17 +48,17 @@ static void similarity_by_hand(void **state)
     uint8_t pa[8] = {0, 0, 0, 0, 1, 1, 2, 255}, pb[8] = {0, 0, 1, 1, 1, 1, 3, 0};
     struct label_map a = {4, 2, pa}, b = {4, 2, pb};
     /* 0: 2 of 4; 1: 2 of 4; 2: 0 of 1; 3: 0 of 1; the 255 is not counted */
-    near(asr_similarity(&a, &b, 4, NULL), (0.5 + 0.5 + 0 + 0) / 4);
+    near(asr_similarity(TASK_SEGMENT, &a, &b, 4, NULL), (0.5 + 0.5 + 0 + 0) / 4);
     const uint8_t chosen[4] = {1, 1, 0, 1}; /* the pixel 2 -> 3 goes, and class 3 with it */
-    near(asr_similarity(&a, &b, 4, chosen), 0.5);
-    near(asr_similarity(&a, &a, 4, NULL), 1);
-    assert_true(isnan(asr_similarity(&a, &b, 4, (uint8_t[4]){0})));
+    near(asr_similarity(TASK_SEGMENT, &a, &b, 4, chosen), 0.5);
+    near(asr_similarity(TASK_SEGMENT, &a, &a, 4, NULL), 1);
+    assert_true(isnan(asr_similarity(TASK_SEGMENT, &a, &b, 4, (uint8_t[4]){0})));
     struct label_map other = {2, 4, pb};
-    assert_true(isnan(asr_similarity(&a, &other, 4, NULL)));
+    assert_true(isnan(asr_similarity(TASK_SEGMENT, &a, &other, 4, NULL)));
     struct label_map run[3] = {a, b, b};
-    near(asr_mean_similarity(run, 3, 4, NULL), (0.25 + 1) / 2);
-    assert_true(isnan(asr_mean_similarity(run, 1, 4, NULL)));
-    assert_true(isnan(asr_mean_similarity(run, 0, 4, NULL)));
+    near(asr_mean_similarity(TASK_SEGMENT, run, 3, 4, NULL), (0.25 + 1) / 2);
+    assert_true(isnan(asr_mean_similarity(TASK_SEGMENT, run, 1, 4, NULL)));
+    assert_true(isnan(asr_mean_similarity(TASK_SEGMENT, run, 0, 4, NULL)));
 }
 
 static void atr_reaches_the_cap_and_wakes(void **state)
