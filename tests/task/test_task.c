@@ -234,7 +234,7 @@ static void bad_specs_say_why(void **state)
         const char *message;
     } cases[] = {
         {{.output = PIXELS, .classes = 2, .task = "classify"}, "a classification has logits [N,C]"},
-        {{.output = VECTOR, .classes = 2, .task = "detect"}, "the network's task is 'detect'"},
+        {{.output = VECTOR, .classes = 2, .task = "dance"}, "the network's task is 'dance'"},
         {{.output = VECTOR, .classes = 1}, "logits of 2 to 64 classes"},
         {{.output = VECTOR, .classes = 65}, "logits of 2 to 64 classes"},
         {{.output = VECTOR, .classes = 2, .task = "classify", .names = "day"}, "names 1 classes"},
