@@ -194,7 +194,7 @@ json "$work/t.json" 'all("training_miou" not in h and 0 <= h["validation_accurac
 expect 0 "validation accuracy" train --model "$work/class.onnx" --data "$work/classes" --steps 2 --batch 2 --out "$work/class2.onnx"
 printf 'file,class\nleft/2.png,left\nright/1.png,rihgt\n' >"$work/list.csv"
 expect 3 "'rihgt' is none of the network's" train --score "$work/class.onnx" --data "$work/classes" --labels "$work/list.csv"
-expect 2 "--task is segment or classify" train --task detect --network student --out "$work/x.onnx"
+expect 2 "--task is segment, classify or detect" train --task dance --network student --out "$work/x.onnx"
 expect 2 "--task goes with --network" train --task classify --model "$work/class.onnx" --data "$work/classes" --out "$work/x.onnx"
 expect 3 "holds 0 folders" train $classify --data "$work/classes/left" --out "$work/x.onnx"
 expect 0 "cyclist" train $classify --validation-frames 1 --frames 1 --out "$work/crops.onnx"
