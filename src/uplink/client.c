@@ -3,7 +3,8 @@
  * perform() sends whatever the request function has put into the handle and turns the outcome into
  * a status: transport first, then the HTTP code. The answer's bytes go into one bounded buffer
  * that is kept between requests. A long poll must not be taken for a dead connection, so what ends
- * a request is too little progress for too long, with a far limit on the whole.
+ * a request is too little progress for too long, with a far limit on the whole. A connection that
+ * is paced is looked at a few times a second.
  */
 #include "uplink/client.h"
 
@@ -18,6 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "uplink/pacing.h"
 
 #define URL_CHARS_MAX 512
 #define JSON_BYTES_MAX ((size_t)64 << 10)
@@ -25,6 +31,8 @@
 #define REQUEST_S_MAX 900L
 #define RETRY_AFTER_S_DEFAULT 5.0
 #define RETRY_AFTER_S_MAX 300.0
+#define POLL_MS 1000
+#define PACED_POLL_MS 100 /* looks at the connection meanwhile */
 
 struct client {
     CURL *curl;
@@ -32,6 +40,7 @@ struct client {
     struct curl_slist *headers;
     char base[URL_CHARS_MAX]; /* URL/v1/cameras/ID */
     int request_timeout_s;
+    struct pacing pacing;
     atomic_bool cancelled;
     atomic_uint_fast64_t up_bytes, down_bytes, requests, failures;
 
@@ -83,6 +92,43 @@ static int on_rewind(void *context, curl_off_t offset, int origin)
         return CURL_SEEKFUNC_FAIL;
     c->body_sent = (size_t)offset;
     return CURL_SEEKFUNC_OK;
+}
+
+/* ---- pacing ---- */
+
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct client *c = context;
+    (void)purpose;
+    int s = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    if (s < 0)
+        return CURL_SOCKET_BAD;
+    pacing_socket(&c->pacing, s);
+    return s;
+}
+
+static int on_close(void *context, curl_socket_t s)
+{
+    struct client *c = context;
+    pacing_forget(&c->pacing, s);
+    return close(s);
+}
+
+void client_pacing_get(const struct client *c, struct client_pacing *ret)
+{
+    const struct gaimd *g = &c->pacing.law;
+    *ret = (struct client_pacing){0};
+    if (!c->pacing.on)
+        return;
+    *ret = (struct client_pacing){.rate_kbps = g->rate_kbps,
+                                  .goodput_kbps = g->goodput_kbps,
+                                  .queue_s = g->queue_s,
+                                  .base_s = round_trip_base_s(&g->way)};
+}
+
+void client_pace(struct client *c, const struct gaimd_options *o)
+{
+    pacing_set(&c->pacing, o);
 }
 
 static bool is_loopback(const char *host)
@@ -157,6 +203,10 @@ static void set_constants(struct client *c, const struct client_options *o)
     curl_easy_setopt(c->curl, CURLOPT_READDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_SEEKFUNCTION, on_rewind);
     curl_easy_setopt(c->curl, CURLOPT_SEEKDATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETDATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(c->curl, CURLOPT_CLOSESOCKETDATA, c);
     if (o->ca_path)
         curl_easy_setopt(c->curl, CURLOPT_CAINFO, o->ca_path);
     if (o->insecure) {
@@ -178,6 +228,7 @@ enum status client_open(const struct client_options *options, struct client **re
     if (!c)
         return error_set(err, ST_NOMEM, "no memory for a connection");
     buf_init(&c->answer);
+    pacing_init(&c->pacing);
     c->request_timeout_s = options->request_timeout_s;
     c->curl = curl_easy_init();
     c->multi = curl_multi_init();
@@ -294,11 +345,13 @@ static CURLcode transfer(struct client *c)
     if (curl_multi_add_handle(c->multi, c->curl) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
     int running = 1, left;
+    pacing_begin(&c->pacing);
     while (running > 0 && !atomic_load(&c->cancelled)) {
         if (curl_multi_perform(c->multi, &running) != CURLM_OK)
             break;
         if (running > 0)
-            (void)curl_multi_poll(c->multi, NULL, 0, 1000, NULL);
+            (void)curl_multi_poll(c->multi, NULL, 0, c->pacing.on ? PACED_POLL_MS : POLL_MS, NULL);
+        pacing_look(&c->pacing, clock_mono_us());
     }
     for (CURLMsg *m; (m = curl_multi_info_read(c->multi, &left));)
         if (m->msg == CURLMSG_DONE)

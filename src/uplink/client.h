@@ -8,7 +8,7 @@
  * Owns:    a libcurl handle and its buffers.
  * Threads: one thread a client (a camera opens one for uploads, one for updates); client_cancel
  *          and the counters from any.
- * Time:    libcurl's own timeouts; none read here.
+ * Time:    libcurl's own timeouts; a paced connection reads base/clock.h.
  * Errors:  ST_NETWORK: no answer, try again; ST_AGAIN: answered "not now", see retry_after_s;
  *          ST_CONFLICT, ST_INVALID, ST_LIMIT: the server refuses and will go on refusing;
  *          ST_NOT_FOUND: it does not know this camera, say hello again;
@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "flow/records.h"
+#include "uplink/gaimd.h"
 #include "uplink/message.h"
 
 #define CLIENT_UPDATE_BYTES_MAX ((size_t)256 << 20)
@@ -48,6 +49,20 @@ void client_close(struct client **c);
 
 /* Ends the request that is running (ST_NETWORK) and all later ones, from another thread. */
 void client_cancel(struct client *c);
+
+/* How the connection is paced; all 0 for one that is not. From the thread that uses it. */
+struct client_pacing {
+    double rate_kbps;    /* that may be sent now */
+    double goodput_kbps; /* that was acknowledged while something was being sent; 0: not measured */
+    double queue_s;      /* that others and this sender keep on the way, base_s: without */
+    double base_s;
+};
+
+void client_pacing_get(const struct client *c, struct client_pacing *ret);
+
+/* What is sent keeps to this law's rate from now on (uplink/pacing.h); NULL, as at open: as fast as
+ * TCP will. Copied. From the thread that uses the connection. */
+void client_pace(struct client *c, const struct gaimd_options *o);
 
 struct client_hello {
     const char *student_identity_hex; /* 64 characters */
