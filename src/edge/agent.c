@@ -176,6 +176,8 @@ static enum status open_parts(struct agent *a, struct error *err)
     if (st == ST_OK && a->options.server_url)
         st = open_state(a, err);
     if (st == ST_OK)
+        st = agent_transmit_open(a, err);
+    if (st == ST_OK)
         st = views_init(&a->views, a->options.regions, &a->spec, err);
     if (st == ST_OK) /* the decoder's threads, and those that agent_run starts */
         st = move_to(a, &a->cores.rest, err);
@@ -211,7 +213,8 @@ enum status agent_open(const struct agent_options *options, struct agent **ret, 
     /* Until the server has been heard: AMS's defaults. */
     a->settings = (struct client_settings){
         .sampling_fps = 1, .chunk_s = 10, .uplink_kbps = 200, .share = INFINITY};
-    atomic_store(&a->rate_fps, a->settings.sampling_fps);
+    transmission_wish_init(&a->settings.send);
+    atomic_store(&a->asr_fps, a->settings.sampling_fps);
     enum status st = open_parts(a, err);
     if (st != ST_OK) {
         agent_close(&a);
@@ -271,7 +274,7 @@ void agent_take_settings(struct agent *a, const struct client_settings *s)
     pthread_mutex_lock(&a->mutex);
     a->settings = *s;
     pthread_mutex_unlock(&a->mutex);
-    atomic_store(&a->rate_fps, s->sampling_fps);
+    atomic_store(&a->asr_fps, s->sampling_fps);
     atomic_fetch_add(&a->wishes, 1);
 }
 
@@ -426,6 +429,12 @@ static void hand_samples(struct agent *a, const struct loop *l, uint64_t t_us)
         hand_sample(a, views_at(&a->views, i), t_us, l->newest[i].version);
 }
 
+/* AMS's rate follows the scene, the controller's what the group can train on: the lower one. */
+static double rate_of(struct agent *a)
+{
+    return fmin(atomic_load(&a->asr_fps), atomic_load(&a->controlled_fps));
+}
+
 static enum status step(struct agent *a, struct loop *l, struct error *err)
 {
     struct feed_view v;
@@ -442,7 +451,7 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
         return st;
     publish(a, l, &v, inferred);
     uint64_t t_us = v.available_us + l->wall_offset_us, version = l->newest[0].version;
-    double rate_fps = atomic_load(&a->rate_fps);
+    double rate_fps = rate_of(a);
     if (rate_fps != l->sampler.rate_fps)
         sampler_set_rate(&l->sampler, rate_fps);
     bool label = v.frame.pixels &&
@@ -463,7 +472,7 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
 static enum status run_frames(struct agent *a, struct error *err)
 {
     struct loop l = {.wall_offset_us = clock_wall_us() - clock_mono_us()};
-    sampler_init(&l.sampler, atomic_load(&a->rate_fps));
+    sampler_init(&l.sampler, rate_of(a));
     l.last_version = slot_version(a->slot);
     uint64_t until_us =
         a->options.seconds > 0 ? a->start_us + (uint64_t)(a->options.seconds * 1e6) : UINT64_MAX;

@@ -68,6 +68,7 @@ struct agent_options {
     bool insecure;
     const char *camera_id;
     const char *state_folder; /* NULL without a server */
+    const char *uplink_table; /* uplink/controller_table.h; NULL: the one for the town */
     const char *regions;      /* task/regions.h, of a classification; NULL: whole frames */
     const char *overlay_path; /* MP4 of what the student sees; NULL: none */
     double fps;               /* 0: the source's own */

@@ -5,6 +5,7 @@
  * kept.
  */
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "uplink/chunk.h"
 #include "video/encode.h"
 #include "video/frame.h"
+#include "video/scale.h"
 
 #define GATHER_BYTES_MAX ((size_t)128 << 20)
 #define FRAME_OVERHEAD_BYTES 24  /* time and version of a frame in the chunk */
@@ -25,6 +27,7 @@
 struct encoder {
     struct agent *agent;
     struct frame frames[CHUNK_FRAMES_MAX];
+    struct scaler scaler;
     struct chunk chunk; /* t_us and version are filled as frames come */
     int count, count_max;
     struct clip clip;
@@ -35,12 +38,18 @@ struct encoder {
 static void gather(struct encoder *e, const struct agent_sample *s)
 {
     const struct task_spec *spec = &e->agent->spec;
+    struct frame *to = &e->frames[e->count];
     const struct frame lent = {.width = spec->width,
                                .height = spec->height,
                                .t_us = s->t_us,
                                .pixels = (uint8_t *)(uintptr_t)(s + 1)};
     struct error err;
-    if (frame_copy(&e->frames[e->count], &lent, &err) != ST_OK) {
+    const struct controller_choice *c = &e->agent->transmit.choice;
+    enum status st = frame_resize(to, c->width > 0 ? c->width : spec->width,
+                                  c->width > 0 ? c->height : spec->height, &err);
+    if (st == ST_OK)
+        st = scaler_run(&e->scaler, &lent, to, &err);
+    if (st != ST_OK) {
         e->agent->samples_dropped_encoder++;
         return;
     }
@@ -49,13 +58,14 @@ static void gather(struct encoder *e, const struct agent_sample *s)
     e->count++;
 }
 
-static enum status encode_clip(struct encoder *e, double uplink_kbps, double elapsed_s,
-                               struct error *err)
+static enum status encode_clip(struct encoder *e, double kbps, double elapsed_s, struct error *err)
 {
-    double budget = uplink_kbps * 125 * elapsed_s - CHUNK_OVERHEAD_BYTES -
-                    (double)FRAME_OVERHEAD_BYTES * e->count;
+    double budget =
+        kbps * 125 * elapsed_s - CHUNK_OVERHEAD_BYTES - (double)FRAME_OVERHEAD_BYTES * e->count;
     struct clip_options o;
     clip_options_init(&o);
+    o.finest_factor = agent_transmit_finest(e->agent, o.finest_factor);
+    o.start_factor = fmax(o.start_factor, o.finest_factor);
     o.bytes_max = (size_t)(budget < CLIP_BYTES_MIN   ? CLIP_BYTES_MIN
                            : budget > CLIP_BYTES_MAX ? CLIP_BYTES_MAX
                                                      : budget);
@@ -95,10 +105,12 @@ static void close_chunk(struct encoder *e, uint64_t now_us, bool last)
     struct client_settings settings = agent_settings(a);
     double elapsed_s = last ? settings.chunk_s : (double)(now_us - e->opened_us) / 1e6;
     e->opened_us = now_us;
-    if (e->count == 0)
+    if (e->count == 0) {
+        agent_transmit_choose(a);
         return;
+    }
     struct error err = {0};
-    enum status st = encode_clip(e, settings.uplink_kbps, elapsed_s, &err);
+    enum status st = encode_clip(e, agent_transmit_kbps(a), elapsed_s, &err);
     int encoded = st == ST_OK ? e->clip.count : 0;
     if (st == ST_OK)
         st = spool_clip(e, settings.sampling_fps, &err);
@@ -110,6 +122,7 @@ static void close_chunk(struct encoder *e, uint64_t now_us, bool last)
     a->samples_encoded += (uint64_t)encoded;
     a->samples_dropped_encoder += (uint64_t)(e->count - encoded);
     e->count = 0;
+    agent_transmit_choose(a); /* for the next one: the frames of a chunk have one size */
 }
 
 static int frames_of_memory(const struct agent *a)
@@ -153,11 +166,13 @@ void *agent_encode_thread(void *context)
     for (int i = 0; i < CHUNK_FRAMES_MAX; i++)
         frame_init(&e->frames[i]);
     clip_init(&e->clip);
+    scaler_init(&e->scaler);
     buf_init(&e->bytes);
     gather_until_stopped(e);
     for (int i = 0; i < CHUNK_FRAMES_MAX; i++)
         frame_clear(&e->frames[i]);
     clip_clear(&e->clip);
+    scaler_clear(&e->scaler);
     buf_clear(&e->bytes);
     free(e);
     return NULL;

@@ -4,6 +4,7 @@
  *   agent.c          caller of run     meter, counters of frames; samples, results, looks (giver)
  *   agent_infer.c    the same          infer; told (under mutex)
  *   agent_judge.c    the same, upload  judge
+ *   agent_transmit.c encode            controller; upload: bandwidth
  *   agent_report.c   report            scorer, overlay; results, looks (taker)
  *   agent_encode.c   encode            chunks into the spool; samples (taker)
  *   agent_uplink.c   upload            acknowledgements
@@ -30,6 +31,7 @@
 #include "task/scorer.h"
 #include "task/task.h"
 #include "uplink/client.h"
+#include "uplink/controller.h"
 #include "uplink/spool.h"
 
 /* A frame for the encoder. The pixels follow the struct in the same item. */
@@ -94,6 +96,16 @@ struct agent_infer {
     struct confusion confusion;
 };
 
+/* At which rate and size samples go to the server (agent_transmit.c). */
+struct agent_transmit {
+    struct controller_table table;
+    struct controller controller; /* the encode thread's, as the next */
+    struct controller_choice
+        choice;                    /* in force; width 0: no controller, all as the student takes */
+    _Atomic double bandwidth_kbps; /* measured, INFINITY: not paced */
+    uint64_t wishes_seen;          /* the upload thread's */
+};
+
 struct agent {
     struct agent_options options;
     char params_path[PATH_MAX], spool_path[PATH_MAX];
@@ -122,9 +134,10 @@ struct agent {
     /* The upload thread says hello until the server answers; whoever then loses the server clears
      * `greeted`. server_lost: that server knew less than this camera. */
     atomic_bool greeted, server_lost;
-    /* The server's wishes; rate_fps is read for every frame. */
+    /* The server's wishes; the lower of the two rates is read for every frame. */
     struct client_settings settings; /* under mutex */
-    _Atomic double rate_fps;
+    _Atomic double asr_fps, controlled_fps;
+    struct agent_transmit transmit;
     atomic_uint_fast64_t wishes;  /* counts changes of the settings */
     struct inference_report told; /* under mutex: for the server */
 
@@ -179,6 +192,20 @@ enum status agent_infer_view(struct agent *a, const struct frame *view, uint64_t
  */
 bool agent_infer_probe(struct agent *a, const struct frame *view, uint64_t index, bool inferred,
                        uint64_t version, uint64_t now_us);
+
+/* ---- agent_transmit.c ---- */
+
+enum status agent_transmit_open(struct agent *a, struct error *err);
+
+/* Encode thread, once a chunk: rate and size from now on. */
+void agent_transmit_choose(struct agent *a);
+
+/* What a chunk's bits may be, kbit/s, and the quality beyond which none are spent (x264's CRF). */
+double agent_transmit_kbps(struct agent *a);
+double agent_transmit_finest(const struct agent *a, double standard);
+
+/* Upload thread: paces the connection as the server wishes; takes over what it shows. */
+void agent_transmit_pace(struct agent *a);
 
 /* ---- agent_judge.c ---- */
 

@@ -125,7 +125,7 @@ static void acknowledged(struct uploader *u, uint64_t seq, const struct client_p
     else
         backoff_reset(&u->backoff);
     if (put->sampling_fps > 0)
-        atomic_store(&a->rate_fps, put->sampling_fps);
+        atomic_store(&a->asr_fps, put->sampling_fps);
     double kbps = agent_settings(a).uplink_kbps * BACKLOG_SPEED;
     u->next_us = clock_mono_us() + (uint64_t)((double)u->chunk.size_bytes * 8e3 / kbps);
 }
@@ -168,6 +168,7 @@ static void send_chunk(struct uploader *u, uint64_t seq)
 static void upload_next(struct uploader *u)
 {
     struct agent *a = u->agent;
+    agent_transmit_pace(a);
     report(u);
     agent_judge_ask(a, &u->chunk);
     pthread_mutex_lock(&a->mutex);

@@ -11,6 +11,7 @@ struct entry {
     char id[CAMERA_ID_CHARS_MAX + 1];
     double planned_share;
     uint64_t revision;
+    struct board_group group;
     uint64_t told_us; /* 0: nothing was told */
     struct inference_report told;
 };
@@ -70,6 +71,7 @@ static struct entry *find_or_add(struct board *b, const char *camera)
         return e;
     e = &b->entries[b->count++];
     *e = (struct entry){.planned_share = INFINITY, .revision = b->first_revision};
+    board_group_init(&e->group);
     snprintf(e->id, sizeof e->id, "%s", camera);
     return e;
 }
@@ -83,11 +85,33 @@ uint64_t board_revision(struct board *b, const char *camera)
     return revision;
 }
 
+void board_group_init(struct board_group *g)
+{
+    *g = (struct board_group){.members = 1, .weight = 1};
+}
+
+static void fill_transmission(const struct settings *s, const struct board_group *g,
+                              struct transmission_wish *ret)
+{
+    transmission_wish_init(ret);
+    snprintf(ret->group, sizeof ret->group, "%s", g->id);
+    ret->members = g->members;
+    ret->group_share = s->transmission ? g->share : 0;
+    ret->weight = g->weight;
+    ret->law = s->gaimd ? gaimd_law_parse(s->gaimd_law) : 0;
+    ret->exponent = s->gaimd_exponent;
+    ret->scale_min = s->upload_scale_min;
+    ret->scale_max = s->upload_scale_max;
+}
+
 void board_settings(struct board *b, const char *camera, struct client_settings *ret)
 {
     const struct camera_settings *c = camera_list_find(b->cameras, camera);
     pthread_mutex_lock(&b->mutex);
     const struct entry *e = find(b, camera);
+    struct board_group alone;
+    board_group_init(&alone);
+    fill_transmission(b->settings, e ? &e->group : &alone, &ret->send);
     ret->share = e ? e->planned_share : INFINITY;
     ret->revision = e ? e->revision : b->first_revision;
     pthread_mutex_unlock(&b->mutex);
@@ -115,6 +139,36 @@ bool board_set_share(struct board *b, const char *camera, double share)
     }
     pthread_mutex_unlock(&b->mutex);
     return changed;
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= BOARD_SAME_PART * fmax(fabs(a), fabs(b));
+}
+
+bool board_set_group(struct board *b, const char *camera, const struct board_group *g)
+{
+    pthread_mutex_lock(&b->mutex);
+    struct entry *e = find_or_add(b, camera);
+    bool changed = e && !(strcmp(e->group.id, g->id) == 0 && e->group.members == g->members &&
+                          near(e->group.share, g->share) && near(e->group.weight, g->weight));
+    if (changed) {
+        e->group = *g;
+        e->revision++;
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return changed;
+}
+
+void board_get_group(struct board *b, const char *camera, struct board_group *ret)
+{
+    pthread_mutex_lock(&b->mutex);
+    const struct entry *e = find(b, camera);
+    if (e)
+        *ret = e->group;
+    else
+        board_group_init(ret);
+    pthread_mutex_unlock(&b->mutex);
 }
 
 void board_report(struct board *b, const char *camera, const struct inference_report *r,

@@ -22,13 +22,31 @@ enum status board_open(const struct settings *settings, const struct camera_list
                        uint64_t revision, struct board **ret, struct error *err);
 void board_close(struct board **b);
 
-/* Fills in uplink_kbps, share, infer and revision. */
+/* Fills in uplink_kbps, share, infer, send and revision. */
 void board_settings(struct board *b, const char *camera, struct client_settings *ret);
 uint64_t board_revision(struct board *b, const char *camera);
 
 /* The plan's share, processors (INFINITY: no limit); a share in the file goes before it. True when
  * the camera has to be told: ring the bell. False also beyond cameras_max. */
 bool board_set_share(struct board *b, const char *camera, double share);
+
+/* Whom a camera trains with. */
+struct board_group {
+    char id[CAMERA_ID_CHARS_MAX + 1]; /* "": alone */
+    int members;                      /* the camera among them, 1 or more */
+    double share;                     /* processors that train the group; 0: not known, then cameras
+                                       * choose no rate by it */
+    double weight;                    /* of the uplink (uplink/gaimd.h), 1: like the others */
+};
+
+/* Alone, no share known, weight 1: what a camera has until somebody says. */
+void board_group_init(struct board_group *g);
+
+/* True when the camera has to be told: ring the bell. Shares and weights that differ by less than
+ * BOARD_SAME_PART are the same, or every plan would be news. False also beyond cameras_max. */
+#define BOARD_SAME_PART 0.1
+bool board_set_group(struct board *b, const char *camera, const struct board_group *g);
+void board_get_group(struct board *b, const char *camera, struct board_group *ret);
 
 /* A report that came. Beyond cameras_max it is dropped. *ret_before (NULL allowed): the last one.
  */

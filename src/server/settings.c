@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "store/store.h"
 #include "task/regions.h"
+#include "uplink/gaimd.h"
 
 #define TEXT_OF(x) #x
 #define TEXT(name, standard, help)                                                                 \
@@ -199,6 +200,11 @@ enum status settings_check(const struct settings *s, const struct camera_list *c
     if (s->horizon_s < s->chunk_s)
         return error_set(err, ST_INVALID, "horizon_s (%g) is shorter than chunk_s (%g)",
                          s->horizon_s, s->chunk_s);
+    if (s->upload_scale_min > s->upload_scale_max)
+        return error_set(err, ST_INVALID, "upload_scale_min (%g) is above upload_scale_max (%g)",
+                         s->upload_scale_min, s->upload_scale_max);
+    if (!gaimd_law_parse(s->gaimd_law))
+        return error_set(err, ST_INVALID, "gaimd_law is price or aimd, not '%s'", s->gaimd_law);
     if (strcmp(s->listen, "off") == 0 && strcmp(s->http, "off") == 0)
         return error_set(err, ST_INVALID, "listen and http are both off; nobody could connect");
     return check_cameras(s, cameras, err);

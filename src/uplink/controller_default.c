@@ -5,6 +5,7 @@ void controller_table_init(struct controller_table *t)
 {
     *t = (struct controller_table){.width = 320,
                                    .height = 192,
+                                   .rate_factor = 23,
                                    .slack = 0.01,
                                    .size_count = 2,
                                    .rate_count = 5,

@@ -126,7 +126,8 @@ static enum status read_sizes(const struct yaml_doc *d, const yaml_node *root,
 static enum status read_root(const struct yaml_doc *d, struct controller_table *t,
                              struct error *err)
 {
-    static const char *const keys[] = {"width", "height", "slack", "fps", "shares", "sizes"};
+    static const char *const keys[] = {"width", "height", "rate_factor", "slack",
+                                       "fps",   "shares", "sizes"};
     const yaml_node *root = yaml_root(d);
     if (!yaml_is_map(root))
         return yaml_fail(d, root, err, "a transmission table is a mapping with width, height, ...");
@@ -135,6 +136,8 @@ static enum status read_root(const struct yaml_doc *d, struct controller_table *
         st = read_side(d, root, "width", &t->width, err);
     if (st == ST_OK)
         st = read_side(d, root, "height", &t->height, err);
+    if (st == ST_OK)
+        st = read_field(d, root, "rate_factor", 0, 51, &t->rate_factor, err);
     if (st == ST_OK)
         st = read_field(d, root, "slack", 0, 1, &t->slack, err);
     if (st == ST_OK)
@@ -196,7 +199,8 @@ static void put_size(struct buf *out, const struct controller_table *t, int size
 
 void controller_table_write(const struct controller_table *t, struct buf *out)
 {
-    buf_printf(out, "width: %d\nheight: %d\nslack: %.9g\nfps: ", t->width, t->height, t->slack);
+    buf_printf(out, "width: %d\nheight: %d\nrate_factor: %.9g\nslack: %.9g\nfps: ", t->width,
+               t->height, t->rate_factor, t->slack);
     put_numbers(out, t->fps, t->rate_count);
     buf_printf(out, "shares: ");
     put_numbers(out, t->share, t->share_count);

@@ -31,8 +31,9 @@ struct controller_size {
 };
 
 struct controller_table {
-    int width, height; /* pictures at scale 1, 16..FRAME_SIDE_MAX */
-    double slack;      /* accuracies that are nearer than this are equal, 0..1 */
+    int width, height;  /* pictures at scale 1, 16..FRAME_SIDE_MAX */
+    double rate_factor; /* x264's CRF of the uploads that were measured, 0..51 */
+    double slack;       /* accuracies that are nearer than this are equal, 0..1 */
     int size_count, rate_count, share_count; /* 1 or more each */
     double fps[CONTROLLER_RATES_MAX];    /* rising; of a camera for kbps, of a group for accuracy */
     double share[CONTROLLER_SHARES_MAX]; /* rising; processors that train, above 0 */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SHARE_MAX 1024.0
+#define MEMBERS_MAX 1000000
 
 /* ---- reading ---- */
 
@@ -61,13 +62,42 @@ static json_t *share_json(double share)
 
 /* ---- settings ---- */
 
+void transmission_wish_init(struct transmission_wish *w)
+{
+    *w = (struct transmission_wish){.members = 1, .weight = 1, .exponent = 1};
+}
+
+static json_t *transmission_json(const struct transmission_wish *w)
+{
+    const char *law = gaimd_law_name(w->law);
+    return json_pack("{s:s,s:i,s:f,s:f,s:s,s:f,s:f,s:f}", "group", w->group, "members", w->members,
+                     "group_share", w->group_share, "weight", w->weight, "law", law ? law : "none",
+                     "exponent", w->exponent, "scale_min", w->scale_min, "scale_max", w->scale_max);
+}
+
+/* What is missing, or the whole of it from an older server, is as nobody had said anything. */
+static void read_transmission(const json_t *object, struct transmission_wish *ret)
+{
+    const char *law = json_string_value(json_object_get(object, "law"));
+    transmission_wish_init(ret);
+    text_in(object, "group", ret->group, sizeof ret->group);
+    ret->members = (int)number_in(object, "members", 1, MEMBERS_MAX, 1);
+    ret->group_share = number_in(object, "group_share", 0, SHARE_MAX, 0);
+    ret->weight = number_in(object, "weight", GAIMD_WEIGHT_MIN, GAIMD_WEIGHT_MAX, 1);
+    ret->law = gaimd_law_parse(law);
+    ret->exponent = number_in(object, "exponent", 0, 4, 1);
+    ret->scale_min = number_in(object, "scale_min", 0, 1, 0);
+    ret->scale_max = number_in(object, "scale_max", 0, 1, 0);
+}
+
 json_t *message_settings(const struct client_settings *s)
 {
-    return json_pack("{s:I,s:f,s:f,s:f,s:I,s:b,s:I,s:o,s:f,s:f}", "version", (json_int_t)s->version,
-                     "sampling_fps", s->sampling_fps, "chunk_s", s->chunk_s, "uplink_kbps",
-                     s->uplink_kbps, "next_seq", (json_int_t)s->next_seq, "adapt", (int)s->adapt,
-                     "revision", (json_int_t)s->revision, "share", share_json(s->share), "rate",
-                     s->infer.rate, "resolution", s->infer.scale);
+    return json_pack("{s:I,s:f,s:f,s:f,s:I,s:b,s:I,s:o,s:f,s:f,s:o}", "version",
+                     (json_int_t)s->version, "sampling_fps", s->sampling_fps, "chunk_s", s->chunk_s,
+                     "uplink_kbps", s->uplink_kbps, "next_seq", (json_int_t)s->next_seq, "adapt",
+                     (int)s->adapt, "revision", (json_int_t)s->revision, "share",
+                     share_json(s->share), "rate", s->infer.rate, "resolution", s->infer.scale,
+                     "transmission", transmission_json(&s->send));
 }
 
 enum status message_read_settings(const void *text, size_t n, struct client_settings *ret,
@@ -82,6 +112,7 @@ enum status message_read_settings(const void *text, size_t n, struct client_sett
         .share = share_in(json),
         .infer = {number_in(json, "rate", 0, 1, 0), number_in(json, "resolution", 0, 1, 0)},
     };
+    read_transmission(json_object_get(json, "transmission"), &s.send);
     bool good = count_in(json, "version", &s.version) && count_in(json, "next_seq", &s.next_seq) &&
                 s.sampling_fps > 0 && s.chunk_s > 0 && s.uplink_kbps > 0;
     (void)count_in(json, "revision", &s.revision);

@@ -14,7 +14,23 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "flow/records.h"
 #include "profile/inference.h"
+#include "uplink/gaimd.h"
+
+/* How a camera should send its samples: its group, and its part of an uplink that others share. */
+struct transmission_wish {
+    char group[CAMERA_ID_CHARS_MAX + 1]; /* for people; "": it trains alone */
+    int members;                         /* of the group, 1 or more */
+    double group_share; /* processors that train the group; 0: nobody says, no controller */
+    double weight;      /* gaimd.h; 1: a camera like the others */
+    enum gaimd_law law; /* 0: not paced */
+    double exponent;    /* of GAIMD_AIMD */
+    double scale_min, scale_max; /* of the pictures' sides; 0: no limit */
+};
+
+/* Alone, not paced, no controller: as before there were groups. */
+void transmission_wish_init(struct transmission_wish *w);
 
 /* The server's wishes, within the bounds that a camera accepts. */
 struct client_settings {
@@ -27,6 +43,7 @@ struct client_settings {
     uint64_t revision;           /* of what follows and of uplink_kbps; 0: an older server */
     double share;                /* processors, INFINITY: as many as there are */
     struct inference_wish infer; /* what is left free follows from the share */
+    struct transmission_wish send;
 };
 
 /* A new object; NULL: no memory. */

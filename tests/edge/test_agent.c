@@ -26,6 +26,7 @@
 #include "task/nets.h"
 #include "tiny_model.h"
 #include "uplink/chunk.h"
+#include "uplink/controller.h"
 #include "uplink/message.h"
 #include "video/frame.h"
 #include "video/image.h"
@@ -666,6 +667,63 @@ static void a_camera_of_its_own_infers_all_unless_told(void **state)
     assert_int_equal(s.running.configuration.stride, 1);
 }
 
+/* ---- the transmission controller ---- */
+
+#define SMALL_CHUNKS 5
+
+/* Chunks of half the student's sides: their number, and their frames a second. */
+static int small_chunks(double *ret_fps)
+{
+    static struct chunk c;
+    int count = 0, frames = 0;
+    uint64_t first_us = 0, last_us = 0;
+    for (int i = 0; i < fake_server_chunk_count(server); i++) {
+        struct fake_chunk f = fake_server_chunk(server, i);
+        if (chunk_parse(f.bytes, f.n, &c, &err) != ST_OK || c.width != SIDE / 2 ||
+            c.height != SIDE / 2)
+            continue;
+        if (frames == 0)
+            first_us = c.t_us[0];
+        last_us = c.t_us[c.count - 1];
+        frames += c.count;
+        count++;
+    }
+    *ret_fps = frames > 2 ? (frames - 2) / ((double)(last_us - first_us) / 1e6) : 0;
+    return count;
+}
+
+static bool sent_small(const struct seen *s)
+{
+    double fps;
+    (void)s;
+    return small_chunks(&fps) >= SMALL_CHUNKS;
+}
+
+/* The table's highest rate is far below what the server asks for, its group needs no more. */
+static void rate_and_size_follow_the_controller(void **state)
+{
+    (void)state;
+    struct controller_table t;
+    controller_table_init(&t);
+    fake_server_settings(server, 30, 1, 200, 1);
+    fake_server_transmission(server, "{\"group\": \"north\", \"members\": 1, "
+                                     "\"group_share\": 100, \"scale_max\": 0.5, "
+                                     "\"scale_min\": 0.5, \"law\": \"price\"}");
+    struct seen seen = {.done = sent_small};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    double fps;
+    assert_true(small_chunks(&fps) >= SMALL_CHUNKS);
+    assert_true(fps > 0 && fps <= t.fps[t.rate_count - 1]);
+    options_of_test(&o, &seen);
+    o.uplink_table = "/nowhere/table.yaml";
+    struct agent *a = NULL;
+    assert_int_not_equal(agent_open(&o, &a, &err), ST_OK);
+    assert_non_null(strstr(err.message, "/nowhere/table.yaml"));
+}
+
 static void a_server_without_memory_starts_over(void **state)
 {
     (void)state;
@@ -735,6 +793,7 @@ int main(void)
         TEST(rate_and_resolution_change_in_mid_run),
         TEST(a_paced_camera_stays_at_the_present),
         TEST(a_camera_of_its_own_infers_all_unless_told),
+        TEST(rate_and_size_follow_the_controller),
         TEST(a_server_without_memory_starts_over),
         TEST(damaged_updates_are_asked_for_again),
     };

@@ -33,7 +33,7 @@ struct fake_server {
     double sampling_fps, chunk_s, uplink_kbps;
     uint64_t next_seq, version, revision;
     double share, rate, resolution;
-    char report[8192];
+    char report[8192], transmission[512];
     struct fake_chunk chunks[FAKE_CHUNKS_MAX];
     struct update updates[UPDATES_MAX];
     long long have;
@@ -108,15 +108,16 @@ static enum MHD_Result spoiled(struct fake_server *s, struct MHD_Connection *c, 
 
 static enum MHD_Result on_settings(struct fake_server *s, struct MHD_Connection *c, bool hello)
 {
-    char text[512];
+    char text[1024];
     pthread_mutex_lock(&s->mutex);
     s->hellos += hello;
     snprintf(text, sizeof text,
              "{\"version\": %" PRIu64 ", \"sampling_fps\": %g, \"chunk_s\": %g, "
              "\"uplink_kbps\": %g, \"next_seq\": %" PRIu64 ", \"adapt\": true, "
-             "\"revision\": %" PRIu64 ", \"share\": %g, \"rate\": %g, \"resolution\": %g}",
+             "\"revision\": %" PRIu64 ", \"share\": %g, \"rate\": %g, \"resolution\": %g%s%s}",
              s->version, s->sampling_fps, s->chunk_s, s->uplink_kbps, s->next_seq, s->revision,
-             s->share, s->rate, s->resolution);
+             s->share, s->rate, s->resolution, s->transmission[0] ? ", \"transmission\": " : "",
+             s->transmission);
     pthread_mutex_unlock(&s->mutex);
     return answer_text(c, 200, text);
 }
@@ -316,6 +317,15 @@ void fake_server_wish(struct fake_server *s, double share, double rate, double r
     s->share = share;
     s->rate = rate;
     s->resolution = resolution;
+    s->revision++;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void fake_server_transmission(struct fake_server *s, const char *object)
+{
+    pthread_mutex_lock(&s->mutex);
+    snprintf(s->transmission, sizeof s->transmission, "%s", object);
     s->revision++;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->mutex);

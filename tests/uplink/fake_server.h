@@ -47,6 +47,8 @@ void fake_server_settings(struct fake_server *s, double sampling_fps, double chu
                           double uplink_kbps, uint64_t next_seq);
 /* Another revision of the settings, told to who asks for updates. share 0: no limit. */
 void fake_server_wish(struct fake_server *s, double share, double rate, double resolution);
+/* Another revision with these wishes for sending samples: a JSON object (docs/api.md). */
+void fake_server_transmission(struct fake_server *s, const char *object);
 /* The last report that came (PUT .../inference); "" before. */
 void fake_server_report(struct fake_server *s, char *ret, size_t size_bytes);
 void fake_server_version(struct fake_server *s, uint64_t version);

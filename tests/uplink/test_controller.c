@@ -271,7 +271,7 @@ static void a_table_survives_its_text(void **state)
 static void values_lie_between_the_points(void **state)
 {
     (void)state;
-    static const char text[] = "width: 320\nheight: 192\nslack: 0\nfps: [0.5, 1]\n"
+    static const char text[] = "width: 320\nheight: 192\nrate_factor: 23\nslack: 0\nfps: [0.5, 1]\n"
                                "shares: [1, 2]\nsizes:\n  - scale: 1\n    trainable_fps: 5\n"
                                "    kbps: [50, 70]\n    accuracy: [[0.2, 0.4], [0.4, 0.8]]\n";
     struct controller_table t;
@@ -290,7 +290,7 @@ static void values_lie_between_the_points(void **state)
 static void bad_tables_have_a_place(void **state)
 {
     (void)state;
-#define HEAD "width: 320\nheight: 192\nslack: 0\n"
+#define HEAD "width: 320\nheight: 192\nrate_factor: 23\nslack: 0\n"
 #define AXES "fps: [0.5, 1]\nshares: [1]\n"
 #define SIZE "  - {scale: 1, trainable_fps: 5, kbps: [5, 7], accuracy: [[0, 1]]}\n"
     static const struct {
@@ -301,8 +301,8 @@ static void bad_tables_have_a_place(void **state)
         {"width: 320\n", "'height' is missing"},
         {"width: 320.5\nheight: 192\n", "whole number"},
         {HEAD "fps: 3\n", "fps is a list of 1 to 12"},
-        {HEAD "fps: [1, 0.5]\n", "t:4:10: fps must rise"},
-        {HEAD "fps: [1, 90]\n", "t:4"},
+        {HEAD "fps: [1, 0.5]\n", "t:5:10: fps must rise"},
+        {HEAD "fps: [1, 90]\n", "t:5"},
         {HEAD AXES "sizes: []\n", "sizes is a list of 1 to 6"},
         {HEAD AXES "sizes:\n  - 7\n", "a size is a mapping"},
         {HEAD AXES "sizes:\n  - {scale: 1, trainable_fps: 5, kbps: [5], accuracy: [[0, 1]]}\n",
@@ -312,7 +312,7 @@ static void bad_tables_have_a_place(void **state)
         {HEAD AXES "sizes:\n  - {scale: 1, trainable_fps: 5, kbps: [5, 7], accuracy: [0, 1]}\n",
          "one a share"},
         {HEAD AXES "sizes:\n  - {scale: 1, trainable_fps: 5, kbps: [5, 7], accuracy: [[0, 2]]}\n",
-         "t:7"},
+         "t:8"},
         {HEAD AXES "sizes:\n" SIZE SIZE, "scales must fall"},
         {HEAD AXES "speed: 3\nsizes:\n" SIZE, "speed"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -120,7 +120,15 @@ static void settings_come_back(void **state)
                                 .adapt = true,
                                 .revision = 17,
                                 .share = 0.25,
-                                .infer = {0.5, 0.75}},
+                                .infer = {0.5, 0.75},
+                                .send = {.group = "north",
+                                         .members = 3,
+                                         .group_share = 0.75,
+                                         .weight = 0.25,
+                                         .law = GAIMD_PRICE,
+                                         .exponent = 2,
+                                         .scale_min = 0.5,
+                                         .scale_max = 0.75}},
                            back;
     json_t *json = message_settings(&s);
     char *text = json_dumps(json, 0);
@@ -129,6 +137,11 @@ static void settings_come_back(void **state)
     assert_true(back.uplink_kbps == 200 && back.next_seq == 42 && back.adapt);
     assert_true(back.revision == 17 && back.share == 0.25);
     assert_true(back.infer.rate == 0.5 && back.infer.scale == 0.75);
+    assert_string_equal(back.send.group, "north");
+    assert_true(back.send.members == 3 && back.send.group_share == 0.75);
+    assert_true(back.send.weight == 0.25 && back.send.law == GAIMD_PRICE);
+    assert_true(back.send.exponent == 2 && back.send.scale_min == 0.5);
+    assert_true(back.send.scale_max == 0.75);
     free(text);
     json_decref(json);
     /* An older server says less. */
@@ -136,6 +149,14 @@ static void settings_come_back(void **state)
                         "\"next_seq\":2}";
     assert_int_equal(message_read_settings(older, strlen(older), &back, &err), ST_OK);
     assert_true(isinf(back.share) && back.revision == 0 && back.infer.rate == 0);
+    assert_true(back.send.members == 1 && back.send.group_share == 0 && back.send.law == 0);
+    assert_true(back.send.weight == 1 && back.send.group[0] == '\0');
+    const char *odd = "{\"version\":1,\"sampling_fps\":1,\"chunk_s\":5,\"uplink_kbps\":100,"
+                      "\"next_seq\":2,\"transmission\":{\"members\":-4,\"weight\":1e9,"
+                      "\"law\":\"cubic\",\"group_share\":\"all\",\"scale_max\":7,\"group\":3}}";
+    assert_int_equal(message_read_settings(odd, strlen(odd), &back, &err), ST_OK);
+    assert_true(back.send.members == 1 && back.send.weight == GAIMD_WEIGHT_MAX);
+    assert_true(back.send.law == 0 && back.send.group_share == 0 && back.send.scale_max == 1);
 }
 
 int main(void)
