@@ -12,6 +12,7 @@ static const char help_text[] =
     "usage: attune model VERB ...        attune model VERB --help teaches each one\n"
     "\n"
     "  inspect FILE   operators, shapes, parameters, FLOPs, memory for a batch\n"
+    "  describe FILE  says in a file from elsewhere what the network is for\n"
     "  check FILE     can this machine run and train it, how fast; names what is in the way\n"
     "  train          a network on labelled pictures or on the synthetic town\n"
     "  export         a checkpoint, or what a server has learned, as ONNX\n"
@@ -27,7 +28,8 @@ static const struct {
 } verbs[] = {{"inspect", cmd_model_inspect},  {"check", cmd_model_check},
              {"train", cmd_model_train},      {"export", cmd_model_export},
              {"diff", cmd_model_diff},        {"delta", cmd_model_delta},
-             {"quantize", cmd_model_quantize}};
+             {"quantize", cmd_model_quantize},
+             {"describe", cmd_model_describe}};
 
 struct nn_model_options cmd_model_options(const int size[2])
 {

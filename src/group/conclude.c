@@ -2,13 +2,16 @@
  *
  * ecco: who falls, or is below the group's mean by a fixed gap, for `patience` windows leaves.
  * attune: against the mean of the others, less what this camera usually is above or below them, by
- * more than chance explains; and those who leave in the same way leave together.
+ * more than chance explains; and those who leave and look alike leave together. A group that does
+ * badly as a whole is looked at by split.c.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "group/internal.h"
+
+#define BEST_FORGOTTEN 0.002 /* a window */
 
 struct group_why why_none(enum group_why_code code)
 {
@@ -88,6 +91,10 @@ static void measure(struct conclusion *c, struct group *k)
         k->gain = isfinite(k->gain) ? (k->gain + now - k->previous) / 2 : now - k->previous;
     k->previous = k->accuracy = now;
     k->frames = frames;
+    k->best = fmax(k->best - BEST_FORGOTTEN, now); /* NaN is no maximum */
+    k->below = now < k->best - c->g->settings.gap ? k->below + 1 : 0;
+    k->quiet -= k->quiet > 0;
+    group_recentre(c->g, k); /* its members' looks may be newer */
 }
 
 /* ---- Who is behind ---- */
@@ -125,13 +132,13 @@ static bool behind_ecco(const struct conclusion *c, const struct group *k, int c
     return fell || m->accuracy < k->accuracy - c->g->settings.gap;
 }
 
-static void learn_offset(const struct grouper *g, struct camera *m, double surprise)
+/* In its first windows in a group; later a difference is news. */
+static void learn_offset(struct camera *m, double surprise)
 {
-    double most = 2 * g->settings.camera_sd;
-    if (m->offset_windows < OFFSET_WINDOWS)
-        m->offset_windows++;
-    m->offset -= surprise / (m->offset_windows + 1);
-    m->offset = fmin(most, fmax(-most, m->offset));
+    if (m->offset_windows >= OFFSET_WINDOWS)
+        return;
+    m->offset_windows++;
+    camera_offset(m, m->offset - surprise / (m->offset_windows + 1));
 }
 
 static bool behind_attune(const struct conclusion *c, const struct group *k, int camera,
@@ -149,7 +156,7 @@ static bool behind_attune(const struct conclusion *c, const struct group *k, int
         return false;
     bool behind = e.difference > ret->margin;
     if (!behind && k->windows > c->g->settings.patience)
-        learn_offset(c->g, m, e.difference);
+        learn_offset(m, e.difference);
     return behind;
 }
 
@@ -193,52 +200,61 @@ static bool alike(const struct grouper *g, int a, int b)
     return !(d > g->settings.signature_unit);
 }
 
-/* leavers[0] forms a group, and those that are like it go with it; returns how many went, at the
- * front of both arrays. */
-static enum status leave_together(struct conclusion *c, uint64_t from, int *leavers,
-                                  struct group_why *whys, int n, int *ret_gone)
+enum status leave_for_new(struct conclusion *c, uint64_t from, const int *leavers,
+                          const struct group_why *whys, int n, enum group_action_kind kind)
 {
     struct grouper *g = c->g;
     struct group *to;
     uint64_t left;
     bool emptied;
-    int gone = 1;
+    double sum = 0;
     enum status st = group_form(g, leavers[0], c->review->now_us, &to, &left, &emptied, c->err);
-    for (int i = 1; i < n && st == ST_OK && g->settings.policy == GROUP_POLICY_ATTUNE; i++)
+    for (int i = 1; i < n && st == ST_OK; i++)
+        st = group_enter(g, to, leavers[i], &left, &emptied, c->err);
+    for (int i = 0; i < n && st == ST_OK; i++) {
+        sum += whys[i].accuracy;
+        keep_apart(g, leavers[i], from);
+        g->cameras[leavers[i]].moved = kind == GROUP_ACTION_LEAVE;
+        st = act(c, kind, leavers[i], to->id, from, emptied && i == n - 1, whys[i]);
+    }
+    if (st == ST_OK)
+        to->accuracy = to->previous = sum / n;
+    return st;
+}
+
+/* Puts those that look like leavers[0] in front; returns how many they are. */
+static int alike_first(const struct grouper *g, int *leavers, struct group_why *whys, int n)
+{
+    int together = 1;
+    for (int i = 1; i < n; i++)
         if (alike(g, leavers[0], leavers[i])) {
             int camera = leavers[i];
             struct group_why why = whys[i];
-            st = group_enter(g, to, camera, &left, &emptied, c->err);
-            leavers[i] = leavers[gone];
-            whys[i] = whys[gone];
-            leavers[gone] = camera;
-            whys[gone++] = why;
+            leavers[i] = leavers[together];
+            whys[i] = whys[together];
+            leavers[together] = camera;
+            whys[together++] = why;
         }
-    double sum = 0;
-    for (int i = 0; i < gone && st == ST_OK; i++) {
-        sum += whys[i].accuracy;
-        keep_apart(g, leavers[i], from);
-        g->cameras[leavers[i]].moved = gone == 1;
-        if (gone > 1)
-            whys[i].code = GROUP_WHY_SPLIT;
-        st = act(c, gone > 1 ? GROUP_ACTION_SPLIT : GROUP_ACTION_LEAVE, leavers[i], to->id, from,
-                 emptied && i == gone - 1, whys[i]);
-    }
-    if (st == ST_OK)
-        to->accuracy = to->previous = sum / gone;
-    *ret_gone = gone;
-    return st;
+    for (int i = 0; i < together && together > 1; i++)
+        whys[i].code = GROUP_WHY_SPLIT;
+    return together;
 }
 
 static enum status check_members(struct conclusion *c, struct group *k)
 {
     int leavers[GROUP_MEMBERS_MAX];
     struct group_why whys[GROUP_MEMBERS_MAX];
+    bool one_by_one = c->g->settings.policy == GROUP_POLICY_ECCO;
     uint64_t id = k->id;
     int n = k->count > 1 ? find_leavers(c, k, leavers, whys) : 0;
     enum status st = ST_OK;
-    for (int at = 0, gone; at < n && st == ST_OK; at += gone)
-        st = leave_together(c, id, leavers + at, whys + at, n - at, &gone);
+    for (int at = 0, gone; at < n && st == ST_OK; at += gone) {
+        gone = one_by_one ? 1 : alike_first(c->g, leavers + at, whys + at, n - at);
+        st = leave_for_new(c, id, leavers + at, whys + at, gone,
+                           gone > 1 ? GROUP_ACTION_SPLIT : GROUP_ACTION_LEAVE);
+    }
+    if (st == ST_OK && n == 0 && c->g->settings.policy == GROUP_POLICY_ATTUNE)
+        st = split_mixed(c, k);
     return st;
 }
 

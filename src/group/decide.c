@@ -275,6 +275,8 @@ static enum status join(struct grouper *g, const struct group_request *r, const 
         if (st != ST_OK)
             return st;
         k->centre.time_us = r->now_us;
+        /* Half of what it is below or above the members counts as its view's, half as chance's. */
+        camera_offset(&g->cameras[r->camera], (v->why.accuracy - k->accuracy) / 2);
     } else
         group_recentre(g, k);
     k->resting = false;

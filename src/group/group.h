@@ -112,6 +112,7 @@ struct group_score group_score_none(void);
     X(BEHIND, "behind")     /* the shared model serves it worse than the others */                 \
     X(MERGED, "merged")     /* one model serves both groups */                                     \
     X(SPLIT, "split")       /* several members that disagree with the rest in the same way */      \
+    X(MIXED, "mixed")       /* the group fell as a whole, and looks like two */                    \
     X(PERSONAL, "personal") /* its own delta brings more than it costs */                          \
     X(SHARED, "shared")     /* its own delta no longer does */                                     \
     X(RESTED, "rested")     /* training brings nothing any more */                                 \

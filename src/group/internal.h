@@ -1,22 +1,24 @@
 /* internal.h - the grouper's state, and what its files call of each other. Internal.
  *
- * grouper.c   cameras, groups, and the only writers of who is in which: group_form, group_enter,
- *             group_exit, group_absorb
+ * grouper.c   open and close; settings.c defaults and ranges
+ * cameras.c   ids and numbers
+ * members.c   who is in which group, the only writers of it: group_form, group_enter
  * nearby.c    which groups are worth trying for a request, or for each other
  * evidence.c  differences of scores with their standard errors
  * decide.c    a request's decision; review.c a window's trials; conclude.c its actions, with
  *             merge.c, personal.c and rest.c
- * why.c       sentences; state.c bytes
+ * split.c     groups of two kinds; why.c sentences; state.c bytes
  */
 #ifndef ATTUNE_GROUP_INTERNAL_H
 #define ATTUNE_GROUP_INTERNAL_H
 
 #include "group/group.h"
 
-#define PAIRS_MAX 256   /* of groups that were compared lately and could be one */
-#define MOVES_MAX 10    /* a wait doubles so often at most */
-#define MOVES_WINDOWS 8 /* in peace, until one move is forgotten */
-#define OFFSET_WINDOWS 8
+#define PAIRS_MAX 256    /* of groups that were compared lately and could be one */
+#define MOVES_MAX 10     /* a wait doubles so often at most */
+#define MOVES_WINDOWS 8  /* in peace, until one move is forgotten */
+#define OFFSET_WINDOWS 8 /* in a group, in which a camera's offset is learned */
+#define OFFSET_MAX 0.25
 #define CROSS_SAMPLES 2 /* members of a group that another group's model is tried on */
 
 struct camera {
@@ -47,7 +49,10 @@ struct group {
     double previous, gain; /* accuracy a window ago; smoothed difference. NaN */
     int windows, flat;
     bool resting;
-    double rested; /* accuracy when it came to rest */
+    double rested;     /* accuracy when it came to rest */
+    double best;       /* accuracy that it had, slowly forgotten; NaN */
+    int below;         /* windows in a row in which it was well below that */
+    int probes, quiet; /* splits by looks so far; windows until there may be another */
 };
 
 /* Two groups that one model served in the last windows in which they were compared. */
@@ -74,12 +79,14 @@ struct grouper {
     int pair_count;
 };
 
-/* ---- grouper.c ---- */
+/* ---- cameras.c, members.c ---- */
 
 bool camera_id_valid(const char *id);
+void camera_forget(struct grouper *g, int camera); /* the number is free; it must be in no group */
 /* As the number `limit`; "" for one that is not in use. */
 enum status camera_append(struct grouper *g, const char *id, struct error *err);
 
+void group_free(struct group *k);
 struct group *group_find(const struct grouper *g, uint64_t id); /* NULL */
 
 /* A new group of this camera, which leaves the one that it is in. All of them: *ret_left is that
@@ -88,6 +95,8 @@ enum status group_form(struct grouper *g, int camera, uint64_t now_us, struct gr
                        uint64_t *ret_left, bool *ret_emptied, struct error *err);
 enum status group_enter(struct grouper *g, struct group *to, int camera, uint64_t *ret_left,
                         bool *ret_emptied, struct error *err);
+/* Its offset becomes v, within what is allowed. */
+void camera_offset(struct camera *c, double v);
 void group_recentre(struct grouper *g, struct group *k);
 bool group_make_room(struct group *k, int members); /* false: no memory */
 
@@ -150,6 +159,12 @@ enum status act(struct conclusion *c, enum group_action_kind kind, int camera, u
                 uint64_t other, bool emptied, struct group_why why);
 struct group_why why_none(enum group_why_code code); /* all numbers unknown */
 
+/* Leavers [n] of group `from` form one; whys are theirs, codes included. On the way a window's end.
+ */
+enum status leave_for_new(struct conclusion *c, uint64_t from, const int *leavers,
+                          const struct group_why *whys, int n, enum group_action_kind kind);
+/* split.c: parts a group that does badly as a whole and looks like two. */
+enum status split_mixed(struct conclusion *c, struct group *k);
 enum status merge_conclude(struct conclusion *c);
 enum status personal_conclude(struct conclusion *c);
 enum status rest_conclude(struct conclusion *c);

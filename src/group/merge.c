@@ -191,7 +191,7 @@ static bool serves(const struct conclusion *c, const struct crossing *x, struct 
         ret->margin = s->join_margin;
         return accuracy >= own - s->join_margin;
     }
-    ret->margin = s->gap / 2 + s->confidence / 2 * sqrt(x->squares) / x->count;
+    ret->margin = s->gap;
     if (accuracy < own - ret->margin)
         return false;
     struct evidence e =
@@ -237,7 +237,8 @@ static int crossings(const struct conclusion *c, struct crossing (*ret)[2])
     return n;
 }
 
-/* All of `from` into `to`. */
+/* All of `from` into `to`. That its model does for them what their own did is known, so what they
+ * are below or above its members is how hard their views are. */
 static enum status absorb(struct conclusion *c, struct group *to, struct group *from,
                           struct group_why why)
 {
@@ -252,13 +253,17 @@ static enum status absorb(struct conclusion *c, struct group *to, struct group *
         to->centre.time_us = from->centre.time_us;
     for (enum status st; !emptied;) {
         int camera = from->members[from->count - 1];
+        double offset = g->cameras[camera].offset + why.accuracy - to->accuracy;
         st = group_enter(g, to, camera, &left, &emptied, c->err);
+        if (st == ST_OK)
+            camera_offset(&g->cameras[camera], offset);
         if (st == ST_OK)
             st = act(c, GROUP_ACTION_MERGE, camera, to->id, from_id, emptied, why);
         if (st != ST_OK)
             return st;
     }
     to->accuracy = to->previous = sum / all;
+    to->best = to->accuracy;
     return ST_OK;
 }
 

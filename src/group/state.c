@@ -65,6 +65,10 @@ static void put_group(struct buf *b, const struct group *k)
     buf_put_f64(b, k->previous);
     buf_put_f64(b, k->gain);
     buf_put_f64(b, k->rested);
+    buf_put_f64(b, k->best);
+    buf_put_u32(b, (uint32_t)k->below);
+    buf_put_u32(b, (uint32_t)k->probes);
+    buf_put_u32(b, (uint32_t)k->quiet);
     buf_put_u32(b, (uint32_t)k->frames);
     buf_put_u32(b, (uint32_t)k->windows);
     buf_put_u32(b, (uint32_t)k->flat);
@@ -193,6 +197,10 @@ static void get_group_state(struct cursor *c, struct group *k)
     k->previous = get_accuracy(c);
     k->gain = get_finite(c, true);
     k->rested = get_accuracy(c);
+    k->best = get_accuracy(c);
+    k->below = get_count(c, COUNT_MAX);
+    k->probes = get_count(c, MOVES_MAX);
+    k->quiet = get_count(c, COUNT_MAX);
     k->frames = get_count(c, COUNT_MAX);
     k->windows = get_count(c, COUNT_MAX);
     k->flat = get_count(c, COUNT_MAX);

@@ -97,6 +97,16 @@ static void say_left(struct line *l, const struct group_why *w)
         say(l, ", with others that differ in the same way");
 }
 
+static void say_mixed(struct line *l, const struct group_why *w)
+{
+    say(l,
+        "left group %llu for %llu: the group had %.3f and is at %.3f for %d windows, and its "
+        "members "
+        "look like two kinds that are %.2f units apart",
+        (unsigned long long)w->other, (unsigned long long)w->group, w->reference, w->accuracy,
+        w->windows, w->signature);
+}
+
 static void say_merged(struct line *l, const struct group_why *w)
 {
     say(l,
@@ -149,6 +159,9 @@ static void say_why(struct line *l, const struct group_why *w)
     case GROUP_WHY_BEHIND:
     case GROUP_WHY_SPLIT:
         say_left(l, w);
+        break;
+    case GROUP_WHY_MIXED:
+        say_mixed(l, w);
         break;
     case GROUP_WHY_MERGED:
         say_merged(l, w);

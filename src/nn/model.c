@@ -49,7 +49,7 @@ const char *nn_model_identity_hex(const struct nn_model *m)
 
 const char *nn_model_metadata(const struct nn_model *m, const char *key)
 {
-    for (int i = 0; i < m->metadata_count; i++)
+    for (int i = m->metadata_count; i-- > 0;)
         if (strcmp(m->metadata[i].key, key) == 0)
             return m->metadata[i].value;
     return NULL;

@@ -195,6 +195,8 @@ expect 0 "validation accuracy" train --model "$work/class.onnx" --data "$work/cl
 printf 'file,class\nleft/2.png,left\nright/1.png,rihgt\n' >"$work/list.csv"
 expect 3 "'rihgt' is none of the network's" train --score "$work/class.onnx" --data "$work/classes" --labels "$work/list.csv"
 expect 2 "--task is segment, classify or detect" train --task dance --network student --out "$work/x.onnx"
+expect 0 "cyclist" train --task detect --network student --batch 2 --steps 2 --validation-frames 1 --frames 1 --out "$work/boxes.onnx"
+expect 3 "with boxes are not read" train --model "$work/boxes.onnx" --data "$work/pictures" --out "$work/x.onnx"
 expect 2 "--task goes with --network" train --task classify --model "$work/class.onnx" --data "$work/classes" --out "$work/x.onnx"
 expect 3 "holds 0 folders" train $classify --data "$work/classes/left" --out "$work/x.onnx"
 expect 0 "cyclist" train $classify --validation-frames 1 --frames 1 --out "$work/crops.onnx"
@@ -203,6 +205,16 @@ mkdir "$work/none"
 expect 3 "holds no jpg" train --model "$student" --data "$work/none" --out "$work/x.onnx"
 expect 3 "no-such-folder" train --model "$student" --data "$work/no-such-folder" --out "$work/x.onnx"
 expect 3 "labels" train --model "$student" --data "$work/pictures" --labels "$work/none" --out "$work/x.onnx"
+
+# ---- describe
+expect 2 "--out is needed" describe "$student"
+expect 0 "task         segment" describe "$student" --out "$work/described.onnx" --mean 0.5,0.5,0.5
+expect 3 "attune.mean must be three numbers" describe "$student" --out "$work/x.onnx" --mean 0.5
+expect 3 "attune.detect.head must be" describe "$student" --out "$work/x.onnx" --task detect
+expect 0 "answered from 0.6" describe "$work/boxes.onnx" --out "$work/described.onnx" --threshold 0.6 --channels 4,3,2,1,0
+expect 3 "must be 5 numbers below 5" describe "$work/boxes.onnx" --out "$work/x.onnx" --channels 0,1,2,3,5
+"$attune" model inspect "$work/described.onnx" --json >"$work/t.json" || complain "a described network cannot be read"
+json "$work/t.json" 'o["metadata"]["attune.detect.threshold"] == "0.6"'
 
 # ---- quantize
 out=$work/int8.onnx

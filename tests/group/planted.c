@@ -27,6 +27,7 @@ void planted_options_init(struct planted_options *o)
                                   .windows = 60,
                                   .event_windows = 12,
                                   .false_requests = 0.01,
+                                  .apart_m = 5000,
                                   .seed = 1};
 }
 
@@ -133,8 +134,9 @@ void planted_conditions(struct planted *p, int camera, struct group_conditions *
     const struct planted_camera *c = &p->cameras[camera];
     int number = camera / p->options.districts;
     group_conditions_init(ret);
-    ret->place = group_place_of_map(5000.0 * (c->district % 100) + 40.0 * (number % 10),
-                                    5000.0 * (c->district / 100) + 40.0 * (number / 10 % 10));
+    ret->place =
+        group_place_of_map(p->options.apart_m * (c->district % 100) + 40.0 * (number % 10),
+                           p->options.apart_m * (c->district / 100) + 40.0 * (number / 10 % 10));
     ret->time_us = p->now_us;
     ret->looks_known = !p->options.blind;
     for (int v = 0; v < SIGNATURE_VALUES; v++) {
@@ -172,7 +174,8 @@ static void happen(struct planted *p)
         if (c->district != district || i / p->options.districts % 3 >= part)
             continue;
         expose(p, i, condition);
-        c->asks_us = p->now_us + 1 + rng_below(&p->rng, 40) * (uint64_t)1000000;
+        if (!((double)rng_float(&p->rng) < p->options.silent))
+            c->asks_us = p->now_us + 1 + rng_below(&p->rng, 40) * (uint64_t)1000000;
     }
 }
 
@@ -180,6 +183,17 @@ static void count_move(struct planted *p)
 {
     p->moves++;
     p->calm_moves += p->since_event >= CALM_WINDOWS;
+}
+
+static uint64_t clock_us(const struct planted *p)
+{
+    return p->options.timed ? p->options.clock_us() : 0;
+}
+
+static void took(const struct planted *p, enum planted_call call, uint64_t since_us)
+{
+    if (p->options.timed)
+        p->options.timed(p->options.context, call, p->options.clock_us() - since_us);
 }
 
 static enum status ask(struct planted *p, struct grouper *g, int camera, struct error *err)
@@ -191,7 +205,9 @@ static enum status ask(struct planted *p, struct grouper *g, int camera, struct 
     double own[PLANTED_DIMS];
     memcpy(own, model_of(p, g, camera), sizeof own);
     planted_conditions(p, camera, &c);
+    uint64_t since_us = clock_us(p);
     enum status st = grouper_request(g, camera, &c, p->now_us, NULL, &r, err);
+    took(p, PLANTED_REQUEST, since_us);
     if (st != ST_OK)
         return st;
     p->requests++;
@@ -201,7 +217,9 @@ static enum status ask(struct planted *p, struct grouper *g, int camera, struct 
         const double *model = t->kind == GROUP_MODEL_OWN ? own : group_model(p, t->id);
         t->score = planted_score(p, model, camera, p->now_us, by_frame[i]);
     }
+    since_us = clock_us(p);
     st = grouper_decide(g, &r, &d, err);
+    took(p, PLANTED_DECIDE, since_us);
     if (st == ST_OK && d.formed)
         memmove(group_model(p, d.group),
                 d.start == GROUP_MODEL_GROUP ? group_model(p, d.start_id) : own, sizeof own);
@@ -283,14 +301,18 @@ static enum status review(struct planted *p, struct grouper *g, struct error *er
     struct group_review r;
     struct group_actions a;
     look(p, g);
+    uint64_t since_us = clock_us(p);
     enum status st = grouper_review(g, p->now_us, &r, err);
+    took(p, PLANTED_REVIEW, since_us);
     if (st != ST_OK)
         return st;
     float(*by_frame)[PLANTED_FRAMES] = calloc((size_t)r.trial_count + 1, sizeof *by_frame);
     for (int i = 0; i < r.trial_count && by_frame; i++)
         r.trials[i].score = planted_score(p, group_model(p, r.trials[i].group), r.trials[i].camera,
                                           p->now_us, by_frame[i]);
+    since_us = clock_us(p);
     st = grouper_conclude(g, &r, &a, err);
+    took(p, PLANTED_CONCLUDE, since_us);
     if (st == ST_OK)
         st = follow(p, g, &a, err);
     group_actions_clear(&a);

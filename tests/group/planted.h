@@ -16,12 +16,26 @@
 #define PLANTED_DIMS 4
 #define PLANTED_FRAMES 12
 
+enum planted_call {
+    PLANTED_REQUEST,
+    PLANTED_DECIDE,
+    PLANTED_REVIEW,
+    PLANTED_CONCLUDE,
+    PLANTED_CALLS
+};
+
 struct planted_options {
     int cameras, districts;
     int windows, event_windows; /* something happens every event_windows; 0: never */
     double label_noise;         /* part of the labels that are wrong */
     double false_requests;      /* a camera a window */
+    double silent;              /* part of the changes that a camera does not notice */
     bool blind;                 /* signatures are not known */
+    double apart_m;             /* from district to district */
+    /* Where set: called with the time that each call into the grouper took. */
+    uint64_t (*clock_us)(void);
+    void (*timed)(void *context, enum planted_call call, uint64_t took_us);
+    void *context;
     uint64_t seed;
 };
 

@@ -104,7 +104,7 @@ static void check_totals(const struct totals *t)
     group_settings_init(&s);
     assert_true(t->settled.precision >= 0.95 && t->settled.recall >= 0.95);
     assert_true(t->all.precision >= 0.95 && t->all.recall >= 0.9);
-    assert_true(t->stable * 10 >= t->events * 9);
+    assert_true(t->stable * 20 >= t->events * 19);
     assert_true(t->stable_windows <= 4 * t->stable);
     assert_true(t->calm_moves * 100 <= 2 * t->calm_camera_windows);
     assert_true(t->hurt_windows_max <= s.patience + 1);
@@ -137,6 +137,21 @@ static void without_signatures_too(void **state)
     planted_options_init(&o);
     o.blind = true;
     struct totals t = over_seeds(o, "no signatures");
+    check_totals(&t);
+}
+
+/* Nobody asks, nobody is behind: half of a group's world changes and the shared model goes halfway.
+ */
+static void changes_that_nobody_noticed_too(void **state)
+{
+    (void)state;
+    struct planted_options o;
+    planted_options_init(&o);
+    o.silent = 1;
+    struct totals t = over_seeds(o, "silent changes");
+    check_totals(&t);
+    o.silent = 0.3;
+    t = over_seeds(o, "partly silent changes");
     check_totals(&t);
 }
 
@@ -191,6 +206,7 @@ int main(void)
         cmocka_unit_test(groups_are_the_planted_ones),
         cmocka_unit_test(with_wrong_labels_too),
         cmocka_unit_test(without_signatures_too),
+        cmocka_unit_test(changes_that_nobody_noticed_too),
         cmocka_unit_test(nothing_happens_nothing_moves),
         cmocka_unit_test(other_policies_keep_the_promises),
     };
