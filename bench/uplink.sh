@@ -4,7 +4,8 @@
 #   bench/uplink.sh [BUILD] [FOLDER]    results into FOLDER (default uplink-bench)
 # RUNS=10 runs each of LAWS="price aimd none" (none: plain TCP), PARALLEL=5 at a time on links of
 # their own; SECONDS_EACH=160. DELAY_MS=10 is the link's delay each way, QUEUE_MS=200 its queue,
-# CONGESTION=reno TCP's own control.
+# CONGESTION=reno TCP's own control; EXPONENT=1 is aimd's. Weights are 1, 2, 3, 4 (and
+# 2) times UNIT=0.4: the four are 1 in the mean, as a server gives them.
 # Exit status: 0 when the first law's shares are within 15 % of the weights and 85 % of the link are
 # used, with four cameras, with a fifth (weight 2), and after it has left; 1 when not; 77 when this
 # machine does not permit namespaces.
@@ -56,10 +57,11 @@ one_run() { # NAME LAW FOLDER
     local sink=$! cameras=()
     sleep 1
     for i in 0 1 2 3 4; do
-        local weights=(1 2 3 4 2) from=0.$((i * 2)) until=$seconds
+        local weights=(1 2 3 4 2) weight from=0.$((i * 2)) until=$seconds
+        weight=$(awk "BEGIN { print ${weights[i]} * ${UNIT:-0.4} }")
         [ "$i" = 4 ] && { from=60; until=112; }
         ip netns exec "$mark-${name}c" "$probe" camera https://10.77.2.2:8443 "$folder" "$i" \
-            "${weights[i]}" "$law" "${EXPONENT:-1}" "$start" "$from" "$until" "${CHUNK_S:-4}" 2>"$folder/camera-$i.log" &
+            "$weight" "$law" "${EXPONENT:-1}" "$start" "$from" "$until" "${CHUNK_S:-4}" 2>"$folder/camera-$i.log" &
         cameras+=($!)
     done
     wait "${cameras[@]}" "$sink"

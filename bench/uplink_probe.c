@@ -370,17 +370,21 @@ static bool report_phase(const struct run *runs, int count, const struct phase *
     return worst <= 0.15 && total / link_kbps >= 0.85;
 }
 
+/* Means over DRAWN_BINS: what arrives comes in TLS records of 16 KiB. */
+#define DRAWN_BINS 8
+
 static void draw(const struct run *r, const char *path)
 {
-    static double x[BINS_MAX / 2], y[CAMERAS_MAX][BINS_MAX / 2];
+    static double x[BINS_MAX / DRAWN_BINS], y[CAMERAS_MAX][BINS_MAX / DRAWN_BINS];
     struct plot_series series[5];
     char names[5][32];
     struct error err;
-    int count = r->bins / 2;
+    int count = r->bins / DRAWN_BINS;
     for (int c = 0; c < 5; c++) {
         for (int i = 0; i < count; i++) {
-            x[i] = i;
-            y[c][i] = (r->kbps[2 * i][c] + r->kbps[2 * i + 1][c]) / 2;
+            double from_s = i * DRAWN_BINS * BIN_US / 1e6;
+            x[i] = from_s + DRAWN_BINS * BIN_US / 2e6;
+            y[c][i] = mean_kbps(r, c, from_s, from_s + DRAWN_BINS * BIN_US / 1e6);
         }
         snprintf(names[c], sizeof names[c], "weight %.0f%s", weights[c], c == 4 ? ", joins" : "");
         series[c] =

@@ -78,7 +78,7 @@ static const struct row {
      "of a student that classifies: parts of the picture, each with an\n"
      "answer of its own; X0,Y0,X1,Y1;... as fractions of its sides"},
     {"uplink-table", "FILE", TEXT, &chosen.agent.uplink_table, 0, 0,
-     "what frame rates and sizes of samples cost and bring, as attune\nbench uplink measures it "
+     "what frame rates and sizes of samples cost and bring, as attune\nprofile measures it "
      "(default: that of the town)"},
     {"overlay", "FILE.mp4", TEXT, &chosen.agent.overlay_path, 0, 0,
      "a video of what the student sees"},

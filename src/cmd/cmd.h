@@ -22,6 +22,7 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(eval, "the whole loop over a recorded source under a virtual clock")                         \
     X(replay, "compare schedulers on measured retrainings, in virtual time")                       \
     X(explain, "why each camera has the compute that it has")                                      \
+    X(profile, "measure what rates and sizes of uploaded samples cost and bring")                  \
     X(model, "inspect, train, quantize, export and compare networks")                              \
     X(synth, "render the synthetic town: video, labels, boxes")                                    \
     X(bench, "how fast this machine is, and the engine on it")                                     \

@@ -113,6 +113,9 @@ static void close_chunk(struct encoder *e, uint64_t now_us, bool last)
     enum status st = encode_clip(e, agent_transmit_kbps(a), elapsed_s, &err);
     int encoded = st == ST_OK ? e->clip.count : 0;
     if (st == ST_OK)
+        agent_transmit_learn(a, encoded, e->clip.bytes.size_bytes, elapsed_s,
+                             e->clip.rate_factor <= agent_transmit_finest(a, 0) + 1);
+    if (st == ST_OK)
         st = spool_clip(e, settings.sampling_fps, &err);
     if (st != ST_OK) {
         log_write(LOG_WARN, "chunk lost", "frames=%d reason=\"%s\"", e->count, err.message);

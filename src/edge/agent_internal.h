@@ -99,6 +99,7 @@ struct agent_infer {
 /* At which rate and size samples go to the server (agent_transmit.c). */
 struct agent_transmit {
     struct controller_table table;
+    double cost; /* the encode thread's: bits of this camera's pictures in the table's */
     struct controller controller; /* the encode thread's, as the next */
     struct controller_choice
         choice;                    /* in force; width 0: no controller, all as the student takes */
@@ -203,6 +204,9 @@ void agent_transmit_choose(struct agent *a);
 /* What a chunk's bits may be, kbit/s, and the quality beyond which none are spent (x264's CRF). */
 double agent_transmit_kbps(struct agent *a);
 double agent_transmit_finest(const struct agent *a, double standard);
+
+/* Encode thread: a chunk came to so many bytes; all: the budget did not make it smaller. */
+void agent_transmit_learn(struct agent *a, int frames, size_t bytes, double elapsed_s, bool all);
 
 /* Upload thread: paces the connection as the server wishes; takes over what it shows. */
 void agent_transmit_pace(struct agent *a);

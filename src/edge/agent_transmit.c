@@ -10,6 +10,8 @@
 #include "edge/agent_internal.h"
 
 #define BACKLOG_SPEED 1.25
+#define COST_PART 0.3 /* of a chunk in what is believed of the next ones */
+#define COST_MAX 20.0
 
 enum status agent_transmit_open(struct agent *a, struct error *err)
 {
@@ -33,6 +35,7 @@ static struct controller_input input_of(struct agent *a, const struct client_set
                                   .asr_fps = atomic_load(&a->asr_fps),
                                   .width = a->spec.width,
                                   .height = a->spec.height,
+                                  .cost = a->transmit.cost,
                                   .scale_min = s->send.scale_min,
                                   .scale_max = s->send.scale_max};
     if (a->spec.task != TASK_SEGMENT) /* a crop is small enough */
@@ -45,9 +48,9 @@ static void tell(const struct client_settings *s, const struct controller_input 
 {
     log_write(LOG_INFO, "transmission",
               "group=\"%s\" members=%d share=%.2f bandwidth_kbps=%.0f asr_fps=%.2f fps=%.2f "
-              "width=%d height=%d kbps=%.0f",
+              "width=%d height=%d kbps=%.0f cost=%.2f",
               s->send.group, s->send.members, s->send.group_share, in->bandwidth_kbps, in->asr_fps,
-              c->fps, c->width, c->height, c->kbps);
+              c->fps, c->width, c->height, c->kbps, in->cost);
 }
 
 void agent_transmit_choose(struct agent *a)
@@ -66,6 +69,22 @@ void agent_transmit_choose(struct agent *a)
     atomic_store(&a->controlled_fps, t->choice.fps);
     if (t->choice.width != before.width || fabs(t->choice.fps - before.fps) > 0.1 * before.fps)
         tell(&s, &in, &t->choice);
+}
+
+void agent_transmit_learn(struct agent *a, int frames, size_t bytes, double elapsed_s, bool all)
+{
+    struct agent_transmit *t = &a->transmit;
+    if (t->choice.width == 0 || frames == 0 || elapsed_s <= 0)
+        return;
+    const struct client_settings s = agent_settings(a);
+    struct controller_input in = input_of(a, &s);
+    in.cost = 1;
+    double cost = (double)bytes * 8e-3 / elapsed_s /
+                  controller_expected_kbps(&t->table, &in, t->choice.scale, frames / elapsed_s);
+    if (t->cost > 0)
+        cost = t->cost + COST_PART * (cost - t->cost);
+    if (all || cost > t->cost) /* cut to a budget, it says only that it is no less */
+        t->cost = fmin(fmax(cost, 1 / COST_MAX), COST_MAX);
 }
 
 double agent_transmit_kbps(struct agent *a)

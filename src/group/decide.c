@@ -178,7 +178,7 @@ static bool serves(const struct grouper *g, const struct group_request *r,
     struct evidence short_of = shortfall(s, t->score.accuracy, t->score.frames, c->offset,
                                          k->accuracy, k->frames, k->count);
     struct evidence gain = score_difference(s, &t->score, &r->trials[0].score);
-    bool known = isfinite(k->accuracy), looks = isfinite(t->signature); /* NaN is never alike */
+    bool known = isfinite(k->accuracy), looks = isfinite(t->signature);
     *ret_allowed = shortfall_allowed(s, &short_of);
     /* One that does much better here than at home is of other conditions, too. */
     *ret_cost = (known ? pow(short_of.difference / short_of.error, 2) : 1) +
@@ -189,7 +189,8 @@ static bool serves(const struct grouper *g, const struct group_request *r,
         return false;
     if (k->windows > 0)
         return true;
-    return (!known || -short_of.difference <= *ret_allowed) && t->signature <= ALIKE_UNITS;
+    return (!known || -short_of.difference <= *ret_allowed) &&
+           (looks ? t->signature <= ALIKE_UNITS : isfinite(t->place_m));
 }
 
 /* The camera's own group, where it has company: its model is the camera's own. */

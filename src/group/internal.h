@@ -147,8 +147,7 @@ enum status personal_review(struct grouper *g, struct group_review *r, int *capa
 struct conclusion {
     struct grouper *g;
     const struct group_review *review;
-    /* [limit] of the member trials that count, and of those with an own delta; NULL */
-    const struct group_score **scores, **personal;
+    const struct group_score **scores; /* [limit] of the member trials that count, NULL */
     struct group_actions *actions;
     int capacity; /* of actions */
     struct error *err;
@@ -167,8 +166,6 @@ enum status leave_for_new(struct conclusion *c, uint64_t from, const int *leaver
 /* split.c: parts a group that does badly as a whole and looks like two. */
 enum status split_mixed(struct conclusion *c, struct group *k);
 enum status merge_conclude(struct conclusion *c);
-/* Whether an own delta does so much better than the shared model that sharing does harm. */
-bool personal_better(const struct conclusion *c, int camera, struct group_why *ret);
 enum status personal_conclude(struct conclusion *c);
 enum status rest_conclude(struct conclusion *c);
 

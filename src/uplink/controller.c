@@ -18,6 +18,23 @@ static double pixels_part(const struct controller_table *t, const struct control
     return (double)in->width * in->height / ((double)t->width * t->height);
 }
 
+static double expected_kbps(const struct controller_table *t, const struct controller_input *in,
+                            int size, double fps)
+{
+    double cost = in->cost > 0 ? in->cost : 1;
+    return controller_table_kbps(t, size, fps) * pixels_part(t, in) * cost;
+}
+
+double controller_expected_kbps(const struct controller_table *t, const struct controller_input *in,
+                                double scale, double fps)
+{
+    int nearest = 0;
+    for (int i = 1; i < t->size_count; i++)
+        if (fabs(t->sizes[i].scale - scale) < fabs(t->sizes[nearest].scale - scale))
+            nearest = i;
+    return expected_kbps(t, in, nearest, fps);
+}
+
 static int side(int whole, double scale)
 {
     int v = 2 * (int)lround(whole * scale / 2);
@@ -64,7 +81,7 @@ static struct candidate candidate_at(const struct controller_table *t,
 {
     return (struct candidate){.size = size,
                               .fps = fps,
-                              .kbps = controller_table_kbps(t, size, fps) * pixels_part(t, in),
+                              .kbps = expected_kbps(t, in, size, fps),
                               .accuracy =
                                   controller_table_accuracy(t, size, in->share, fps * in->members)};
 }

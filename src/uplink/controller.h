@@ -21,11 +21,12 @@
 #include "uplink/controller_table.h"
 
 struct controller_input {
-    double share;                /* processors that train the camera's group, 0: none */
-    int members;                 /* of the group, the camera among them, 1 or more */
-    double bandwidth_kbps;       /* as measured; INFINITY: no limit is known */
-    double asr_fps;              /* AMS's rate, INFINITY: no such rule */
-    int width, height;           /* at scale 1, what the student takes; 0: the table's */
+    double share;          /* processors that train the camera's group, 0: none */
+    int members;           /* of the group, the camera among them, 1 or more */
+    double bandwidth_kbps; /* as measured; INFINITY: no limit is known */
+    double asr_fps;        /* AMS's rate, INFINITY: no such rule */
+    int width, height;     /* at scale 1, what the student takes; 0: the table's */
+    double cost; /* bits of this camera's pictures, in those of the table's; 0: as there */
     double scale_min, scale_max; /* of the server's wishes; sizes outside are not chosen, unless all
                                     are: then the nearest; 0: no limit */
 };
@@ -42,6 +43,10 @@ struct controller_choice {
  * that row at as low a rate as fits, but not below CONTROLLER_FPS_MIN. */
 void controller_choose(const struct controller_table *t, const struct controller_input *in,
                        struct controller_choice *ret);
+
+/* What the table expects of this camera at a rate and a scale of the table, kbit/s. */
+double controller_expected_kbps(const struct controller_table *t, const struct controller_input *in,
+                                double scale, double fps);
 
 /* Keeps a camera from going to and fro: what would change the size, or send more, comes into force
  * when the next window chooses the same again; what sends less does at once. */

@@ -1,7 +1,7 @@
 /* controller_table.h - what a frame rate and a picture size cost on the uplink, and bring in
  * training: the profile that the transmission controller (controller.h) chooses from.
  *
- * Text form: YAML, docs/formats.md "transmission table"; `attune bench uplink` measures one.
+ * Text form: YAML, docs/formats.md "transmission table"; `attune profile` measures one.
  *
  * Owns:    a plain value.
  * Threads: pure functions.

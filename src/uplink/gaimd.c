@@ -47,14 +47,14 @@ void gaimd_options_init(struct gaimd_options *o)
                                 .rate_min_kbps = 16,
                                 .rate_max_kbps = 100000,
                                 .rate_start_kbps = 100,
-                                .alpha = 0.05,
+                                .alpha = 0.03,
                                 .beta = 0.875,
                                 .exponent = 1,
                                 .queue_s = 0.05,
-                                .unit_bits = 2 * SEGMENT_BITS,
+                                .unit_bits = 4 * SEGMENT_BITS,
                                 .gain = 4.6,
                                 .damping = 2.5,
-                                .bend_s = 0.15,
+                                .bend_s = 0.1,
                                 .loss_s = 2,
                                 .drain_every_us = 10000000};
 }
@@ -141,6 +141,10 @@ static void follow_aimd(struct gaimd *g, const struct gaimd_sample *s, double dt
             return;
         g->cut_us = s->now_us;
         move_rate(g, s, o->beta * g->rate_kbps);
+        return;
+    }
+    if (g->cut_us == 0) { /* slow start */
+        move_rate(g, s, g->rate_kbps * (1 + PROBE_PER_S * dt_s));
         return;
     }
     double step_kbps = o->alpha * pow(o->weight, o->exponent) * SEGMENT_BITS / 1e3 / rtt_s;

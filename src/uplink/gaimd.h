@@ -50,10 +50,10 @@ struct gaimd_options {
     double weight; /* 1: a camera like the others; brought into GAIMD_WEIGHT_MIN..MAX */
     double rate_min_kbps, rate_max_kbps;  /* default 16, 100000 */
     double rate_start_kbps;               /* default 100 */
-    double alpha, beta, exponent;         /* AIMD: default 0.05, 7/8, 1 */
+    double alpha, beta, exponent;         /* AIMD: default 0.03, 7/8, 1 */
     double queue_s;                       /* AIMD: default 0.05 */
-    double unit_bits;                     /* PRICE: default two segments */
-    double gain, damping, bend_s, loss_s; /* PRICE: default 4.6 /s2, 2.5 /s, 0.15 s, 2 s */
+    double unit_bits;                     /* PRICE: default four segments */
+    double gain, damping, bend_s, loss_s; /* PRICE: default 4.6 /s2, 2.5 /s, 0.1 s, 2 s */
     uint64_t drain_every_us;              /* PRICE: default 10 s; 0: never */
 };
 

@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera eval replay explain model synth bench; do
+for command in demo server camera eval replay explain profile model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -52,6 +52,9 @@ expect 2 "--estimates takes profile" replay --profiles x --estimates guess
 expect 3 "no-such.csv" replay --profiles "$work/no-such.csv"
 echo "city,window" >"$work/thin.csv"
 expect 3 "no column 'config'" replay --profiles "$work/thin.csv"
+expect 2 "--student, --teacher and --out are needed" profile town:
+expect 2 "must rise" profile --student x --teacher x --out "$work/t" --fps 1,0.5 town:
+expect 3 "no-such.onnx" profile --student "$work/no-such.onnx" --teacher x --out "$work/t" town:
 expect 2 "say what to explain" explain
 expect 3 "does not answer" explain schedule --server http://127.0.0.1:1
 echo '{"policy": "attune", "event": "window", "capacity": 2, "left_s": 60, "expected": 0.6,

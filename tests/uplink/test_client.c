@@ -134,6 +134,38 @@ static void chunks_are_acknowledged_once_stored(void **state)
     assert_int_equal(t.failures, 1);
 }
 
+static void pacing_is_switched_on_and_off(void **state)
+{
+    (void)state;
+    static uint8_t big[300000];
+    struct gaimd_options o;
+    struct client_pacing p;
+    struct client_put put;
+    gaimd_options_init(&o);
+    o.rate_min_kbps = 2000;
+    o.rate_start_kbps = 8000;
+    o.rate_max_kbps = 50000;
+    client_pacing_get(client, &p);
+    assert_true(p.rate_kbps == 0);
+    client_pace(client, &o);
+    for (uint64_t seq = 1; seq <= 3; seq++) { /* the first opens the connection */
+        memset(big, (int)seq, sizeof big);
+        assert_int_equal(client_put_chunk(client, seq, big, sizeof big, &put, &err), ST_OK);
+        client_pacing_get(client, &p);
+        assert_true(p.rate_kbps >= o.rate_min_kbps && p.rate_kbps <= o.rate_max_kbps);
+    }
+    assert_true(p.base_s > 0); /* the kernel was asked, and knew */
+    o.rate_max_kbps = 3000;    /* at once */
+    client_pace(client, &o);
+    client_pacing_get(client, &p);
+    assert_true(p.rate_kbps <= 3000);
+    client_pace(client, NULL);
+    client_pacing_get(client, &p);
+    assert_true(p.rate_kbps == 0);
+    assert_int_equal(client_put_chunk(client, 4, big, sizeof big, &put, &err), ST_OK);
+    assert_int_equal(fake_server_chunk_count(server), 4);
+}
+
 static void failures_have_a_status_each(void **state)
 {
     (void)state;
@@ -227,6 +259,7 @@ int main(void)
         TEST(options_are_checked),
         TEST(hello_reads_settings),
         TEST(chunks_are_acknowledged_once_stored),
+        TEST(pacing_is_switched_on_and_off),
         TEST(failures_have_a_status_each),
         TEST(updates_come_by_long_poll),
         TEST(a_server_may_go_and_come),

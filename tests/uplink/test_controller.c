@@ -144,6 +144,29 @@ static void members_divide_what_a_group_can_use(void **state)
     }
 }
 
+/* Pictures that take twice the bits are as half the bandwidth. */
+static void the_cameras_own_cost_counts(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_init(&rng, 6, 0);
+    for (int k = 0; k < 2000; k++) {
+        struct controller_table t;
+        make_table(&rng, true, &t);
+        struct controller_input in = make_input(&rng), half = in;
+        struct controller_choice dear, poor;
+        in.cost = 2;
+        controller_choose(&t, &in, &dear);
+        half.bandwidth_kbps /= 2;
+        controller_choose(&t, &half, &poor);
+        assert_true(dear.scale == poor.scale && fabs(dear.fps - poor.fps) < 1e-12);
+        assert_true(dear.kbps <= in.bandwidth_kbps && fabs(dear.kbps - 2 * poor.kbps) < 1e-9);
+        if (dear.fps >= t.fps[0])
+            assert_true(fabs(controller_expected_kbps(&t, &in, dear.scale, dear.fps) - dear.kbps) <
+                        1e-9);
+    }
+}
+
 static void wishes_limit_the_size(void **state)
 {
     (void)state;
@@ -332,6 +355,7 @@ int main(void)
                                        cmocka_unit_test(more_bandwidth_never_costs_accuracy),
                                        cmocka_unit_test(the_best_point_is_chosen),
                                        cmocka_unit_test(members_divide_what_a_group_can_use),
+                                       cmocka_unit_test(the_cameras_own_cost_counts),
                                        cmocka_unit_test(wishes_limit_the_size),
                                        cmocka_unit_test(a_larger_choice_waits_a_window),
                                        cmocka_unit_test(flapping_bandwidth_changes_nothing),
