@@ -1,6 +1,6 @@
 /* picture.h - what a picture shows without any network: light, contrast, colour, edges, sharpness.
  *
- * Sums over a coarse grid of cells, at most DRIFT_PICTURE_STEPS^2 pixels of each, so that the cost
+ * Sums over a coarse grid of cells, two or three pixels of each either way, so that the cost
  * does not grow with the picture: tens of microseconds. Luma is ITU-R BT.601's, 0..1. "Fine" and
  * "coarse" are the mean absolute differences of luma to the pixel 1 and 4 further, to the right
  * and down: their ratio is 1/4 for a blurred picture and near 1 for sharp edges (and for noise),
@@ -19,7 +19,7 @@
 #define DRIFT_CELLS_Y 40
 #define DRIFT_BLOCKS_X 16 /* a block is 4 x 4 cells */
 #define DRIFT_BLOCKS_Y 10
-#define DRIFT_PICTURE_STEPS 4
+#define DRIFT_PICTURE_STEPS 2
 
 /* Of the whole picture; each 0..1 or, where it is a difference, -1..1. */
 enum drift_feature {

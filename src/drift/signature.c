@@ -14,12 +14,12 @@ static const double feature_scale[DRIFT_FEATURES] = {
 
 void signature_of(const struct drift_summary *mean, struct signature *ret)
 {
-    float *v = ret->value;
     for (int i = 0; i < DRIFT_SHARES; i++)
-        *v++ = (float)(sqrt((double)mean->share[i]) / SHARE_SCALE);
-    *v++ = isfinite(mean->confidence) ? (float)((double)mean->confidence / CONFIDENCE_SCALE) : 0;
+        ret->value[i] = (float)(sqrt((double)mean->share[i]) / SHARE_SCALE);
+    ret->value[DRIFT_SHARES] =
+        isfinite(mean->confidence) ? (float)((double)mean->confidence / CONFIDENCE_SCALE) : 0;
     for (int i = 0; i < DRIFT_FEATURES; i++)
-        *v++ = (float)((double)mean->feature[i] / feature_scale[i]);
+        ret->value[DRIFT_SHARES + 1 + i] = (float)((double)mean->feature[i] / feature_scale[i]);
 }
 
 bool signature_is_valid(const struct signature *s)
