@@ -21,7 +21,7 @@
 
 #define CHANGE_S 60
 #define END_S 125
-#define LONG_S 600
+#define LONG_S 300
 #define STEP_US 500000
 #define CONFIDENCE_CELLS 256
 #define RUNS_MAX 512
@@ -38,8 +38,8 @@ static const struct study {
     float size;
     enum drift_kind expected;
 } studies[] = {
-    {"clear day, 10 min", {DAY}, {DAY}, 1, NOTHING, 0, DRIFT_NONE},
-    {"night, 10 min",
+    {"clear day, 5 min", {DAY}, {DAY}, 1, NOTHING, 0, DRIFT_NONE},
+    {"night, 5 min",
      {DAY, .dusk = 1, .night = 0.9f},
      {DAY, .dusk = 1, .night = 0.9f},
      1,
