@@ -235,6 +235,19 @@ static void print_shares(FILE *to, const struct task_spec *spec, const struct ag
     fputc('}', to);
 }
 
+static void print_boxes(FILE *to, const struct task_spec *spec, const struct agent_result *r)
+{
+    fputs("\"boxes\":[", to);
+    for (int i = 0; i < r->box_count; i++) {
+        const struct box *b = &r->boxes[i];
+        fputs(i ? ",{\"class\":" : "{\"class\":", to);
+        print_json_text(to, spec->class_name[b->class_id]);
+        fprintf(to, ",\"score\":%.3f,\"box\":[%.5f,%.5f,%.5f,%.5f]}", (double)b->score,
+                (double)b->x0, (double)b->y0, (double)b->x1, (double)b->y1);
+    }
+    fputc(']', to);
+}
+
 static void print_class(FILE *to, const struct task_spec *spec, const struct agent_result *r)
 {
     if (r->region >= 0)
@@ -259,6 +272,8 @@ static void on_result(void *context, const struct agent_result *r)
             (double)r->latency_us / 1000);
     if (report->spec->task == TASK_CLASSIFY)
         print_class(to, report->spec, r);
+    else if (report->spec->task == TASK_DETECT)
+        print_boxes(to, report->spec, r);
     else
         print_shares(to, report->spec, r);
     fputs("}\n", to);
@@ -273,10 +288,11 @@ static void on_score(void *context, const struct agent_score *s)
     fprintf(to, "{\"type\":\"score\",\"t_us\":%" PRIu64 ",\"version\":%" PRIu64 ",\"condition\":",
             s->t_us, s->version);
     print_json_text(to, s->condition);
-    print_number(to, "miou", s->adapted);
-    print_number(to, "miou_unadapted", s->unadapted);
-    print_number(to, "miou_10s", s->adapted_10s);
-    print_number(to, "miou_unadapted_10s", s->unadapted_10s);
+    bool boxes = report->spec->task == TASK_DETECT;
+    print_number(to, boxes ? "f1" : "miou", s->adapted);
+    print_number(to, boxes ? "f1_unadapted" : "miou_unadapted", s->unadapted);
+    print_number(to, boxes ? "f1_10s" : "miou_10s", s->adapted_10s);
+    print_number(to, boxes ? "f1_unadapted_10s" : "miou_unadapted_10s", s->unadapted_10s);
     print_number(to, "up_kbps", s->up_kbps);
     print_number(to, "down_kbps", s->down_kbps);
     fprintf(to, ",\"frames\":%" PRIu64 ",\"dropped\":%" PRIu64 "}\n", s->frames, s->dropped);

@@ -62,6 +62,12 @@ static size_t frame_size_bytes(const struct agent *a)
     return (size_t)3 * (size_t)a->spec.width * (size_t)a->spec.height;
 }
 
+/* A class for every pixel, or boxes. */
+static size_t truth_bytes(const struct agent *a)
+{
+    return a->spec.task == TASK_DETECT ? task_cells(&a->spec) : frame_size_bytes(a) / 3;
+}
+
 static enum status open_student(struct agent *a, struct error *err)
 {
     struct inference_grid grid;
@@ -130,6 +136,7 @@ static enum status open_feed(struct agent *a, struct error *err)
                                    .width = native ? 0 : a->spec.width,
                                    .height = native ? 0 : a->spec.height,
                                    .fps = a->options.fps,
+                                   .boxes = a->spec.task == TASK_DETECT,
                                    .seed = a->options.seed,
                                    .cancel = &a->stopping,
                                    .on_source = on_source,
@@ -137,10 +144,11 @@ static enum status open_feed(struct agent *a, struct error *err)
     enum status st = feed_open(&o, &a->feed, err);
     if (st == ST_OK && native && a->options.overlay_path)
         st = error_set(err, ST_UNSUPPORTED, "--overlay shows whole frames: leave out --regions");
-    else if (st == ST_OK && a->options.score && a->spec.task != TASK_SEGMENT)
-        st = error_set(err, ST_UNSUPPORTED,
-                       "--score compares pixels, and the student gives a class for the picture: "
-                       "leave it out");
+    else if (st == ST_OK && a->options.score && a->spec.task == TASK_CLASSIFY)
+        st = error_set(
+            err, ST_UNSUPPORTED,
+            "--score compares pixels or boxes, and the student gives a class for the picture: "
+            "leave it out");
     else if (st == ST_OK && a->options.score && !feed_has_truth(a->feed))
         st = error_set(err, ST_UNSUPPORTED,
                        "--score needs exact labels, and only the synthetic town has them: use a "
@@ -156,7 +164,8 @@ static enum status open_queues(struct agent *a, struct error *err)
     enum status st =
         handoff_open(RESULTS_WAITING_MAX, sizeof(struct agent_result), &a->results, err);
     if (st == ST_OK)
-        st = handoff_open(LOOKS_WAITING_MAX, sizeof(struct agent_look) + 4 * pixels + answers,
+        st = handoff_open(LOOKS_WAITING_MAX,
+                          sizeof(struct agent_look) + 3 * pixels + truth_bytes(a) + answers,
                           &a->looks, err);
     if (st == ST_OK && a->spool)
         st = handoff_open(SAMPLES_WAITING_MAX * views, sizeof(struct agent_sample) + 3 * pixels,
@@ -308,13 +317,28 @@ static void count_classes(const struct agent *a, const uint8_t *labels, struct a
         r->fraction[c] = (float)count[c] / (float)n;
 }
 
+static void list_boxes(const struct agent *a, const uint8_t *table, struct agent_result *r)
+{
+    struct detection d[DETECT_BOXES_MAX];
+    int count = detect_read(table, d);
+    detect_sum_up(table, a->spec.class_count, r->fraction);
+    for (int i = 0; i < count; i++)
+        if (!d[i].unsure)
+            r->boxes[r->box_count++] = d[i].box;
+    for (int c = 0; c < a->spec.class_count && r->box_count; c++)
+        r->fraction[c] /= (float)r->box_count;
+}
+
 /* The answer in a few numbers, for the results. */
 static void sum_up_answer(const struct agent *a, const struct nn_view *logits,
                           const uint8_t *labels, struct agent_result *r)
 {
     r->class_count = a->spec.class_count;
+    r->box_count = 0;
     if (a->spec.task == TASK_CLASSIFY)
         task_probabilities(logits, 0, 0, NULL, r->fraction);
+    else if (a->spec.task == TASK_DETECT)
+        list_boxes(a, labels, r);
     else
         count_classes(a, labels, r);
     for (int c = 1; c < r->class_count; c++)
@@ -345,7 +369,7 @@ static void hand_look(struct agent *a, const struct feed_view *v, uint64_t t_us,
     memcpy(at, v->frame.pixels, bytes);
     memcpy(at + bytes, a->infer.labels, answers);
     if (score)
-        memcpy(at + bytes + answers, v->truth->classes, bytes / 3);
+        memcpy(at + bytes + answers, v->truth->classes, truth_bytes(a));
     handoff_commit(a->looks);
 }
 

@@ -45,8 +45,12 @@ struct agent_result {
     bool held;           /* the answer is that of an earlier frame */
     uint64_t latency_us; /* frame available to labels published */
     int class_count;
-    float fraction[CLASSES_MAX]; /* of the pixels, a class; of a classification: its probability */
-    int class_id;                /* the class with the largest of them */
+    /* Of the pixels, a class; of a classification: its probability; of a detection: of the boxes.
+     */
+    float fraction[CLASSES_MAX];
+    int class_id;  /* the class with the largest of them */
+    int box_count; /* of a detection: what it is sure of, in fractions of the picture's sides */
+    struct box boxes[DETECT_BOXES_MAX];
 };
 
 /* Once a second where the source has exact labels and options.score is set. */

@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "edge/agent_internal.h"
-#include "nn/loss.h"
 #include "synth/town.h"
+#include "task/draw.h"
 #include "video/frame.h"
 #include "video/overlay.h"
 
@@ -50,7 +50,7 @@ static enum status map_town_classes(struct agent_report *r, struct error *err)
         r->class_of_town[c] = class_named(&r->agent->spec, town_class_names[c]);
         known += r->class_of_town[c] != LABEL_IGNORE;
     }
-    if (known < 2)
+    if (known < (r->agent->spec.task == TASK_DETECT ? 1 : 2))
         return error_set(err, ST_UNSUPPORTED,
                          "the student has none of the town's classes (road, car, ...), so it "
                          "cannot be scored against the town's labels: leave --score out");
@@ -60,20 +60,22 @@ static enum status map_town_classes(struct agent_report *r, struct error *err)
 static enum status open_score(struct agent_report *r, struct error *err)
 {
     const struct task_spec *spec = &r->agent->spec;
-    size_t pixels = (size_t)spec->width * (size_t)spec->height;
+    bool boxes = spec->task == TASK_DETECT;
+    int width = boxes ? spec->out_width : spec->width;
+    int height = boxes ? spec->out_height : spec->height;
     enum status st = map_town_classes(r, err);
     if (st == ST_OK)
         st = scorer_open(spec->task, spec->class_count, SCORE_WINDOW_S, &r->scorer, err);
     if (st == ST_OK)
-        st = label_map_resize(&r->adapted_map, spec->width, spec->height, err);
+        st = label_map_resize(&r->adapted_map, width, height, err);
     if (st == ST_OK)
-        st = label_map_resize(&r->unadapted_map, spec->width, spec->height, err);
+        st = label_map_resize(&r->unadapted_map, width, height, err);
     if (st == ST_OK)
         st = nn_session_open(r->agent->model, NULL, &r->unadapted, err);
     if (st != ST_OK)
         return st;
     r->answer = malloc(task_cells(spec));
-    r->truth = malloc(pixels);
+    r->truth = malloc((size_t)width * (size_t)height);
     if (!r->answer || !r->truth)
         return error_set(err, ST_NOMEM, "no memory to score");
     return ST_OK;
@@ -183,6 +185,18 @@ static void tell_score(struct agent_report *r, const struct agent_look *l, size_
         a->options.on_score(a->options.context, &s);
 }
 
+/* The town's classes to the network's. */
+static void map_truth(struct agent_report *r, const uint8_t *truth, size_t n)
+{
+    if (r->agent->spec.task == TASK_DETECT) {
+        memcpy(r->truth, truth, n);
+        detect_map_classes(r->class_of_town, r->truth);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        r->truth[i] = r->class_of_town[truth[i]];
+}
+
 static void score(struct agent_report *r, const struct agent_look *l, const struct look_parts *p)
 {
     const struct nn_view input = nn_session_input(r->unadapted, 0);
@@ -198,9 +212,8 @@ static void score(struct agent_report *r, const struct agent_look *l, const stru
     answer.classes = r->answer;
     task_resize_labels(&answer, &r->unadapted_map);
     task_resize_labels(&p->labels, &r->adapted_map);
-    size_t pixels = (size_t)p->frame.width * (size_t)p->frame.height;
-    for (size_t i = 0; i < pixels; i++)
-        r->truth[i] = r->class_of_town[p->truth[i]];
+    size_t pixels = (size_t)r->adapted_map.width * (size_t)r->adapted_map.height;
+    map_truth(r, p->truth, pixels);
     scorer_add(r->scorer, l->t_us, r->truth, r->adapted_map.classes, r->unadapted_map.classes,
                pixels);
     tell_score(r, l, pixels);
@@ -211,7 +224,7 @@ static void draw(struct agent_report *r, const struct look_parts *p)
     struct error err;
     enum status st = frame_copy(&r->drawn, &p->frame, &err);
     if (st == ST_OK) {
-        overlay_labels(&r->drawn, &p->labels, &r->palette, OVERLAY_OPACITY);
+        task_draw(r->agent->spec.task, &p->labels, &r->palette, OVERLAY_OPACITY, &r->drawn);
         st = overlay_writer_add(r->overlay, &r->drawn, &err);
     }
     if (st != ST_OK) {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "synth/source.h"
+#include "synth/things.h"
 #include "task/task.h"
 #include "uplink/client.h"
 #include "video/frame.h"
@@ -80,7 +81,9 @@ static enum status open_town(struct feed *f, struct error *err)
     }
     st = frame_resize(&f->scaled, f->options.width, f->options.height, err);
     if (st == ST_OK)
-        st = label_map_resize(&f->truth, f->options.width, f->options.height, err);
+        st = f->options.boxes
+                 ? label_map_resize(&f->truth, DETECT_ROW_BYTES, DETECT_BOXES_MAX, err)
+                 : label_map_resize(&f->truth, f->options.width, f->options.height, err);
     return st;
 }
 
@@ -143,13 +146,28 @@ static void skip_overdue_town(struct feed *f)
     f->index += skip;
 }
 
+/* Boxes keep the town's classes. */
+static void list_things(const struct synth_view *v, struct label_map *truth)
+{
+    uint8_t class_of[TOWN_CLASS_COUNT];
+    for (int c = 0; c < TOWN_CLASS_COUNT; c++)
+        class_of[c] = (uint8_t)c;
+    detect_from_boxes(v->boxes, v->box_count, v->frame.width, v->frame.height, class_of,
+                      TOWN_THING_SIDE_MIN, truth->classes);
+}
+
 static enum status fit_town_view(struct feed *f, struct feed_view *out, struct error *err)
 {
     struct synth_view *v = &f->town_view;
     *out = (struct feed_view){.frame = v->frame, .truth = &v->labels, .condition = v->condition};
+    if (f->options.boxes) {
+        list_things(v, &f->truth);
+        out->truth = &f->truth;
+    }
     if (v->frame.width == f->options.width && v->frame.height == f->options.height)
         return ST_OK;
-    task_resize_labels(&v->labels, &f->truth);
+    if (!f->options.boxes)
+        task_resize_labels(&v->labels, &f->truth);
     enum status st = scaler_run(&f->scaler, &v->frame, &f->scaled, err);
     out->frame = f->scaled;
     out->truth = &f->truth;

@@ -22,6 +22,7 @@ struct feed_options {
     const char *url;   /* video/source.h or synth/source.h */
     int width, height; /* of the frames handed out: others are scaled; 0: as the source has them */
     double fps;        /* 0: the source's own */
+    bool boxes;        /* the truth is wanted in boxes (task/detect.h) */
     uint64_t seed;     /* of the back-off */
     const atomic_bool *cancel;
     /* NULL: none. From feed_next: why a live source does not deliver, NULL when it does again. */
@@ -36,7 +37,8 @@ void feed_close(struct feed **f);
 
 struct feed_view {
     struct frame frame;            /* t_us: source time; pixels NULL: it was passed over */
-    const struct label_map *truth; /* town classes at the frame's size; NULL: not known */
+    const struct label_map *truth; /* town classes at the frame's size, or boxes of town classes;
+                                    * NULL: not known */
     const char *condition;         /* of the town, "" elsewhere */
     uint64_t index;                /* counts frames that were left out, too */
     /* Monotonic: when it was ready, less what it had to wait for the camera to ask for it. */

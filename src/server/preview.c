@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "task/draw.h"
 #include "video/frame.h"
 #include "video/image.h"
 
@@ -19,6 +20,7 @@ enum status preview_set_init(struct preview_set *p, int capacity, const struct t
     if (!p->previews)
         return error_set(err, ST_NOMEM, "no memory for %d previews", capacity);
     p->capacity = capacity;
+    p->task = spec->task;
     pthread_mutex_init(&p->lock, NULL);
     palette_init(&p->palette);
     for (int i = 0; i < spec->class_count; i++)
@@ -112,7 +114,7 @@ enum status preview_jpeg(struct preview_set *p, const char *camera, enum preview
     preview_init(&copy, "");
     enum status st = copy_out(p, camera, view, &copy, err);
     if (st == ST_OK && view != PREVIEW_IMAGE)
-        overlay_labels(&copy.frame, &copy.student, &p->palette, OPACITY);
+        task_draw(p->task, &copy.student, &p->palette, OPACITY, &copy.frame);
     if (st == ST_OK)
         st = image_jpeg_write(&copy.frame, JPEG_QUALITY, out, err);
     preview_clear(&copy);

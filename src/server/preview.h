@@ -21,6 +21,7 @@ struct preview_set {
     pthread_mutex_t lock;
     struct preview *previews; /* [capacity] */
     int count, capacity;
+    enum task_kind task;
     struct palette palette;
 };
 

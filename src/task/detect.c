@@ -219,6 +219,23 @@ void detect_count(struct confusion *c, const uint8_t *truth_table, const uint8_t
             c->count[truth.at[i].box.class_id][nothing]++;
 }
 
+float detect_sum_up(const uint8_t *table, int class_count, float *weight)
+{
+    struct detection d[DETECT_BOXES_MAX];
+    int count = detect_read(table, d), sure = 0;
+    float sum = 0;
+    for (int k = 0; k < class_count; k++)
+        weight[k] = 0;
+    for (int i = 0; i < count; i++) {
+        if (d[i].unsure || d[i].box.class_id >= class_count)
+            continue;
+        weight[d[i].box.class_id]++;
+        sum += d[i].box.score;
+        sure++;
+    }
+    return sure ? sum / (float)sure : NAN;
+}
+
 void detect_map_classes(const uint8_t *to_class, uint8_t *table)
 {
     struct detection d[DETECT_BOXES_MAX];

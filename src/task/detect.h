@@ -60,6 +60,10 @@ float detect_iou(const struct box *a, const struct box *b);
  * whose area lies in one. */
 void detect_count(struct confusion *c, const uint8_t *truth, const uint8_t *answer);
 
+/* How many sure boxes there are of each class, weight[class_count], and the mean of their scores
+ * (NaN without any): an answer in a few numbers. */
+float detect_sum_up(const uint8_t *table, int class_count, float *weight);
+
 /* Classes by a table, in place: to_class[class], LABEL_IGNORE: the row is left out. */
 void detect_map_classes(const uint8_t *to_class, uint8_t *table);
 

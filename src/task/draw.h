@@ -1,0 +1,13 @@
+/* draw.h - a network's answer over its picture, for people.
+ */
+#ifndef ATTUNE_TASK_DRAW_H
+#define ATTUNE_TASK_DRAW_H
+
+#include "task/task.h"
+#include "video/overlay.h"
+
+/* Classes blended over the picture (overlay_labels), or the outlines of sure boxes. */
+void task_draw(enum task_kind task, const struct label_map *answer, const struct palette *p,
+               int opacity, struct frame *f);
+
+#endif
