@@ -69,10 +69,10 @@ static const struct row {
      "(default: 0, as many as there are)"},
     {"results", "FILE", TEXT, &chosen.results_path, 0, 0,
      "a line of JSON for every frame: time, model version, latency,\n"
-     "share of the picture of each class, or of a classification the class\n"
-     "and its probability; - is standard output"},
+     "share of the picture of each class; of a classification the class and\n"
+     "its probability, of a detection the boxes; - is standard output"},
     {"score", NULL, FLAG, &chosen.agent.score, 0, 0,
-     "town sources: also the mIoU of the running and of the unadapted\n"
+     "town sources: also the mIoU or F1 of the running and of the unadapted\n"
      "student against the exact labels, once a second"},
     {"regions", "LIST", TEXT, &chosen.agent.regions, 0, 0,
      "of a student that classifies: parts of the picture, each with an\n"
@@ -279,6 +279,18 @@ static void on_result(void *context, const struct agent_result *r)
     fputs("}\n", to);
 }
 
+/* "miou_10s" and "miou_unadapted_10s", or under F1's name. */
+static void print_scores(FILE *to, const struct task_spec *spec, const char *suffix, double adapted,
+                         double unadapted)
+{
+    char key[40];
+    const char *name = spec->task == TASK_DETECT ? "f1" : "miou";
+    snprintf(key, sizeof key, "%s%s", name, suffix);
+    print_number(to, key, adapted);
+    snprintf(key, sizeof key, "%s_unadapted%s", name, suffix);
+    print_number(to, key, unadapted);
+}
+
 static void on_score(void *context, const struct agent_score *s)
 {
     struct report *report = context;
@@ -288,18 +300,16 @@ static void on_score(void *context, const struct agent_score *s)
     fprintf(to, "{\"type\":\"score\",\"t_us\":%" PRIu64 ",\"version\":%" PRIu64 ",\"condition\":",
             s->t_us, s->version);
     print_json_text(to, s->condition);
-    bool boxes = report->spec->task == TASK_DETECT;
-    print_number(to, boxes ? "f1" : "miou", s->adapted);
-    print_number(to, boxes ? "f1_unadapted" : "miou_unadapted", s->unadapted);
-    print_number(to, boxes ? "f1_10s" : "miou_10s", s->adapted_10s);
-    print_number(to, boxes ? "f1_unadapted_10s" : "miou_unadapted_10s", s->unadapted_10s);
+    print_scores(to, report->spec, "", s->adapted, s->unadapted);
+    print_scores(to, report->spec, "_10s", s->adapted_10s, s->unadapted_10s);
     print_number(to, "up_kbps", s->up_kbps);
     print_number(to, "down_kbps", s->down_kbps);
     fprintf(to, ",\"frames\":%" PRIu64 ",\"dropped\":%" PRIu64 "}\n", s->frames, s->dropped);
     fflush(to); /* a watcher wants it now; the lines between may wait for it */
 }
 
-static void print_summary_json(FILE *to, const struct agent_summary *s)
+static void print_summary_json(FILE *to, const struct task_spec *spec,
+                               const struct agent_summary *s)
 {
     fprintf(to, "{\"type\":\"summary\",\"camera\":");
     print_json_text(to, chosen.agent.camera_id);
@@ -329,15 +339,14 @@ static void print_summary_json(FILE *to, const struct agent_summary *s)
     print_number(to, "latency_max_ms", (double)s->latency_max_us / 1000);
     print_number(to, "up_kbps", s->up_kbps);
     print_number(to, "down_kbps", s->down_kbps);
-    print_number(to, "miou", s->adapted);
-    print_number(to, "miou_unadapted", s->unadapted);
-    print_number(to, "miou_60s", s->adapted_60s);
-    print_number(to, "miou_unadapted_60s", s->unadapted_60s);
+    print_scores(to, spec, "", s->adapted, s->unadapted);
+    print_scores(to, spec, "_60s", s->adapted_60s, s->unadapted_60s);
     fprintf(to, ",\"scored_frames\":%d,\"params_crc32\":\"%08x\"}\n", s->scored_frames,
             s->params_crc32);
 }
 
-static void print_summary_text(FILE *to, const struct agent_summary *s)
+static void print_summary_text(FILE *to, const struct task_spec *spec,
+                               const struct agent_summary *s)
 {
     fprintf(to,
             "%" PRIu64 " frames in %.0f s; dropped: %" PRIu64 " late, %" PRIu64 " by model swaps\n"
@@ -359,8 +368,9 @@ static void print_summary_text(FILE *to, const struct agent_summary *s)
                 s->up_kbps, s->down_kbps, s->chunks, s->chunks_acknowledged, s->dropped_chunks,
                 s->samples, s->dropped_samples);
     if (s->scored_frames > 0)
-        fprintf(to, "mIoU against exact labels: %.3f, unadapted %.3f (last minute %.3f, %.3f)\n",
-                s->adapted, s->unadapted, s->adapted_60s, s->unadapted_60s);
+        fprintf(to, "%s against exact labels: %.3f, unadapted %.3f (last minute %.3f, %.3f)\n",
+                task_score_name(spec->task), s->adapted, s->unadapted, s->adapted_60s,
+                s->unadapted_60s);
 }
 
 static struct agent *_Atomic running; /* for the signal handler */
@@ -400,9 +410,9 @@ static int run(struct report *report)
     running = NULL;
     progress_clear(&report->progress);
     if (chosen.json)
-        print_summary_json(stdout, &summary);
+        print_summary_json(stdout, report->spec, &summary);
     else
-        print_summary_text(report->results == stdout ? stderr : stdout, &summary);
+        print_summary_text(report->results == stdout ? stderr : stdout, report->spec, &summary);
     agent_close(&a);
     return st == ST_OK ? CMD_OK : cmd_fail(NAME, &err);
 }

@@ -84,8 +84,8 @@ void scorer_add(struct scorer *s, uint64_t t_us, const uint8_t *truth, const uin
 void scorer_window(const struct scorer *s, uint64_t last_us, struct score *ret)
 {
     struct confusion adapted, unadapted;
-    confusion_init(&adapted, s->adapted.class_count);
-    confusion_init(&unadapted, s->adapted.class_count);
+    task_counts_init(s->task, s->class_count, &adapted);
+    task_counts_init(s->task, s->class_count, &unadapted);
     int frames = 0;
     uint64_t now_us = s->count > 0 ? newest(s, 0)->t_us : 0;
     for (; frames < s->count; frames++) {

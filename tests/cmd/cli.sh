@@ -94,4 +94,9 @@ assert student["classes"] == teacher["classes"] and len(student["classes"]) == 1
 size = sum(os.path.getsize(f"{models}/town-{n}.onnx") for n in ("student", "teacher"))
 assert size <= 15_000_000, size
 PY
+# A detector's boxes: in the results, scored against the town's.
+expect 0 "F1 against exact labels" camera --source town:fps=5,seconds=2 --score --results "$work/boxes.jsonl" \
+    --student "$models/town-detector-student.onnx" --state "$work/camera"
+grep -q '"boxes":\[{"class":"' "$work/boxes.jsonl" || { echo "no boxes in the results"; bad=1; }
+grep -q '"f1":0' "$work/boxes.jsonl" || { echo "no F1 in the results"; bad=1; }
 exit $bad

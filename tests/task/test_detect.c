@@ -13,7 +13,7 @@
 #include "base/rng.h"
 #include "task/detect_loss.h"
 #include "task/detect_precision.h"
-#include "task/task.h"
+#include "task/scorer.h"
 
 #include "detect_cases.h"
 
@@ -168,6 +168,44 @@ static void counts_add_up(void **state)
             for (int k = 0; k < 4; k++)
                 assert_true(i == k || c.count[i][k] == 0);
     }
+}
+
+/* Windows of pictures: the counts of boxes add up and are F1. */
+static void windows_of_boxes(void **state)
+{
+    (void)state;
+    struct scorer *s;
+    struct score got;
+    uint8_t truth[DETECT_TABLE_BYTES], none[DETECT_TABLE_BYTES];
+    const struct detection d = thing(0, 0, 0.5f, 0.5f, 0, 1, false);
+    assert_int_equal(scorer_open(TASK_DETECT, 1, 10, &s, NULL), ST_OK);
+    detect_write(&d, 1, truth);
+    detect_write(NULL, 0, none);
+    for (uint64_t t = 0; t < 4; t++) /* the last two are found */
+        scorer_add(s, t * 1000000, truth, t < 2 ? none : truth, none, DETECT_TABLE_BYTES);
+    scorer_window(s, 0, &got);
+    assert_float_equal(got.adapted, 2.0 * 2 / (4 + 2), 1e-12);
+    assert_float_equal(got.unadapted, 0, 0);
+    scorer_window(s, 2000000, &got);
+    assert_float_equal(got.adapted, 1, 0);
+    scorer_total(s, &got);
+    assert_int_equal(got.frames, 4);
+    scorer_close(&s);
+}
+
+static void summed_up(void **state)
+{
+    (void)state;
+    uint8_t table[DETECT_TABLE_BYTES];
+    float weight[3];
+    const struct detection d[] = {thing(0, 0, 0.5f, 0.5f, 0, 0.5f, false),
+                                  thing(0, 0, 0.2f, 0.5f, 2, 0.9f, false),
+                                  thing(0, 0, 0.3f, 0.5f, 2, 0.2f, true)};
+    detect_write(d, 3, table);
+    assert_float_equal(detect_sum_up(table, 3, weight), 0.7, 2.0 / 255);
+    assert_true(weight[0] == 1 && weight[1] == 0 && weight[2] == 1);
+    detect_write(NULL, 0, table);
+    assert_true(isnan(detect_sum_up(table, 3, weight)) && weight[0] == 0);
 }
 
 /* ---- moving ---- */
@@ -580,6 +618,8 @@ int main(void)
         cmocka_unit_test(pixels_become_boxes),
         cmocka_unit_test(counts_by_hand),
         cmocka_unit_test(counts_add_up),
+        cmocka_unit_test(windows_of_boxes),
+        cmocka_unit_test(summed_up),
         cmocka_unit_test(boxes_move_with_the_picture),
         cmocka_unit_test(yolox),
         cmocka_unit_test(fastestdet),
