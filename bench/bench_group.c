@@ -56,7 +56,7 @@ static int measure(struct times *t, const char *fleet, int cameras, int district
     o.windows = windows;
     o.event_windows = 2;
     o.apart_m = apart_m;
-    o.clock_us = clock_mono_us;
+    o.clock_us = clock_thread_cpu_us;
     o.timed = keep;
     o.context = t;
     s.merge_pairs_max = GROUP_MERGE_PAIRS_MAX;

@@ -140,11 +140,8 @@ bool grouper_personal(const struct grouper *g, int camera)
 void grouper_signature(struct grouper *g, int camera, const struct signature *s)
 {
     assert(camera_used(g, camera));
-    struct group_conditions *c = &g->cameras[camera].conditions;
-    if (signature_is_valid(s)) {
-        c->signature = *s;
-        c->looks_known = true;
-    }
+    if (signature_is_valid(s))
+        camera_look(&g->cameras[camera], s);
 }
 
 void camera_offset(struct camera *c, double v)

@@ -60,9 +60,12 @@ static void take_scores(struct conclusion *c)
 {
     for (int i = 0; i < c->review->trial_count; i++) {
         const struct group_review_trial *t = &c->review->trials[i];
-        if (t->kind == GROUP_REVIEW_MEMBER && score_known(&t->score) &&
-            grouper_group_of(c->g, t->camera) == t->group && t->group)
+        if (!score_known(&t->score) || !t->group || grouper_group_of(c->g, t->camera) != t->group)
+            continue;
+        if (t->kind == GROUP_REVIEW_MEMBER)
             c->scores[t->camera] = &t->score;
+        else if (t->kind == GROUP_REVIEW_PERSONAL)
+            c->personal[t->camera] = &t->score;
     }
 }
 
@@ -170,8 +173,10 @@ static int find_leavers(struct conclusion *c, const struct group *k, int *leaver
         struct camera *m = &c->g->cameras[k->members[i]];
         if (!c->scores[k->members[i]])
             continue;
-        bool behind = s->policy == GROUP_POLICY_ECCO ? behind_ecco(c, k, k->members[i], &whys[n])
-                                                     : behind_attune(c, k, k->members[i], &whys[n]);
+        bool behind = s->policy == GROUP_POLICY_ECCO
+                          ? behind_ecco(c, k, k->members[i], &whys[n])
+                          : behind_attune(c, k, k->members[i], &whys[n]) ||
+                                personal_better(c, k->members[i], &whys[n]);
         m->behind = behind ? m->behind + 1 : 0;
         whys[n].accuracy = m->accuracy;
         whys[n].windows = m->behind;
@@ -196,7 +201,7 @@ static void keep_apart(struct grouper *g, int camera, uint64_t from)
 
 static bool alike(const struct grouper *g, int a, int b)
 {
-    double d = group_signature_distance(&g->cameras[a].conditions, &g->cameras[b].conditions);
+    double d = looks_distance(camera_looks(&g->cameras[a]), camera_looks(&g->cameras[b]));
     return !(d > g->settings.signature_unit);
 }
 
@@ -311,9 +316,10 @@ enum status grouper_conclude(struct grouper *g, const struct group_review *r,
 {
     struct group_actions actions = {0};
     struct conclusion c = {.g = g, .review = r, .actions = &actions, .err = err};
-    c.scores = calloc((size_t)g->limit + 1, sizeof *c.scores);
+    c.scores = calloc(2 * ((size_t)g->limit + 1), sizeof *c.scores);
     if (!c.scores)
         return error_set(err, ST_NOMEM, "no memory to conclude a review");
+    c.personal = c.scores + g->limit + 1;
     enum status st = conclude(&c);
     free(c.scores);
     *ret = actions;

@@ -42,7 +42,7 @@ static void add_groups(const struct grouper *g, struct group_request *r)
 {
     const struct camera *c = &g->cameras[r->camera];
     struct near near[GROUP_CANDIDATES_MAX];
-    int n = near_groups(g, &r->conditions, r->now_us, c->group, c->apart, 1,
+    int n = near_groups(g, &r->conditions.place, camera_looks(c), r->now_us, c->group, c->apart, 1,
                         g->settings.candidates_max, near);
     for (int i = 0; i < n; i++)
         add_trial(r, GROUP_MODEL_GROUP, near[i].group->id, near[i].place_m, near[i].signature);
@@ -72,6 +72,9 @@ enum status grouper_request(struct grouper *g, int camera, const struct group_co
         return error_set(err, ST_INVALID, "%s asks with conditions that are no numbers",
                          g->cameras[camera].id);
     struct group_request r = {.camera = camera, .now_us = now_us, .conditions = *c};
+    g->cameras[camera].conditions = *c;
+    if (c->looks_known)
+        camera_look(&g->cameras[camera], &c->signature);
     if (!g->cameras[camera].moved) { /* the world has changed: what was apart may belong together */
         g->cameras[camera].apart = 0;
         g->cameras[camera].apart_windows = 0;
@@ -80,7 +83,6 @@ enum status grouper_request(struct grouper *g, int camera, const struct group_co
     if (g->settings.policy != GROUP_POLICY_NONE)
         add_groups(g, &r);
     add_zoo(g, zoo, &r);
-    g->cameras[camera].conditions = *c;
     *ret = r;
     return ST_OK;
 }
@@ -178,7 +180,7 @@ static bool serves(const struct grouper *g, const struct group_request *r,
     struct evidence short_of = shortfall(s, t->score.accuracy, t->score.frames, c->offset,
                                          k->accuracy, k->frames, k->count);
     struct evidence gain = score_difference(s, &t->score, &r->trials[0].score);
-    bool known = isfinite(k->accuracy), looks = isfinite(t->signature);
+    bool known = isfinite(k->accuracy), looks = isfinite(t->signature); /* NaN is never alike */
     *ret_allowed = shortfall_allowed(s, &short_of);
     /* One that does much better here than at home is of other conditions, too. */
     *ret_cost = (known ? pow(short_of.difference / short_of.error, 2) : 1) +
@@ -189,8 +191,7 @@ static bool serves(const struct grouper *g, const struct group_request *r,
         return false;
     if (k->windows > 0)
         return true;
-    return (!known || -short_of.difference <= *ret_allowed) &&
-           (looks ? t->signature <= ALIKE_UNITS : isfinite(t->place_m));
+    return (!known || -short_of.difference <= *ret_allowed) && t->signature <= ALIKE_UNITS;
 }
 
 /* The camera's own group, where it has company: its model is the camera's own. */

@@ -62,8 +62,8 @@ struct group_settings {
     enum group_policy policy; /* default attune */
     uint64_t near_time_us;    /* a group formed or joined longer ago is no candidate; 10 min */
     double near_place_m;      /* nor one whose centre is farther away; 2000 */
-    double signature_unit;    /* distance of signatures within which conditions are alike; 2 */
-    double signature_max;     /* attune: in those units; farther ones are no candidates; 2 */
+    double signature_unit;    /* distance of signatures within which conditions are alike; 1.5 */
+    double signature_max;     /* attune: in those units; farther ones are no candidates; 3 */
     int members_max;          /* of a group, 1..GROUP_MEMBERS_MAX; 32 */
     int candidates_max;       /* groups tried for a request, 0..; 5 */
     int zoo_tries;            /* zoo models tried for a request, 0..; 2 */
@@ -110,6 +110,7 @@ struct group_score group_score_none(void);
     X(STAYED, "stayed")     /* its own group's model still is the one for it */                    \
     X(FELL, "fell")         /* its accuracy fell while the others' did not */                      \
     X(BEHIND, "behind")     /* the shared model serves it worse than the others */                 \
+    X(HELD, "held-back")    /* a delta of its own is much better than what it shares */            \
     X(MERGED, "merged")     /* one model serves both groups */                                     \
     X(SPLIT, "split")       /* several members that disagree with the rest in the same way */      \
     X(MIXED, "mixed")       /* the group fell as a whole, and looks like two */                    \
@@ -272,7 +273,8 @@ enum status grouper_review(struct grouper *g, uint64_t now_us, struct group_revi
 void group_review_clear(struct group_review *r);
 
 #define GROUP_ACTION_LIST(X)                                                                       \
-    X(LEAVE, "leave") /* camera left `other`, forms `group` with the shared model, asks anew */    \
+    X(LEAVE, "leave") /* camera left `other`, forms `group` with the shared model (and its own     \
+                         delta), asks anew */                                                      \
     X(SPLIT, "split") /* camera left `other` for `group`, which forms from other's model */        \
     X(MERGE, "merge") /* camera of `other`, which has ended, is in `group` and gets its model */   \
     X(PERSONAL_ON, "personal-on")   /* camera is to have an own delta */                           \

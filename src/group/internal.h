@@ -3,6 +3,7 @@
  * grouper.c   open and close; settings.c defaults and ranges
  * cameras.c   ids and numbers
  * members.c   who is in which group, the only writers of it: group_form, group_enter
+ * looks.c     whether cameras look alike
  * nearby.c    which groups are worth trying for a request, or for each other
  * evidence.c  differences of scores with their standard errors
  * decide.c    a request's decision; review.c a window's trials; conclude.c its actions, with
@@ -19,12 +20,15 @@
 #define MOVES_WINDOWS 8  /* in peace, until one move is forgotten */
 #define OFFSET_WINDOWS 8 /* in a group, in which a camera's offset is learned */
 #define OFFSET_MAX 0.25
+#define USUAL_LOOKS 4   /* from so many on it is known how a camera usually looks */
 #define CROSS_SAMPLES 2 /* members of a group that another group's model is tried on */
 
 struct camera {
     char id[CAMERA_ID_CHARS_MAX + 1]; /* "": unused */
     uint64_t group;                   /* 0: none */
     struct group_conditions conditions;
+    struct signature usual;    /* mean of all looks at it */
+    int looks;                 /* behind that */
     double accuracy, previous; /* of the last two windows, NaN */
     int frames;                /* behind accuracy */
     int behind;                /* windows in a row */
@@ -44,7 +48,9 @@ struct group {
     int *members; /* [count], growing */
     int count, capacity;
     struct group_conditions centre;
-    double accuracy; /* NaN */
+    struct signature usual; /* mean of its members', */
+    bool usual_known;       /* where all have one */
+    double accuracy;        /* NaN */
     int frames;
     double previous, gain; /* accuracy a window ago; smoothed difference. NaN */
     int windows, flat;
@@ -100,6 +106,19 @@ void camera_offset(struct camera *c, double v);
 void group_recentre(struct grouper *g, struct group *k);
 bool group_make_room(struct group *k, int members); /* false: no memory */
 
+/* ---- looks.c ---- */
+
+struct looks {
+    const struct signature *now, *usual; /* borrowed; NULL: unknown */
+};
+
+/* Takes in a valid signature. */
+void camera_look(struct camera *c, const struct signature *s);
+struct looks camera_looks(const struct camera *c);
+struct looks group_looks(const struct group *k);
+/* NaN where one is unknown. */
+double looks_distance(struct looks a, struct looks b);
+
 /* ---- nearby.c ---- */
 
 struct near {
@@ -108,10 +127,11 @@ struct near {
     double unlikeness;         /* what they are sorted by */
 };
 
-/* The groups other than `self` (0: none) that these conditions make candidates, best first. room:
+/* The groups other than `self` (0: none) that place and looks make candidates, best first. room:
  * how many members they must be able to take. now_us 0: whatever their age. */
-int near_groups(const struct grouper *g, const struct group_conditions *c, uint64_t now_us,
-                uint64_t self, uint64_t apart, int room, int most, struct near *ret);
+int near_groups(const struct grouper *g, const struct group_place *place, struct looks looks,
+                uint64_t now_us, uint64_t self, uint64_t apart, int room, int most,
+                struct near *ret);
 
 /* ---- evidence.c ---- */
 
@@ -147,7 +167,8 @@ enum status personal_review(struct grouper *g, struct group_review *r, int *capa
 struct conclusion {
     struct grouper *g;
     const struct group_review *review;
-    const struct group_score **scores; /* [limit] of the member trials that count, NULL */
+    /* [limit] of the member trials that count, and of those with an own delta; NULL */
+    const struct group_score **scores, **personal;
     struct group_actions *actions;
     int capacity; /* of actions */
     struct error *err;
@@ -166,6 +187,8 @@ enum status leave_for_new(struct conclusion *c, uint64_t from, const int *leaver
 /* split.c: parts a group that does badly as a whole and looks like two. */
 enum status split_mixed(struct conclusion *c, struct group *k);
 enum status merge_conclude(struct conclusion *c);
+/* Whether an own delta does so much better than the shared model that sharing does harm. */
+bool personal_better(const struct conclusion *c, int camera, struct group_why *ret);
 enum status personal_conclude(struct conclusion *c);
 enum status rest_conclude(struct conclusion *c);
 

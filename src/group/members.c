@@ -74,8 +74,8 @@ void grouper_measured(struct grouper *g, uint64_t group, double accuracy, int fr
 /* Mean place and signature of the members that have one. */
 void group_recentre(struct grouper *g, struct group *k)
 {
-    double place[3] = {0}, looks[SIGNATURE_VALUES] = {0};
-    int placed = 0, looking = 0;
+    double place[3] = {0}, looks[SIGNATURE_VALUES] = {0}, usual[SIGNATURE_VALUES] = {0};
+    int placed = 0, looking = 0, known = 0;
     for (int i = 0; i < k->count; i++) {
         const struct group_conditions *c = &g->cameras[k->members[i]].conditions;
         bool p = group_place_known(&c->place);
@@ -83,6 +83,10 @@ void group_recentre(struct grouper *g, struct group *k)
             place[d] += c->place.m[d];
         for (int d = 0; d < SIGNATURE_VALUES && c->looks_known; d++)
             looks[d] += (double)c->signature.value[d];
+        const struct signature *u = camera_looks(&g->cameras[k->members[i]]).usual;
+        for (int d = 0; d < SIGNATURE_VALUES && u; d++)
+            usual[d] += (double)u->value[d];
+        known += u != NULL;
         placed += p;
         looking += c->looks_known;
     }
@@ -92,6 +96,9 @@ void group_recentre(struct grouper *g, struct group *k)
     k->centre.looks_known = looking > 0;
     for (int d = 0; d < SIGNATURE_VALUES && looking; d++)
         k->centre.signature.value[d] = (float)(looks[d] / looking);
+    k->usual_known = known == k->count && looking == k->count;
+    for (int d = 0; d < SIGNATURE_VALUES && k->usual_known; d++)
+        k->usual.value[d] = (float)(usual[d] / known);
 }
 
 bool group_make_room(struct group *k, int members)

@@ -8,8 +8,8 @@
  * ecco: both models must serve the other group as well as its own (our reading).
  * attune: one that serves both is enough, a group that has trained for longer should take in one
  * that has not; but it must be so in `patience` comparisons in a row, and as long as the other
- * group is young the model must do there what it does at home, since anything is better than a
- * model that is hardly trained.
+ * group is not settled the model must do there what it does at home: anything is better than a
+ * model that is hardly trained, or that a change has just made useless.
  */
 #include <math.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 #define VISITS_A_PAIR 4 /* groups that are looked at, for each pair that may be compared */
 #define NEIGHBOURS 2
 #define YOUNG_WINDOWS 1 /* more than patience */
+#define RISING_GAINS 3
 
 /* ---- Pairs ---- */
 
@@ -132,7 +133,8 @@ static enum status neighbours(struct picker *p, const struct group *k)
     enum status st = ST_OK;
     if (!may_merge(p->g, k))
         return ST_OK;
-    int n = near_groups(p->g, &k->centre, now_us, k->id, 0, k->count, NEIGHBOURS, near);
+    int n = near_groups(p->g, &k->centre.place, group_looks(k), now_us, k->id, 0, k->count,
+                        NEIGHBOURS, near);
     for (int i = 0; i < n && st == ST_OK; i++)
         if (may_merge(p->g, near[i].group))
             st = choose(p, k, near[i].group);
@@ -176,6 +178,13 @@ struct crossing {
     double squares;       /* of the standard errors of the differences */
 };
 
+/* Its accuracy says what its model can do: it is not young, has not fallen, and does not rise. */
+static bool settled(const struct grouper *g, const struct group *k)
+{
+    return k->windows > g->settings.patience + YOUNG_WINDOWS && !k->below &&
+           !(k->gain > RISING_GAINS * g->settings.gain);
+}
+
 static bool serves(const struct conclusion *c, const struct crossing *x, struct group_why *ret)
 {
     const struct group_settings *s = &c->g->settings;
@@ -196,8 +205,7 @@ static bool serves(const struct conclusion *c, const struct crossing *x, struct 
         return false;
     struct evidence e =
         shortfall(s, accuracy, x->frames, 0, model->accuracy, model->frames, model->count);
-    return group_find(c->g, x->group)->windows > s->patience + YOUNG_WINDOWS ||
-           e.difference <= shortfall_allowed(s, &e);
+    return settled(c->g, group_find(c->g, x->group)) || e.difference <= shortfall_allowed(s, &e);
 }
 
 static void add_crossing(const struct conclusion *c, struct crossing *x,

@@ -20,11 +20,11 @@ static double part(double x, double max)
 }
 
 /* False: no candidate. */
-static bool look_at(const struct grouper *g, const struct group_conditions *c, uint64_t now_us,
-                    struct group *k, struct near *ret)
+static bool look_at(const struct grouper *g, const struct group_place *place, struct looks looks,
+                    uint64_t now_us, struct group *k, struct near *ret)
 {
     const struct group_settings *s = &g->settings;
-    double place_m = group_place_distance_m(&c->place, &k->centre.place), age = 0;
+    double place_m = group_place_distance_m(place, &k->centre.place), age = 0;
     if (place_m > s->near_place_m)
         return false;
     if (now_us) {
@@ -39,7 +39,7 @@ static bool look_at(const struct grouper *g, const struct group_conditions *c, u
                              part(place_m, s->near_place_m) + part(age, (double)s->near_time_us)};
     if (s->policy == GROUP_POLICY_ECCO)
         return true;
-    double signature = group_signature_distance(c, &k->centre) / s->signature_unit;
+    double signature = looks_distance(looks, group_looks(k)) / s->signature_unit;
     if (signature > s->signature_max)
         return false;
     ret->signature = signature;
@@ -47,15 +47,17 @@ static bool look_at(const struct grouper *g, const struct group_conditions *c, u
     return true;
 }
 
-int near_groups(const struct grouper *g, const struct group_conditions *c, uint64_t now_us,
-                uint64_t self, uint64_t apart, int room, int most, struct near *ret)
+int near_groups(const struct grouper *g, const struct group_place *place, struct looks looks,
+                uint64_t now_us, uint64_t self, uint64_t apart, int room, int most,
+                struct near *ret)
 {
     int n = 0;
     for (int i = 0; i < g->group_count && most > 0; i++) {
         struct group *k = g->groups[i];
         struct near x;
         if (k->id == self || k->id == apart || k->count + room > g->settings.members_max ||
-            !look_at(g, c, now_us, k, &x) || (n == most && x.unlikeness >= ret[n - 1].unlikeness))
+            !look_at(g, place, looks, now_us, k, &x) ||
+            (n == most && x.unlikeness >= ret[n - 1].unlikeness))
             continue;
         int at = n < most ? n++ : n - 1;
         for (; at > 0 && ret[at - 1].unlikeness > x.unlikeness; at--)

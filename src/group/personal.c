@@ -31,6 +31,19 @@ enum status personal_review(struct grouper *g, struct group_review *r, int *capa
     return st;
 }
 
+bool personal_better(const struct conclusion *c, int camera, struct group_why *ret)
+{
+    const struct group_settings *s = &c->g->settings;
+    const struct group_score *own = c->personal[camera], *shared = c->scores[camera];
+    if (!own)
+        return false;
+    struct evidence gain = score_difference(s, own, shared);
+    *ret = why_none(GROUP_WHY_HELD);
+    ret->reference = own->accuracy;
+    ret->margin = s->gap;
+    return gain.difference > s->gap && gain.difference > s->confidence * gain.error;
+}
+
 static enum status judge(struct conclusion *c, const struct group_review_trial *t)
 {
     const struct group_settings *s = &c->g->settings;

@@ -17,31 +17,32 @@
 #define QUIET_WINDOWS 4
 
 struct kinds {
+    struct signature looks[GROUP_MEMBERS_MAX]; /* less the usual, where that is known of all */
     struct signature centre[2];
     int count[2];
     int kind[GROUP_MEMBERS_MAX]; /* of the group's member i */
 };
 
-static const struct signature *looks(const struct grouper *g, const struct group *k, int i)
+/* False where one is not known. */
+static bool look(const struct grouper *g, const struct group *k, struct kinds *x)
 {
-    return &g->cameras[k->members[i]].conditions.signature;
-}
-
-static bool all_known(const struct grouper *g, const struct group *k)
-{
-    for (int i = 0; i < k->count; i++)
-        if (!g->cameras[k->members[i]].conditions.looks_known)
+    for (int i = 0; i < k->count; i++) {
+        struct looks l = camera_looks(&g->cameras[k->members[i]]);
+        if (!l.now)
             return false;
+        for (int v = 0; v < SIGNATURE_VALUES; v++)
+            x->looks[i].value[v] = l.now->value[v] - (k->usual_known ? l.usual->value[v] : 0);
+    }
     return true;
 }
 
 /* The member that is farthest from x. */
-static int farthest(const struct grouper *g, const struct group *k, const struct signature *x)
+static int farthest(const struct group *k, const struct kinds *all, const struct signature *x)
 {
     int found = 0;
     double most = -1;
     for (int i = 0; i < k->count; i++) {
-        double d = signature_distance(x, looks(g, k, i));
+        double d = signature_distance(x, &all->looks[i]);
         if (d > most) {
             most = d;
             found = i;
@@ -50,12 +51,12 @@ static int farthest(const struct grouper *g, const struct group *k, const struct
     return found;
 }
 
-static void assign(const struct grouper *g, const struct group *k, struct kinds *x)
+static void assign(const struct group *k, struct kinds *x)
 {
     double sum[2][SIGNATURE_VALUES] = {{0}};
     x->count[0] = x->count[1] = 0;
     for (int i = 0; i < k->count; i++) {
-        const struct signature *s = looks(g, k, i);
+        const struct signature *s = &x->looks[i];
         x->kind[i] = signature_distance(&x->centre[1], s) < signature_distance(&x->centre[0], s);
         x->count[x->kind[i]]++;
         for (int v = 0; v < SIGNATURE_VALUES; v++)
@@ -66,14 +67,14 @@ static void assign(const struct grouper *g, const struct group *k, struct kinds 
             x->centre[c].value[v] = (float)(sum[c][v] / x->count[c]);
 }
 
-/* 2-means, begun with the two members that are far from each other. */
-static void find_kinds(const struct grouper *g, const struct group *k, struct kinds *ret)
+/* 2-means, begun with the member that is farthest from the first, and the one farthest from that.
+ */
+static void find_kinds(const struct group *k, struct kinds *x)
 {
-    int first = farthest(g, k, &k->centre.signature);
-    ret->centre[0] = *looks(g, k, first);
-    ret->centre[1] = *looks(g, k, farthest(g, k, &ret->centre[0]));
+    x->centre[0] = x->looks[farthest(k, x, &x->looks[0])];
+    x->centre[1] = x->looks[farthest(k, x, &x->centre[0])];
     for (int i = 0; i < ROUNDS; i++)
-        assign(g, k, ret);
+        assign(k, x);
 }
 
 static bool two_kinds(const struct grouper *g, const struct group *k, const struct kinds *x,
@@ -81,7 +82,7 @@ static bool two_kinds(const struct grouper *g, const struct group *k, const stru
 {
     double within = 0, between = signature_distance(&x->centre[0], &x->centre[1]);
     for (int i = 0; i < k->count; i++)
-        within += signature_distance(&x->centre[x->kind[i]], looks(g, k, i)) / k->count;
+        within += signature_distance(&x->centre[x->kind[i]], &x->looks[i]) / k->count;
     *ret_units = between / g->settings.signature_unit;
     return x->count[0] && x->count[1] && *ret_units > 1 && between > APART_OVER_WITHIN * within;
 }
@@ -93,9 +94,9 @@ enum status split_mixed(struct conclusion *c, struct group *k)
     struct group_why why = why_none(GROUP_WHY_MIXED);
     int leavers[GROUP_MEMBERS_MAX], n = 0;
     struct group_why whys[GROUP_MEMBERS_MAX];
-    if (k->count < 2 || k->quiet || k->below < g->settings.patience || !all_known(g, k))
+    if (k->count < 2 || k->quiet || k->below < g->settings.patience || !look(g, k, &x))
         return ST_OK;
-    find_kinds(g, k, &x);
+    find_kinds(k, &x);
     if (!two_kinds(g, k, &x, &why.signature))
         return ST_OK;
     why.accuracy = k->accuracy;

@@ -42,6 +42,9 @@ static void put_camera(struct buf *b, const struct camera *c)
         return;
     buf_put_u8(b, (uint8_t)((c->personal ? CAMERA_PERSONAL : 0) | (c->moved ? CAMERA_MOVED : 0)));
     group_conditions_put(b, &c->conditions);
+    buf_put_u32(b, (uint32_t)c->looks);
+    for (int v = 0; v < SIGNATURE_VALUES && c->looks; v++)
+        buf_put_f32(b, c->usual.value[v]);
     buf_put_f64(b, c->accuracy);
     buf_put_f64(b, c->previous);
     buf_put_f64(b, c->offset);
@@ -157,6 +160,10 @@ static void get_camera_state(struct cursor *c, struct camera *m)
     m->personal = flags & CAMERA_PERSONAL;
     m->moved = flags & CAMERA_MOVED;
     group_conditions_get(c, &m->conditions);
+    m->looks = get_count(c, COUNT_MAX);
+    for (int v = 0; v < SIGNATURE_VALUES && m->looks; v++)
+        m->usual.value[v] = cursor_f32(c);
+    c->failed |= !signature_is_valid(&m->usual);
     m->accuracy = get_accuracy(c);
     m->previous = get_accuracy(c);
     m->offset = get_finite(c, false);
@@ -241,6 +248,8 @@ static enum status get_members(struct cursor *c, struct grouper *g, struct group
     uint64_t time_us = stored->centre.time_us;
     stored->centre = k->centre;
     stored->centre.time_us = time_us;
+    stored->usual = k->usual;
+    stored->usual_known = k->usual_known;
     *k = *stored;
     return ST_OK;
 }

@@ -89,6 +89,9 @@ static void say_left(struct line *l, const struct group_why *w)
         (unsigned long long)w->group);
     if (w->code == GROUP_WHY_FELL)
         say(l, "its accuracy fell to %.3f from %.3f", w->accuracy, w->reference);
+    else if (w->code == GROUP_WHY_HELD)
+        say(l, "with a delta of its own it reaches %.3f, and %.3f without; %.3f is allowed",
+            w->reference, w->accuracy, w->margin);
     else
         say(l, "the shared model reaches %.3f here and %.3f on the others, %.3f is allowed",
             w->accuracy, w->reference, w->margin);
@@ -157,6 +160,7 @@ static void say_why(struct line *l, const struct group_why *w)
         break;
     case GROUP_WHY_FELL:
     case GROUP_WHY_BEHIND:
+    case GROUP_WHY_HELD:
     case GROUP_WHY_SPLIT:
         say_left(l, w);
         break;

@@ -21,7 +21,7 @@ struct zoo {
     uint64_t next_id;
 };
 
-static const struct zoo_units usual_units = {2, 2000};
+static const struct zoo_units usual_units = {1.5, 2000};
 
 enum status zoo_open(int capacity, struct zoo **ret, struct error *err)
 {

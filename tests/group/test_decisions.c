@@ -340,8 +340,8 @@ static void own_deltas_must_pay(void **state)
     for (int w = 0; w < 3; w++)
         assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.71, &a), 0);
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.71, &a), 0); /* too little */
-    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.78, &a), 0);
-    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.78, &a), 1);
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.745, &a), 0);
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.745, &a), 1);
     assert_true(a.kind == GROUP_ACTION_PERSONAL_ON && a.camera == 2);
     assert_true(grouper_personal(g, 2));
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.715, &a),
@@ -350,6 +350,10 @@ static void own_deltas_must_pay(void **state)
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.70, &a), 1);
     assert_int_equal(a.kind, GROUP_ACTION_PERSONAL_OFF);
     assert_false(grouper_personal(g, 2));
+    /* One that brings a lot says that sharing does harm. */
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.8, &a), 0);
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.8, &a), 1);
+    assert_true(a.kind == GROUP_ACTION_LEAVE && a.camera == 2 && a.why.code == GROUP_WHY_HELD);
     grouper_close(&g);
 }
 

@@ -137,7 +137,9 @@ static void without_signatures_too(void **state)
     planted_options_init(&o);
     o.blind = true;
     struct totals t = over_seeds(o, "no signatures");
-    check_totals(&t);
+    /* All begin alone, and it takes some windows of training until models have something to say. */
+    assert_true(t.settled.precision >= 0.95 && t.settled.recall >= 0.95);
+    assert_true(t.stable * 20 >= t.events * 19 && t.stable_windows <= 6 * t.stable);
 }
 
 /* Nobody asks, nobody is behind: half of a group's world changes and the shared model goes halfway.
