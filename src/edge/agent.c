@@ -484,9 +484,9 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
         sampler_set_rate(&l->sampler, rate_fps);
     bool label = v.frame.pixels &&
                  agent_infer_probe(a, views_at(&a->views, 0), v.index, inferred, version, now_us);
-    bool sample =
-        a->samples && inferred &&
-        (sampler_take(&l->sampler, v.available_us) | agent_drift_wants(a, v.available_us));
+    bool due = inferred && sampler_take(&l->sampler, v.available_us);
+    bool urgent = inferred && agent_drift_wants(a, v.available_us);
+    bool sample = a->samples && (due || urgent);
     if (a->samples && (sample || label))
         hand_samples(a, l, t_us);
     if (label)
