@@ -47,6 +47,9 @@ bench: build ## sizes and speeds, side by side with what they are compared to
 bench-engine: build ## the engine against PyTorch and ONNX Runtime, into OUT (docs/benchmarks.md)
 	@bench/engine.sh $${OUT:-$(BUILD)/bench-engine} $(BUILD)
 
+bench-detect: build ## detection on real clips: STUDENT=, TEACHER= (described ONNX files), CLIPS=FOLDER
+	@bench/detect.sh "$(STUDENT)" "$(TEACHER)" "$(CLIPS)" $(BUILD)
+
 bench-stills: build ## classification of real stills, DATA=FOLDER with a folder for each class
 	@bench/stills.sh "$(DATA)" $(BUILD)
 
@@ -59,4 +62,4 @@ fmt: ## clang-format everything
 clean: ## remove the build folders
 	@rm -rf $(BUILD) $(SAN) build-tsan build-fuzz
 
-.PHONY: help deps build demo test asan-build tsan check fuzz bench bench-engine bench-stills kill-test fmt clean
+.PHONY: help deps build demo test asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean

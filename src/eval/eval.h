@@ -87,6 +87,8 @@ struct eval_point {
 struct eval_mode_result {
     enum eval_mode mode;
     struct eval_score whole, after_warm_up;
+    struct eval_score precision; /* of a detection: mean average precision of the whole run in place
+                                  * of F1; else NaN */
     double uplink_kbps, downlink_kbps; /* bits sent / duration; kbit = 1000 bit */
     uint64_t phases, train_steps, rejected, deltas;
     struct eval_point *series;

@@ -11,6 +11,7 @@
 #include "synth/crops.h"
 #include "synth/source.h"
 #include "synth/things.h"
+#include "task/box_list.h"
 #include "task/class_list.h"
 #include "task/regions.h"
 #include "video/crop.h"
@@ -33,6 +34,8 @@ struct recording {
     struct video_source *video; /* one of the three */
     struct synth_source *town;
     struct class_list list; /* count 0: not that */
+    struct box_list boxes;  /* of a video's frames; count 0: none */
+    double video_fps;       /* of its frame numbers */
     enum task_kind task;
     size_t next;            /* picture of the list */
     const char *labels_dir; /* borrowed */
@@ -89,6 +92,19 @@ static enum status open_pictures(struct recording *s, const struct eval_options 
     return class_list_fit(&s->list, map, err);
 }
 
+/* Frame numbers are those of the video at its own rate. */
+static enum status open_boxes(struct recording *s, const struct eval_options *o,
+                              const struct class_map *map, struct error *err)
+{
+    struct video_source_info info;
+    video_source_info(s->video, &info);
+    s->video_fps = info.native_fps;
+    if (!(s->video_fps > 0))
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s does not say its frame rate, which --labels needs", o->source);
+    return box_list_open(o->labels_dir, map, &s->boxes, err);
+}
+
 static enum status open_source(struct recording *s, const struct eval_options *o,
                                const struct class_map *map, struct error *err)
 {
@@ -96,7 +112,10 @@ static enum status open_source(struct recording *s, const struct eval_options *o
         return open_town(s, o, err);
     if (s->task == TASK_CLASSIFY && is_folder(o->source))
         return open_pictures(s, o, map, err);
-    return open_video(s, o, err);
+    enum status st = open_video(s, o, err);
+    if (st == ST_OK && s->task == TASK_DETECT && o->labels_dir)
+        st = open_boxes(s, o, map, err);
+    return st;
 }
 
 /* The labels that the town's crops have, or its classes in boxes. */
@@ -189,10 +208,18 @@ void recording_close(struct recording **s)
     frame_clear(&(*s)->crops.frame);
     cropper_clear(&(*s)->crops.cropper);
     class_list_clear(&(*s)->list);
+    box_list_clear(&(*s)->boxes);
     video_source_close(&(*s)->video);
     synth_source_close(&(*s)->town);
     free(*s);
     *s = NULL;
+}
+
+/* As a box list counts. */
+static int frame_number(const struct recording *s)
+{
+    double n = (double)s->frame.t_us * 1e-6 * s->video_fps + 1;
+    return n < BOX_LIST_FRAME_MAX ? (int)(n + 0.5) : BOX_LIST_FRAME_MAX;
 }
 
 static enum status read_truth(struct recording *s, const struct label_map **ret, struct error *err)
@@ -200,6 +227,9 @@ static enum status read_truth(struct recording *s, const struct label_map **ret,
     const char *image = video_source_name(s->video);
     char path[PATH_MAX];
     *ret = NULL;
+    if (s->boxes.count && box_list_table(&s->boxes, frame_number(s), s->frame.width,
+                                         s->frame.height, s->labels.classes))
+        *ret = &s->labels;
     if (s->task != TASK_SEGMENT || !image || !image_label_path(image, s->labels_dir, path))
         return ST_OK;
     enum status st = image_labels_open(path, &s->labels, err);

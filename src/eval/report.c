@@ -62,6 +62,16 @@ static json_t *series_json(enum task_kind task, const struct eval_mode_result *m
     return list;
 }
 
+/* Mean average precision, of a detection. */
+static json_t *precision_json(const struct eval_score *s)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "teacher", number(s->accuracy_teacher));
+    json_object_set_new(o, "truth", number(s->accuracy_truth));
+    json_object_set_new(o, "teacher_truth", number(s->teacher_truth));
+    return o;
+}
+
 static json_t *mode_json(const struct eval_result *r, const struct eval_mode_result *m)
 {
     json_t *o = json_object(), *late = json_object();
@@ -73,6 +83,8 @@ static json_t *mode_json(const struct eval_result *r, const struct eval_mode_res
     json_object_set_new(o, "train_steps", json_integer((json_int_t)m->train_steps));
     json_object_set_new(o, "rejected", json_integer((json_int_t)m->rejected));
     json_object_set_new(o, "deltas", json_integer((json_int_t)m->deltas));
+    if (r->task == TASK_DETECT)
+        json_object_set_new(o, "map", precision_json(&m->precision));
     set_score(late, r->task, &m->after_warm_up);
     json_object_set_new(late, "gap_closed", number(report_gap_closed(r, m)));
     json_object_set_new(o, "after_60s", late);
@@ -118,6 +130,24 @@ static void put_row(const struct eval_result *r, const struct eval_mode_result *
                (unsigned long long)m->rejected);
 }
 
+static void put_precision(const struct eval_result *r, struct buf *out)
+{
+    buf_printf(
+        out,
+        "\nmAP at an intersection over union of 0.5, whole run\nmode            teacher   truth\n");
+    for (size_t i = 0; i < r->mode_count; i++) {
+        buf_printf(out, "%-15s", eval_mode_name(r->modes[i].mode));
+        put_percent(out, r->modes[i].precision.accuracy_teacher);
+        put_percent(out, r->modes[i].precision.accuracy_truth);
+        buf_printf(out, "\n");
+    }
+    if (r->mode_count > 0 && isfinite(r->modes[0].precision.teacher_truth)) {
+        buf_printf(out, "%-15s%8s", "(teacher)", "");
+        put_percent(out, r->modes[0].precision.teacher_truth);
+        buf_printf(out, "\n");
+    }
+}
+
 void report_table(const struct eval_result *r, struct buf *out)
 {
     char whole[32], late[32];
@@ -135,6 +165,8 @@ void report_table(const struct eval_result *r, struct buf *out)
         put_percent(out, r->modes[0].after_warm_up.teacher_truth);
         buf_printf(out, "\n");
     }
+    if (r->task == TASK_DETECT)
+        put_precision(r, out);
 }
 
 /* One line a mode, against ground truth where there is any. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "task/detect_precision.h"
+
 struct window_frame {
     uint64_t t_us;
     struct confusion pair[2];
@@ -15,6 +17,7 @@ struct window_frame {
 struct score {
     enum task_kind task;
     int class_count;
+    struct detect_precision *precision[SCORE_PAIRS]; /* of a detection */
     struct confusion whole[SCORE_PAIRS], late[SCORE_PAIRS], sliding[2];
     struct window_frame *ring;
     size_t ring_capacity, ring_first, ring_count;
@@ -38,14 +41,21 @@ enum status score_open(enum task_kind task, const struct class_map *map, struct 
     }
     for (int p = 0; p < 2; p++)
         task_counts_init(task, s->class_count, &s->sliding[p]);
+    enum status st = ST_OK;
+    for (int p = 0; p < SCORE_PAIRS && task == TASK_DETECT && st == ST_OK; p++)
+        st = detect_precision_open(s->class_count, &s->precision[p], err);
+    if (st != ST_OK)
+        score_close(&s);
     *ret = s;
-    return ST_OK;
+    return st;
 }
 
 void score_close(struct score **s)
 {
     if (!s || !*s)
         return;
+    for (int p = 0; p < SCORE_PAIRS; p++)
+        detect_precision_close(&(*s)->precision[p]);
     free((*s)->ring);
     free((*s)->points);
     free(*s);
@@ -120,6 +130,20 @@ static enum status add_point(struct score *s, uint64_t t_us, struct error *err)
     return ST_OK;
 }
 
+static enum status add_precision(struct score *s, const struct label_map *student,
+                                 const struct label_map *teacher, const struct label_map *truth,
+                                 struct error *err)
+{
+    struct detect_precision *const *p = s->precision;
+    enum status st =
+        detect_precision_add(p[SCORE_TEACHER], teacher->classes, student->classes, err);
+    if (st == ST_OK && truth)
+        st = detect_precision_add(p[SCORE_TRUTH], truth->classes, student->classes, err);
+    if (st == ST_OK && truth)
+        st = detect_precision_add(p[SCORE_TEACHER_TRUTH], truth->classes, teacher->classes, err);
+    return st;
+}
+
 enum status score_add(struct score *s, uint64_t t_us, const struct label_map *student,
                       const struct label_map *teacher, const struct label_map *truth,
                       struct error *err)
@@ -142,7 +166,10 @@ enum status score_add(struct score *s, uint64_t t_us, const struct label_map *st
         if (late)
             confusion_merge(&s->late[p], &now[p]);
     }
-    enum status st = slide(s, t_us, now, err);
+    enum status st =
+        s->task == TASK_DETECT ? add_precision(s, student, teacher, truth, err) : ST_OK;
+    if (st == ST_OK)
+        st = slide(s, t_us, now, err);
     return st == ST_OK ? add_point(s, t_us, err) : st;
 }
 
@@ -155,9 +182,18 @@ static struct eval_score score_of(const struct score *s, const struct confusion 
                                .teacher_truth = task_score(s->task, &pair[SCORE_TEACHER_TRUTH])};
 }
 
+static double mean_precision(const struct score *s, enum score_pair pair)
+{
+    return s->precision[pair] ? detect_precision_mean(s->precision[pair]) : (double)NAN;
+}
+
 void score_finish(struct score *s, struct eval_mode_result *ret)
 {
     ret->whole = score_of(s, s->whole, s->frames);
+    ret->precision = (struct eval_score){.frames = s->frames,
+                                         .accuracy_teacher = mean_precision(s, SCORE_TEACHER),
+                                         .accuracy_truth = mean_precision(s, SCORE_TRUTH),
+                                         .teacher_truth = mean_precision(s, SCORE_TEACHER_TRUTH)};
     ret->after_warm_up = score_of(s, s->late, s->late_frames);
     ret->series = s->points;
     ret->series_count = s->point_count;

@@ -51,7 +51,8 @@ static const struct entry entries[] = {
     {"crop_min", "smallest side of a random crop, 1: off", FLOAT, 0.1, 1, LEARNING(crop_min)},
     {"gated", "0 or 1: ship only what is better on held-out frames", BOOL, 0, 1, LEARNING(gated)},
     {"gate_metric",
-     "miou, fwiou (classes weighted by frequency), accuracy; of a classification always accuracy",
+     "miou, fwiou (classes weighted by frequency), accuracy, f1; a classification has always "
+     "accuracy, a detection f1",
      METRIC, 0, 0, LEARNING(gate.metric)},
     {"gate_margin", "of the metric that a candidate must be better by", REAL, -1, 1,
      LEARNING(gate.margin)},
@@ -91,7 +92,7 @@ static const char *const bn_mode_names[] = {[NN_BN_FROZEN] = "frozen", [NN_BN_BA
 static const char *const precision_names[] = {
     [NN_PRECISION_F32] = "f32", [NN_PRECISION_BF16] = "bf16"};
 static const char *const metric_names[] = {
-    [GATE_MIOU] = "miou", [GATE_FWIOU] = "fwiou", [GATE_ACCURACY] = "accuracy"};
+    [GATE_MIOU] = "miou", [GATE_FWIOU] = "fwiou", [GATE_ACCURACY] = "accuracy", [GATE_F1] = "f1"};
 
 /* 0: none of that kind's words. */
 static int word_value(enum kind kind, const char *value)

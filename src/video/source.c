@@ -193,6 +193,7 @@ void video_source_info(const struct video_source *s, struct video_source_info *r
 {
     if (s->stream) {
         stream_info(s->stream, ret);
+        ret->native_fps = ret->fps;
         if (s->options.fps > 0 && s->options.fps < ret->fps)
             ret->fps = s->options.fps;
     } else {

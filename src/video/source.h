@@ -61,6 +61,7 @@ const char *video_source_name(const struct video_source *s);
 struct video_source_info {
     int width, height;    /* of the frames given; 0 for a folder without a size, before the first */
     double fps;           /* of the frames given, as far as known; 0: unknown */
+    double native_fps;    /* of the source's own frames; 0: unknown, or a folder */
     uint64_t duration_us; /* 0: unknown or live */
     uint64_t damaged;     /* frames skipped so far */
     bool live;            /* network or device: cannot be read ahead of time */

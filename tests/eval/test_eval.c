@@ -97,6 +97,34 @@ static void score_window_is_bounded(void **state)
     free(r.series);
 }
 
+/* Boxes: F1 of the sure ones, average precision of all. */
+static void scores_of_boxes(void **state)
+{
+    (void)state;
+    const struct class_map map = {.label_count = 1, .network_count = 1};
+    const struct detection truth[] = {{{0, 0, 0.5f, 0.5f, 0, 1}, false},
+                                      {{0.5f, 0.5f, 1, 1, 0, 1}, false}};
+    struct detection answer[] = {truth[0], truth[1], {{0, 0.6f, 0.2f, 0.9f, 0, 0.6f}, false}};
+    answer[1].box.score = 0.3f; /* found, but not sure */
+    answer[1].unsure = true;
+    uint8_t t[DETECT_TABLE_BYTES], a[DETECT_TABLE_BYTES];
+    struct label_map teacher = {DETECT_ROW_BYTES, DETECT_BOXES_MAX, t};
+    struct label_map student = {DETECT_ROW_BYTES, DETECT_BOXES_MAX, a};
+    struct score *s = NULL;
+    struct eval_mode_result r = {0};
+    detect_write(truth, 2, t);
+    detect_write(answer, 3, a);
+    assert_int_equal(score_open(TASK_DETECT, &map, &s, NULL), ST_OK);
+    assert_int_equal(score_add(s, 0, &student, &teacher, NULL, NULL), ST_OK);
+    score_finish(s, &r);
+    score_close(&s);
+    assert_float_equal(r.whole.accuracy_teacher, 2.0 * 1 / (2 + 2), 1e-12);
+    /* Ranked right, wrong, right: precision 1 up to half of the truth, then 2/3. */
+    assert_float_equal(r.precision.accuracy_teacher, (1 + 2.0 / 3) / 2, 1e-12);
+    assert_true(isnan(r.precision.accuracy_truth));
+    free(r.series);
+}
+
 static void links_queue(void **state)
 {
     (void)state;
@@ -148,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_slide),
         cmocka_unit_test(scores_without_truth),
+        cmocka_unit_test(scores_of_boxes),
         cmocka_unit_test(score_window_is_bounded),
         cmocka_unit_test(links_queue),
         cmocka_unit_test(pace_of_presets),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "task/box_list.h"
 #include "task/detect_loss.h"
 #include "task/detect_precision.h"
 #include "task/scorer.h"
@@ -458,6 +459,50 @@ static void average_precision(void **state)
     assert_float_equal(precision_case(13), PRECISION_2, 1e-6);
 }
 
+/* ---- lists of true boxes ---- */
+
+static void box_lists(void **state)
+{
+    (void)state;
+    static const char text[] = "# by hand\nframe,x,y,w,h,area,class\n"
+                               "7,10,20,30,40,9,car\n3,-5,0,15,50,1,person\n7,0,0,1.5,2,8,person\n";
+    static const struct {
+        const char *text, *message;
+    } bad[] = {{"frame,x,y,w\n", "h"},
+               {"frame,x,y,w,h\n0,1,1,1,1\n", "b.csv:2"},
+               {"frame,x,y,w,h\n1,1,1,-1,1\n", "b.csv:2"},
+               {"frame,x,y,w,h\n1,1,nan,1,1\n", "b.csv:2"},
+               {"frame,x,y,w,h,class\n1,1,1,1,1,cat\n", "'cat' is none of the labels"}};
+    const struct class_map labels = {.label_count = 2, .label_name = {"car", "person"}};
+    struct box_list l;
+    struct detection d[DETECT_BOXES_MAX];
+    uint8_t table[DETECT_TABLE_BYTES];
+    struct error err = {.message = ""};
+    assert_int_equal(box_list_parse(text, sizeof text - 1, "b.csv", &labels, &l, &err), ST_OK);
+    assert_int_equal(l.count, 3);
+    assert_true(box_list_table(&l, 7, 100, 200, table));
+    assert_int_equal(detect_read(table, d), 2);
+    assert_float_equal(d[0].box.x1, 0.4, 1e-5);
+    assert_float_equal(d[0].box.y0, 0.1, 1e-5);
+    assert_int_equal(d[1].box.class_id, 1);
+    assert_true(box_list_table(&l, 3, 100, 200, table));
+    assert_int_equal(detect_read(table, d), 1);
+    assert_float_equal(d[0].box.x0, 0, 0); /* clipped */
+    assert_false(box_list_table(&l, 4, 100, 200, table));
+    assert_int_equal(detect_read(table, d), 0);
+    box_list_clear(&l);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_not_equal(
+            box_list_parse(bad[i].text, strlen(bad[i].text), "b.csv", &labels, &l, &err), ST_OK);
+        if (!strstr(err.message, bad[i].message))
+            fail_msg("'%s'", err.message);
+    }
+    const char one[] = "frame,x,y,w,h\n1,1,1,5,5\n"; /* no class: the first label */
+    assert_int_equal(box_list_parse(one, strlen(one), "b.csv", &labels, &l, &err), ST_OK);
+    assert_int_equal(l.rows[0].box.class_id, 0);
+    box_list_clear(&l);
+}
+
 /* ---- loss ---- */
 
 static void giou_gradient(void **state)
@@ -626,6 +671,7 @@ int main(void)
         cmocka_unit_test(grid),
         cmocka_unit_test(too_many),
         cmocka_unit_test(average_precision),
+        cmocka_unit_test(box_lists),
         cmocka_unit_test(giou_gradient),
         cmocka_unit_test(loss_gradients),
         cmocka_unit_test(descends_to_the_truth),
