@@ -38,8 +38,8 @@ struct search {
     struct filling filling;
     struct choice *choices; /* [first[i], first[i + 1]) are camera i's */
     int *first, *chosen;    /* chosen: index into choices, -1 for none */
-    double *factor;         /* [cameras] of the present split */
-    double *full_factor;    /* [cameras] when nobody trains */
+    double *factor;         /* [cameras] of the present split, times members */
+    double *full_factor;    /* [cameras] when nobody trains, times members */
     double *ready_s;        /* [cameras] scratch of a walk: end of the last piece */
     struct piece *list;     /* of all chosen, by falling index */
     int list_count;
@@ -133,7 +133,8 @@ static double infer_all(struct search *q, double total, double *factor)
     double sum = 0;
     filling_fill(&q->filling, total);
     for (int i = 0; i < q->s->count; i++) {
-        factor[i] = schedule_factor(&q->s->cameras[i].infer, q->filling.share[i]);
+        factor[i] = schedule_members(&q->s->cameras[i]) *
+                    schedule_factor(&q->s->cameras[i].infer, q->filling.share[i]);
         sum += q->s->cameras[i].accuracy * factor[i];
     }
     return sum;
@@ -288,10 +289,10 @@ static void grant_inference(const struct search *q, int i, struct schedule_grant
     const struct schedule_camera *c = &q->s->cameras[i];
     *g = (struct schedule_grant){.infer_share = q->filling.share[i],
                                  .option = -1,
-                                 .factor = q->factor[i],
+                                 .factor = q->factor[i] / schedule_members(c),
                                  .start_s = NAN,
                                  .end_s = NAN,
-                                 .expected = c->accuracy * q->factor[i],
+                                 .expected = c->accuracy * q->factor[i] / schedule_members(c),
                                  .why = why_not(q, i)};
 }
 
@@ -307,7 +308,8 @@ static void grant_training(const struct search *q, const struct piece *p, double
         g->why = same ? SCHEDULE_WHY_KEEP : start_s <= 0 ? SCHEDULE_WHY_TRAIN : SCHEDULE_WHY_QUEUE;
     }
     g->end_s = start_s + p->compute_s / q->split.speed;
-    g->expected += p->gain * q->factor[p->camera] * (q->s->left_s - g->end_s) / q->s->left_s;
+    g->expected += p->gain * q->factor[p->camera] / schedule_members(c) *
+                   (q->s->left_s - g->end_s) / q->s->left_s;
 }
 
 /* The first `parallel` cameras of the list train now, the others later. */

@@ -93,11 +93,12 @@ void schedule_grant_fill(const struct schedule_snapshot *s, int camera, double i
 
 void schedule_plan_sum(const struct schedule_snapshot *s, struct schedule_plan *p)
 {
-    double sum = 0;
+    double sum = 0, members = 0;
     p->below_floor = 0;
     for (int i = 0; i < p->count; i++) {
-        sum += p->grants[i].expected;
+        sum += schedule_members(&s->cameras[i]) * p->grants[i].expected;
+        members += schedule_members(&s->cameras[i]);
         p->below_floor += schedule_is_below_floor(&s->cameras[i], p->grants[i].infer_share);
     }
-    p->expected = p->count ? sum / p->count : 0;
+    p->expected = p->count ? sum / members : 0;
 }

@@ -38,7 +38,8 @@ static void add_segments(struct filling *f, int camera)
         double from = hull[i - 1].share, slope;
         if (hull[i].share <= f->floor_share[camera])
             continue;
-        slope = c->accuracy * (hull[i].value - hull[i - 1].value) / (hull[i].share - from);
+        slope = schedule_members(c) * c->accuracy * (hull[i].value - hull[i - 1].value) /
+                (hull[i].share - from);
         from = from < f->floor_share[camera] ? f->floor_share[camera] : from;
         f->segments[f->segment_count++] =
             (struct segment){.camera = camera, .share = hull[i].share - from, .slope = slope};
@@ -123,7 +124,7 @@ static void judge(const struct filling *f, const double *share, double equal, in
         const struct schedule_camera *c = &f->s->cameras[i];
         double mine = share ? share[i] : equal;
         *ret_below += schedule_is_below_floor(c, mine);
-        *ret_sum += c->accuracy * schedule_factor(&c->infer, mine);
+        *ret_sum += schedule_members(c) * c->accuracy * schedule_factor(&c->infer, mine);
     }
 }
 

@@ -7,6 +7,11 @@
 /* Differences below this are rounding, not reasons. */
 #define SCHEDULE_EPSILON 1e-12
 
+static inline double schedule_members(const struct schedule_camera *c)
+{
+    return c->members > 1 ? c->members : 1;
+}
+
 /* What an option is worth with these shares held for the rest of the window (Ekya, Algorithm 2's
  * estimate): accuracy x factor averaged over left_s. Negative when it would not end in time. */
 double schedule_estimate(const struct schedule_snapshot *s, const struct schedule_camera *c,

@@ -70,6 +70,11 @@ void planner_set_inference(struct planner *p, int camera, const char *id,
     p->cameras[camera].accuracy_min = accuracy_min;
 }
 
+void planner_set_members(struct planner *p, int camera, int members)
+{
+    p->cameras[camera].members = members;
+}
+
 void planner_observe(struct planner *p, int camera, double accuracy)
 {
     p->cameras[camera].accuracy = accuracy;

@@ -31,6 +31,9 @@ void planner_close(struct planner **p);
 void planner_set_inference(struct planner *p, int camera, const char *id,
                            const struct schedule_curve *infer, double accuracy_min);
 
+/* Camera i stands for so many that share a student (schedule_camera.members). */
+void planner_set_members(struct planner *p, int camera, int members);
+
 /* A new window for camera i: the accuracy of what serves, and what could be trained (copied;
  * count 0: nothing). A training under way is forgotten. */
 enum status planner_begin(struct planner *p, int camera, double accuracy,

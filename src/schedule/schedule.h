@@ -100,6 +100,9 @@ struct schedule_option {
 
 struct schedule_camera {
     const char *id;              /* for reasons; may be NULL */
+    int members;                 /* cameras that share this student and train as one: counts as so
+                                  * many for attune, whose shares and factor are theirs together;
+                                  * 0: one. The papers' policies know single cameras */
     double accuracy;             /* of the model that serves now */
     double accuracy_min;         /* a_MIN: accuracy x factor should never be lower; 0: no floor */
     double waited_s;             /* since its last training (round-robin) */
