@@ -99,7 +99,14 @@ static int finish_options(struct replay_args *a)
     if (!a->example && !o->profiles)
         return cmd_usage(NAME, "--profiles is needed (or --example)");
     struct error err;
-    if (contender_add_list(a->policies, o->policies, &o->policy_count, &err) != ST_OK)
+    enum status st = contender_add_list(a->policies, o->policies, &o->policy_count, &err);
+    for (int i = 0; i < o->policy_count && st == ST_OK; i++)
+        if (o->policies[i].training == CONTENDER_MICRO)
+            st = error_set(
+                &err, ST_INVALID,
+                "policy %s divides micro-windows among groups: attune eval --fleet has it",
+                o->policies[i].name);
+    if (st != ST_OK)
         return cmd_usage(NAME, "%s", err.message);
     return read_gpus(a);
 }

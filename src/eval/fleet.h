@@ -23,6 +23,7 @@
 
 #include "eval/contender.h"
 #include "eval/fleet_scenario.h"
+#include "group/pairs.h"
 #include "profile/estimate.h"
 #include "schedule/planner.h"
 
@@ -39,6 +40,13 @@ struct fleet_camera_result {
     char id[CAMERA_ID_CHARS_MAX + 1];
     double accuracy; /* mean over time; NaN when nothing was scored */
     int trainings, deployed, stopped;
+    uint64_t uplink_bytes, lost; /* chunks that were */
+};
+
+/* Who is in which group from then on. */
+struct fleet_membership {
+    double t_s;
+    uint64_t group[FLEET_CAMERAS_MAX];
 };
 
 enum fleet_use { FLEET_INFER, FLEET_LABEL, FLEET_PROFILE, FLEET_TRAIN, FLEET_USES };
@@ -51,7 +59,13 @@ struct fleet_result {
     int windows, trainings, deployed, worse, stopped, unfinished;
     double used_s[FLEET_USES], planned_s[FLEET_USES]; /* compute-seconds */
     double capacity_s;                                /* of the whole run */
-    double *t_s, *series;                             /* [points] mean over the cameras */
+    uint64_t uplink_bytes, frames_sent;               /* of all cameras */
+    struct fleet_membership *memberships; /* at every change; NULL where nothing is shared */
+    size_t membership_count;
+    struct group_pairs pairs; /* against the scenario's districts, every second of the run */
+    int requests, trials, moves, zoo_starts; /* of groups; trials: models tried on frames */
+    uint64_t delta_bytes, downlink_bytes; /* encoded once a group; as its members downloaded it */
+    double *t_s, *series;                 /* [points] mean over the cameras */
     size_t points;
     bool scored;                     /* estimates were made and their outcomes seen */
     struct estimate_score estimates; /* of what was trained: one outcome an estimate */

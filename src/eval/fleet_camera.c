@@ -6,17 +6,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eval/pack.h"
 #include "nn/loss.h"
 #include "video/frame.h"
 
 #define PROBE_EVERY 4 /* labelled frames */
+#define CONFIDENCE_CELLS 256
+
+/* The source with the run's seed in place of "{seed}": another town for another seed. */
+static void name_source(const struct fleet_camera *c, char ret[FLEET_TEXT_BYTES + 32])
+{
+    const char *text = c->source->source, *at = strstr(text, "{seed}");
+    if (!at)
+        snprintf(ret, FLEET_TEXT_BYTES + 32, "%s", text);
+    else
+        snprintf(ret, FLEET_TEXT_BYTES + 32, "%.*s%llu%s", (int)(at - text), text,
+                 (unsigned long long)c->shared->options->seed, at + strlen("{seed}"));
+}
 
 static enum status open_stream(struct fleet_camera *c, struct error *err)
 {
     struct eval_options o;
     const struct fleet_scenario *s = c->shared->options->scenario;
+    char source[FLEET_TEXT_BYTES + 32];
     eval_options_init(&o);
-    o.source = c->source->source;
+    name_source(c, source);
+    o.source = source;
     o.fps = s->fps;
     o.seconds = s->seconds;
     o.seed = c->shared->options->seed;
@@ -60,24 +75,21 @@ static void init_inference(struct fleet_camera *c)
     fleet_camera_update_curve(c);
 }
 
-enum status fleet_camera_open(const struct fleet_shared *shared, const struct fleet_source *source,
-                              struct fleet_camera *c, struct error *err)
+enum status fleet_camera_open(const struct fleet_shared *shared, int index, struct fleet_camera *c,
+                              struct error *err)
 {
-    const struct fleet_options *o = shared->options;
-    *c = (struct fleet_camera){.shared = shared,
-                               .source = source,
+    *c = (struct fleet_camera){.index = index,
+                               .shared = shared,
+                               .source = &shared->options->scenario->cameras[index],
                                .spec = *labeller_student_spec(shared->labeller),
                                .deployed_accuracy = NAN};
     scaler_init(&c->scaler);
+    scaler_init(&c->shrinker);
     enum status st = open_stream(c, err);
     if (st == ST_OK)
         st = open_student(c, err);
     if (st == ST_OK)
         st = score_open(c->spec.task, &shared->map, &c->score, err);
-    if (st == ST_OK)
-        st = learner_open(shared->student, &shared->learning,
-                          rng_hash(o->seed, (uint64_t)(source - o->scenario->cameras), 0, 0),
-                          &c->learner, err);
     if (st == ST_OK)
         init_inference(c);
     return st;
@@ -88,14 +100,16 @@ void fleet_camera_close(struct fleet_camera *c)
     recording_close(&c->recording);
     score_close(&c->score);
     nn_session_close(&c->session);
-    learner_close(&c->learner);
     scaler_clear(&c->scaler);
+    scaler_clear(&c->shrinker);
+    for (int i = 0; i < FLEET_NEWEST_MAX; i++)
+        fleet_labelled_clear(&c->newest[i]);
+    for (int i = 0; i < CHUNK_FRAMES_MAX; i++)
+        frame_clear(&c->sampled[i]);
+    for (int i = 0; i < c->parcel_count; i++)
+        buf_clear(&c->parcels[i].bytes);
     for (int i = 0; i < FLEET_AGE_MAX; i++)
         frame_clear(&c->frames[i]);
-    for (int i = 0; i < FLEET_PENDING_MAX; i++) {
-        frame_clear(&c->pending[i].frame);
-        label_map_clear(&c->pending[i].labels);
-    }
     label_map_clear(&c->native);
     label_map_clear(&c->answer);
     label_map_clear(&c->taught);
@@ -106,11 +120,11 @@ static struct frame *ring_frame(struct fleet_camera *c, uint64_t n)
     return &c->frames[n % FLEET_AGE_MAX];
 }
 
-/* The student's classes of one kept frame into c->native. */
-static enum status infer(struct fleet_camera *c, uint64_t n, struct error *err)
+/* The student's classes of one frame, at its input size, into c->native. */
+static enum status infer(struct fleet_camera *c, const struct frame *frame, struct error *err)
 {
     struct nn_view in = nn_session_input(c->session, 0);
-    task_input(&c->spec, ring_frame(c, n), &in, 0);
+    task_input(&c->spec, frame, &in, 0);
     enum status st = nn_session_forward(c->session, err);
     if (st != ST_OK)
         return st;
@@ -153,6 +167,30 @@ static enum status score(struct fleet_camera *c, const struct frame *frame,
     return score_add(c->score, frame->t_us, &c->answer, &c->taught, truth, err);
 }
 
+/* Frames from one inference to the next; infinite: none. */
+static double infer_interval(const struct fleet_camera *c, double share)
+{
+    const struct fleet_scenario *s = c->shared->options->scenario;
+    if (s->at_cameras)
+        return 1;
+    return share > 0 ? s->fps * c->shared->infer_s / share : INFINITY;
+}
+
+/* Where there is an uplink: frames are kept for the next chunk, at the size that is sent. */
+static enum status sample(struct fleet_camera *c, const struct frame *frame, struct error *err)
+{
+    if (c->shared->options->scenario->uplink_kbps <= 0 || c->sampled_count == CHUNK_FRAMES_MAX ||
+        !sampler_take(&c->sampler, frame->t_us))
+        return ST_OK;
+    struct frame *to = &c->sampled[c->sampled_count];
+    enum status st = frame_resize(to, c->sending.width, c->sending.height, err);
+    if (st == ST_OK)
+        st = scaler_run(&c->shrinker, frame, to, err);
+    to->t_us = frame->t_us;
+    c->sampled_count += st == ST_OK;
+    return st;
+}
+
 static enum status take_frame(struct fleet_camera *c, double infer_share, double *used_s,
                               struct error *err)
 {
@@ -163,15 +201,17 @@ static enum status take_frame(struct fleet_camera *c, double infer_share, double
         return st;
     ring_frame(c, n)->t_us = frame->t_us;
     c->frame_count++;
-    double fps = c->shared->options->scenario->fps;
-    double interval = infer_share > 0 ? fps * c->shared->infer_s / infer_share : INFINITY;
+    double interval = infer_interval(c, infer_share);
     if ((double)n + 1e-9 >= c->next_infer && isfinite(interval)) {
-        st = infer(c, n, err);
+        st = infer(c, ring_frame(c, n), err);
         c->answered = true;
         c->next_infer = fmax(c->next_infer, (double)n - 1) + (interval > 1 ? interval : 1);
-        *used_s += c->shared->infer_s;
+        if (!c->shared->options->scenario->at_cameras)
+            *used_s += c->shared->infer_s;
     }
-    return st == ST_OK ? score(c, frame, c->lent_truth, err) : st;
+    if (st == ST_OK)
+        st = score(c, frame, c->lent_truth, err);
+    return st == ST_OK ? sample(c, frame, err) : st;
 }
 
 enum status fleet_camera_frame(struct fleet_camera *c, double now_s, double infer_share,
@@ -187,35 +227,6 @@ enum status fleet_camera_frame(struct fleet_camera *c, double now_s, double infe
 }
 
 /* ---- labels ---- */
-
-static enum status keep_labelled(struct fleet_camera *c, const struct label_map *labels,
-                                 struct error *err)
-{
-    const struct frame *frame = ring_frame(c, c->frame_count - 1);
-    if (c->pending_count == FLEET_PENDING_MAX) {
-        struct fleet_labelled first = c->pending[0];
-        memmove(c->pending, c->pending + 1, (FLEET_PENDING_MAX - 1) * sizeof first);
-        c->pending[--c->pending_count] = first;
-    }
-    struct fleet_labelled *to = &c->pending[c->pending_count];
-    enum status st = frame_copy(&to->frame, frame, err);
-    if (st == ST_OK)
-        st = label_map_resize(&to->labels, labels->width, labels->height, err);
-    if (st != ST_OK)
-        return st;
-    memcpy(to->labels.classes, labels->classes, (size_t)labels->width * (size_t)labels->height);
-    c->pending_count++;
-    return ST_OK;
-}
-
-enum status fleet_camera_take_pending(struct fleet_camera *c, struct error *err)
-{
-    enum status st = ST_OK;
-    for (int i = 0; i < c->pending_count && st == ST_OK; i++)
-        st = learner_add(c->learner, &c->pending[i].frame, &c->pending[i].labels, NULL, 0, err);
-    c->pending_count = 0;
-    return st;
-}
 
 static void note_recent(struct fleet_camera *c, const struct label_map *labels)
 {
@@ -247,7 +258,7 @@ static enum status probe(struct fleet_camera *c, const struct label_map *labels,
         uint64_t age = (uint64_t)g->strides[i] - 1;
         if (age > newest)
             break;
-        st = infer(c, newest - age, err);
+        st = infer(c, ring_frame(c, newest - age), err);
         if (st != ST_OK)
             return st;
         *used_s += c->shared->infer_s;
@@ -255,18 +266,20 @@ static enum status probe(struct fleet_camera *c, const struct label_map *labels,
         full = i == 0 ? got : full;
         inference_profile_add_accuracy(&c->inference, 0, (int)age, got, full);
     }
-    return st == ST_OK ? infer(c, newest, err) : st;
+    return st == ST_OK ? infer(c, ring_frame(c, newest), err) : st;
 }
 
-/* The answer to this very frame is what says how good the model is, whatever the camera shows. */
-static enum status judge(struct fleet_camera *c, const struct label_map *labels,
-                         double used_s[FLEET_USES], struct error *err)
+/* The answer to this very frame is what says how good the model is, whatever the camera shows. What
+ * holding answers costs can be measured where the frame is the newest of the stream. */
+static enum status judge(struct fleet_camera *c, const struct frame *frame, bool newest,
+                         const struct label_map *labels, double used_s[FLEET_USES],
+                         struct error *err)
 {
     enum status st;
-    if (c->probes++ % PROBE_EVERY == 0)
+    if (newest && !c->shared->options->scenario->at_cameras && c->probes++ % PROBE_EVERY == 0)
         st = probe(c, labels, &used_s[FLEET_INFER], err);
     else {
-        st = infer(c, c->frame_count - 1, err);
+        st = infer(c, frame, err);
         used_s[FLEET_INFER] += c->shared->infer_s;
     }
     c->answered = true;
@@ -275,24 +288,165 @@ static enum status judge(struct fleet_camera *c, const struct label_map *labels,
     return st;
 }
 
+/* Of the frame that was inferred last. */
+static void summarise(struct fleet_camera *c, const struct frame *frame, struct drift_summary *ret)
+{
+    struct drift_picture picture;
+    struct nn_view logits = nn_session_output(c->session, 0);
+    float weight[CLASSES_MAX];
+    drift_picture_measure(frame, &picture);
+    ret->confidence = task_class_weights(&c->spec, c->native.classes, weight);
+    drift_summary_shares(ret, weight, c->spec.class_count);
+    if (c->spec.task != TASK_DETECT)
+        ret->confidence = drift_confidence(&logits, CONFIDENCE_CELLS);
+    memcpy(ret->feature, picture.feature, sizeof ret->feature);
+}
+
+/* The teacher has labelled a frame: the answer is judged, the frame is the group's. */
+static enum status take_labelled(struct fleet_camera *c, const struct frame *frame, bool newest,
+                                 const struct label_map *labels, double used_s[FLEET_USES],
+                                 struct error *err)
+{
+    used_s[FLEET_LABEL] += c->shared->label_s;
+    enum status st = judge(c, frame, newest, labels, used_s, err);
+    if (st == ST_OK)
+        st = fleet_labelled_set(&c->newest[c->newest_next], c->index, frame, labels, err);
+    if (st != ST_OK)
+        return st;
+    summarise(c, frame, &c->summaries[c->newest_next]);
+    c->labelled++;
+    c->newest_next = (c->newest_next + 1) % FLEET_NEWEST_MAX;
+    c->newest_count += c->newest_count < FLEET_NEWEST_MAX;
+    return fleet_group_keep(c->group, c->index, frame, labels, err);
+}
+
 enum status fleet_camera_label(struct fleet_camera *c, double now_s, double label_fps,
                                double used_s[FLEET_USES], struct error *err)
 {
     if (now_s + 1e-9 < c->next_label_s || c->frame_count == 0)
         return ST_OK;
     c->next_label_s += 1 / label_fps;
+    const struct frame *frame = ring_frame(c, c->frame_count - 1);
     struct label_map labels;
     label_map_init(&labels);
     enum status st = label_map_resize(&labels, c->spec.out_width, c->spec.out_height, err);
     if (st == ST_OK)
-        st = labeller_teach(c->shared->labeller, ring_frame(c, c->frame_count - 1), &labels, err);
-    used_s[FLEET_LABEL] += c->shared->label_s;
+        st = labeller_teach(c->shared->labeller, frame, &labels, err);
     if (st == ST_OK)
-        st = judge(c, &labels, used_s, err);
-    if (st == ST_OK)
-        st = keep_labelled(c, &labels, err);
+        st = take_labelled(c, frame, true, &labels, used_s, err);
     label_map_clear(&labels);
     return st;
+}
+
+/* ---- the uplink ---- */
+
+void fleet_camera_send_as(struct fleet_camera *c, const struct fleet_sending *how)
+{
+    if (c->link.rate_kbps <= 0)
+        sampler_init(&c->sampler, how->fps);
+    else
+        sampler_set_rate(&c->sampler, how->fps);
+    if (how->width != c->sending.width || how->height != c->sending.height)
+        c->sampled_count = 0; /* of another size */
+    c->sending = *how;
+    c->link.rate_kbps = how->kbps;
+}
+
+static void drop_parcel(struct fleet_camera *c)
+{
+    buf_clear(&c->parcels[0].bytes);
+    memmove(c->parcels, c->parcels + 1, (size_t)(--c->parcel_count) * sizeof *c->parcels);
+}
+
+/* Frames that the link is behind with are not sent on top. */
+static enum status send_chunk(struct fleet_camera *c, double now_s, struct error *err)
+{
+    uint64_t now_us = (uint64_t)(now_s * 1e6);
+    double chunk_s = c->shared->options->scenario->chunk_s;
+    if (c->parcel_count == FLEET_PARCELS_MAX) {
+        drop_parcel(c);
+        c->lost++;
+    }
+    struct fleet_parcel *p = &c->parcels[c->parcel_count];
+    const struct packing how = {.bytes_max = (size_t)(c->sending.kbps * chunk_s * 125),
+                                .seq = c->chunks++,
+                                .sampling_fps = c->sending.fps};
+    buf_init(&p->bytes);
+    enum status st = pack_frames(c->sampled, c->sampled_count, &how, &p->bytes, err);
+    if (st == ST_LIMIT) { /* not even one frame fits */
+        c->lost++;
+        st = ST_OK;
+    } else if (st == ST_OK) {
+        p->arrival_us = link_send(&c->link, p->bytes.size_bytes, now_us);
+        c->parcel_count++;
+        c->frames_sent += (uint64_t)c->sampled_count;
+    }
+    c->sampled_count = 0;
+    return st;
+}
+
+static enum status receive(struct fleet_camera *c, double used_s[FLEET_USES], struct error *err)
+{
+    const struct taught *frames;
+    int count;
+    const struct buf *b = &c->parcels[0].bytes;
+    enum status st = teach_chunk(c->shared->teach, b->data, b->size_bytes, &frames, &count, err);
+    for (int i = 0; st == ST_OK && i < count; i++)
+        st = take_labelled(c, &frames[i].frame, false, &frames[i].labels, used_s, err);
+    drop_parcel(c);
+    return st;
+}
+
+enum status fleet_camera_exchange(struct fleet_camera *c, double now_s, double used_s[FLEET_USES],
+                                  struct error *err)
+{
+    enum status st = ST_OK;
+    if (now_s + 1e-9 >= c->chunk_due_s) {
+        c->chunk_due_s += c->shared->options->scenario->chunk_s;
+        if (c->sampled_count > 0)
+            st = send_chunk(c, now_s, err);
+    }
+    while (st == ST_OK && c->parcel_count > 0 && (double)c->parcels[0].arrival_us <= now_s * 1e6)
+        st = receive(c, used_s, err);
+    return st;
+}
+
+/* ---- models on trial ---- */
+
+enum status fleet_camera_try(struct fleet_camera *c, const float *params, uint64_t stamp,
+                             float *by_frame, double *ret, int *ret_frames, struct error *err)
+{
+    struct confusion sum;
+    enum status st = label_map_resize(&c->answer, c->spec.out_width, c->spec.out_height, err);
+    task_counts_init(c->spec.task, c->spec.class_count, &sum);
+    for (int i = 0; i < c->newest_count && st == ST_OK; i++) {
+        const struct fleet_labelled *l = &c->newest[i];
+        st = labeller_predict(c->shared->labeller, &l->frame, params, stamp, &c->answer, err);
+        if (st != ST_OK)
+            return st;
+        struct confusion one;
+        task_counts_init(c->spec.task, c->spec.class_count, &one);
+        confusion_add(&one, l->labels.classes, c->answer.classes, task_cells(&c->spec));
+        confusion_merge(&sum, &one);
+        if (by_frame)
+            by_frame[i] = (float)task_score(c->spec.task, &one);
+    }
+    *ret = c->newest_count > 0 ? task_score(c->spec.task, &sum) : NAN;
+    *ret_frames = c->newest_count;
+    return st;
+}
+
+bool fleet_camera_signature(const struct fleet_camera *c, struct signature *ret)
+{
+    struct drift_mean mean;
+    struct drift_summary summary;
+    drift_mean_init(&mean);
+    for (int i = 0; i < c->newest_count; i++)
+        drift_mean_add(&mean, &c->summaries[i]);
+    if (!drift_mean_get(&mean, &summary))
+        return false;
+    signature_of(&summary, ret);
+    return true;
 }
 
 /* ---- the model that serves ---- */
@@ -313,9 +467,9 @@ double fleet_camera_settled_accuracy(const struct fleet_camera *c)
     return c->recent_count < FLEET_RECENT_MAX ? NAN : fleet_camera_accuracy(c);
 }
 
-void fleet_camera_deploy(struct fleet_camera *c, double accuracy)
+void fleet_camera_deploy(struct fleet_camera *c, const float *params, double accuracy)
 {
-    memcpy(nn_session_params(c->session), learner_params(c->learner),
+    memcpy(nn_session_params(c->session), params,
            nn_model_param_count(c->shared->student) * sizeof(float));
     nn_session_params_changed(c->session);
     c->recent_count = c->recent_next = 0;

@@ -1,40 +1,37 @@
-/* fleet_camera.h - one camera of a fleet eval: its stream, its student, its learner. Internal.
+/* fleet_camera.h - one camera of a fleet eval: its stream, its student, its uplink. Internal.
  *
  * Owns:    everything in it; models, labeller and class map are borrowed.
- * Bounds:  FLEET_PENDING_MAX labelled frames wait while a training is under way, the oldest go;
- *          FLEET_AGE_MAX frames are kept to measure what holding an answer costs.
+ * Bounds:  FLEET_AGE_MAX frames are kept to measure what holding an answer costs,
+ *          FLEET_NEWEST_MAX labelled ones to try models on; at most FLEET_PARCELS_MAX chunks are on
+ *          their way, the oldest is lost and counted.
  */
 #ifndef ATTUNE_EVAL_FLEET_CAMERA_H
 #define ATTUNE_EVAL_FLEET_CAMERA_H
 
-#include "eval/fleet.h"
+#include "drift/signature.h"
+#include "edge/sampler.h"
+#include "eval/fleet_group.h"
+#include "eval/link.h"
 #include "eval/recording.h"
 #include "eval/score.h"
-#include "label/labeller.h"
 #include "profile/inference.h"
-#include "profile/profiler.h"
+#include "uplink/chunk.h"
 #include "video/scale.h"
 
-#define FLEET_PENDING_MAX 32
 #define FLEET_AGE_MAX 16
 #define FLEET_RECENT_MAX 3 /* labelled frames that say how accurate a camera is now */
+#define FLEET_NEWEST_MAX 4 /* labelled frames on which models are tried */
+#define FLEET_PARCELS_MAX 16
 
-/* What all cameras of a run share. */
-struct fleet_shared {
-    const struct fleet_options *options;
-    const struct nn_model *student;
-    struct labeller *labeller;
-    struct class_map map;
-    struct learner_options learning;
-    double infer_s, label_s; /* compute of one */
-};
-
-struct fleet_labelled {
-    struct frame frame; /* at the student's input size */
-    struct label_map labels;
+/* What a camera sends, and how much of the site's uplink it has. */
+struct fleet_sending {
+    double fps;  /* frames sampled a second */
+    double kbps; /* of the uplink */
+    int width, height;
 };
 
 struct fleet_camera {
+    int index;
     const struct fleet_shared *shared;
     const struct fleet_source *source;
     struct recording *recording;
@@ -57,15 +54,32 @@ struct fleet_camera {
     struct schedule_curve curve; /* factor by share */
     uint64_t probes;
 
-    struct learner *learner;
-    struct fleet_labelled pending[FLEET_PENDING_MAX];
-    int pending_count;
+    struct fleet_group *group;                        /* that it belongs to */
+    struct fleet_labelled newest[FLEET_NEWEST_MAX];   /* ring */
+    struct drift_summary summaries[FLEET_NEWEST_MAX]; /* of them, as the student answered */
+    int newest_count, newest_next;
+    uint64_t labelled;                         /* frames in all */
     struct confusion recent[FLEET_RECENT_MAX]; /* prequential, since the model was deployed */
     int recent_count, recent_next;
     double deployed_accuracy; /* on held-out frames when it was deployed; NaN: never */
+
+    struct fleet_sending sending;
+    struct sampler sampler;
+    struct scaler shrinker; /* to the size that is sent */
+    struct frame sampled[CHUNK_FRAMES_MAX];
+    int sampled_count;
+    double chunk_due_s;
+    struct link link;
+    struct fleet_parcel {
+        uint64_t arrival_us;
+        struct buf bytes;
+    } parcels[FLEET_PARCELS_MAX];
+    int parcel_count;
+    uint64_t chunks, lost, frames_sent;
 };
 
-enum status fleet_camera_open(const struct fleet_shared *shared, const struct fleet_source *source,
+/* Camera number `index` of the scenario. */
+enum status fleet_camera_open(const struct fleet_shared *shared, int index,
                               struct fleet_camera *ret, struct error *err);
 void fleet_camera_close(struct fleet_camera *c);
 
@@ -74,13 +88,27 @@ void fleet_camera_close(struct fleet_camera *c);
 enum status fleet_camera_frame(struct fleet_camera *c, double now_s, double infer_share,
                                double *used_s, struct error *err);
 
-/* When a label is due by now: the teacher's, into the learner (or waiting). Now and then measures
- * what holding answers costs. Adds to used_s of labelling and inference. */
+/* When a label is due by now: the teacher's, to the group. Now and then measures what holding
+ * answers costs. Adds to used_s of labelling and inference. */
 enum status fleet_camera_label(struct fleet_camera *c, double now_s, double label_fps,
                                double used_s[FLEET_USES], struct error *err);
 
-/* Frames that waited join the learner; call when no training is under way. */
-enum status fleet_camera_take_pending(struct fleet_camera *c, struct error *err);
+/* Where there is an uplink, instead: sampled frames leave as chunks and are labelled when they
+ * arrive. */
+enum status fleet_camera_exchange(struct fleet_camera *c, double now_s, double used_s[FLEET_USES],
+                                  struct error *err);
+
+/* From the next frame and the next chunk on. */
+void fleet_camera_send_as(struct fleet_camera *c, const struct fleet_sending *how);
+
+/* The score of these parameters on the newest labelled frames, NaN without any; stamp: of
+ * labeller_predict. by_frame (NULL allowed): [FLEET_NEWEST_MAX] each frame's own. *ret_frames of
+ * them. */
+enum status fleet_camera_try(struct fleet_camera *c, const float *params, uint64_t stamp,
+                             float *by_frame, double *ret, int *ret_frames, struct error *err);
+
+/* What the newest labelled frames look like; false without any. */
+bool fleet_camera_signature(const struct fleet_camera *c, struct signature *ret);
 
 /* How accurate the model that serves is now, by the task's score on newly labelled frames; NaN
  * while there are none. */
@@ -89,8 +117,8 @@ double fleet_camera_accuracy(const struct fleet_camera *c);
 /* The same, NaN until as many frames were labelled since the model was deployed as that takes. */
 double fleet_camera_settled_accuracy(const struct fleet_camera *c);
 
-/* The learner's version serves from now on; accuracy on its held-out frames. */
-void fleet_camera_deploy(struct fleet_camera *c, double accuracy);
+/* These parameters serve from now on; accuracy on held-out frames. */
+void fleet_camera_deploy(struct fleet_camera *c, const float *params, double accuracy);
 
 /* Factors by share as measured so far, into c->curve; not while a planner has it. */
 void fleet_camera_update_curve(struct fleet_camera *c);

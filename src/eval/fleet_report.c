@@ -118,6 +118,29 @@ static json_t *cameras_json(const struct fleet_result *r)
     return list;
 }
 
+static json_t *members_json(const struct fleet_membership *m, int cameras)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < cameras; i++)
+        json_array_append_new(list, json_integer((json_int_t)m->group[i]));
+    return json_pack("{s:f,s:o}", "t_s", m->t_s, "group", list);
+}
+
+/* Null where nothing was shared. */
+static json_t *groups_json(const struct fleet_result *r)
+{
+    json_t *list = json_array();
+    if (r->membership_count == 0) {
+        json_decref(list);
+        return json_null();
+    }
+    for (size_t i = 0; i < r->membership_count; i++)
+        json_array_append_new(list, members_json(&r->memberships[i], r->camera_count));
+    return json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:o}", "precision", r->pairs.precision, "recall",
+                     r->pairs.recall, "requests", r->requests, "trials", r->trials, "moves",
+                     r->moves, "zoo_starts", r->zoo_starts, "changes", list);
+}
+
 static json_t *estimates_json(const struct fleet_result *r)
 {
     const struct estimate_score *e = &r->estimates;
@@ -132,13 +155,16 @@ static json_t *estimates_json(const struct fleet_result *r)
 static json_t *run_json(const struct fleet_result *r, const struct baselines *b)
 {
     return json_pack(
-        "{s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o}", "policy", r->policy,
-        "mean_accuracy", real(r->accuracy), "min_accuracy", real(r->lowest_camera), "cameras",
-        cameras_json(r), "retrainings", r->trainings, "deployed", r->deployed, "worse", r->worse,
-        "stopped", r->stopped, "unfinished", r->unfinished, "used_s", uses_json(r->used_s),
-        "planned_s", uses_json(r->planned_s), "capacity_s", r->capacity_s, "gain_over_best_fixed",
-        real(r->accuracy - b->best), "gain_over_worst_fixed", real(r->accuracy - b->worst),
-        "gain_over_none", real(r->accuracy - b->none), "estimates", estimates_json(r));
+        "{s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I}",
+        "policy", r->policy, "mean_accuracy", real(r->accuracy), "min_accuracy",
+        real(r->lowest_camera), "cameras", cameras_json(r), "retrainings", r->trainings, "deployed",
+        r->deployed, "worse", r->worse, "stopped", r->stopped, "unfinished", r->unfinished,
+        "used_s", uses_json(r->used_s), "planned_s", uses_json(r->planned_s), "capacity_s",
+        r->capacity_s, "gain_over_best_fixed", real(r->accuracy - b->best), "gain_over_worst_fixed",
+        real(r->accuracy - b->worst), "gain_over_none", real(r->accuracy - b->none), "estimates",
+        estimates_json(r), "groups", groups_json(r), "uplink_bytes", (json_int_t)r->uplink_bytes,
+        "frames_sent", (json_int_t)r->frames_sent, "delta_bytes", (json_int_t)r->delta_bytes,
+        "downlink_bytes", (json_int_t)r->downlink_bytes);
 }
 
 json_t *fleet_json(const struct fleet_scenario *s, const struct fleet_result *runs, int count)

@@ -19,6 +19,9 @@ static const struct number numbers[] = {
     {"window_s", offsetof(struct fleet_scenario, window_s), 5, 86400},
     {"capacity", offsetof(struct fleet_scenario, capacity), 0.01, 10000},
     {"infer_part", offsetof(struct fleet_scenario, infer_part), 0.001, 100},
+    {"infer_s", offsetof(struct fleet_scenario, infer_s), 0, 100},
+    {"uplink_kbps", offsetof(struct fleet_scenario, uplink_kbps), 0, 1e6},
+    {"chunk_s", offsetof(struct fleet_scenario, chunk_s), 1, 600},
     {"label_fps", offsetof(struct fleet_scenario, label_fps), 0.001, 60},
     {"label_part", offsetof(struct fleet_scenario, label_part), 0.001, 1},
     {"accuracy_min", offsetof(struct fleet_scenario, accuracy_min), 0, 1},
@@ -52,6 +55,17 @@ static enum status copy_text(const struct yaml_doc *d, const yaml_node *n, const
     return ST_OK;
 }
 
+static enum status read_place_of_inference(const struct yaml_doc *d, const yaml_node *root,
+                                           struct fleet_scenario *s, struct error *err)
+{
+    const yaml_node *n = yaml_get(d, root, "infers");
+    const char *where = n ? yaml_text(n) : "server";
+    if (!where || (strcmp(where, "camera") != 0 && strcmp(where, "server") != 0))
+        return yaml_fail(d, n, err, "infers is camera or server");
+    s->at_cameras = strcmp(where, "camera") == 0;
+    return ST_OK;
+}
+
 static enum status read_values(const struct yaml_doc *d, const yaml_node *root,
                                struct fleet_scenario *s, struct error *err)
 {
@@ -68,7 +82,7 @@ static enum status read_values(const struct yaml_doc *d, const yaml_node *root,
     if (st == ST_OK && (n = yaml_get(d, root, "frames_min")))
         st = yaml_number(d, n, 2, 10000, &frames, err);
     s->frames_min = (int)frames;
-    return st;
+    return st == ST_OK ? read_place_of_inference(d, root, s, err) : st;
 }
 
 static bool is_id(const char *text)
@@ -76,10 +90,27 @@ static bool is_id(const char *text)
     return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(text) && *text;
 }
 
+/* What there is of where a camera stands. */
+static enum status read_place(const struct yaml_doc *d, const yaml_node *value,
+                              struct fleet_source *c, struct error *err)
+{
+    const yaml_node *x = yaml_get(d, value, "x_m"), *y = yaml_get(d, value, "y_m");
+    const yaml_node *district = yaml_get(d, value, "district");
+    if (!x != !y)
+        return yaml_fail(d, value, err, "camera %s: a place is x_m and y_m", c->id);
+    c->placed = x != NULL;
+    enum status st = x ? yaml_number(d, x, -1e7, 1e7, &c->x_m, err) : ST_OK;
+    if (st == ST_OK && y)
+        st = yaml_number(d, y, -1e7, 1e7, &c->y_m, err);
+    if (st == ST_OK && district)
+        st = copy_text(d, district, "district", c->district, sizeof c->district, err);
+    return st;
+}
+
 static enum status read_camera(const struct yaml_doc *d, const yaml_node *key,
                                const yaml_node *value, struct fleet_scenario *s, struct error *err)
 {
-    static const char *const keys[] = {"source"};
+    static const char *const keys[] = {"source", "x_m", "y_m", "district"};
     struct fleet_source *c = &s->cameras[s->camera_count];
     enum status st = copy_text(d, key, "a camera's id", c->id, sizeof c->id, err);
     if (st == ST_OK && !is_id(c->id))
@@ -87,12 +118,14 @@ static enum status read_camera(const struct yaml_doc *d, const yaml_node *key,
     if (st == ST_OK && !yaml_is_map(value))
         return yaml_fail(d, value, err, "a camera is a mapping, as {source: town:camera=0}");
     if (st == ST_OK)
-        st = yaml_check_keys(d, value, keys, 1, err);
+        st = yaml_check_keys(d, value, keys, sizeof keys / sizeof keys[0], err);
     const yaml_node *source = st == ST_OK ? yaml_get(d, value, "source") : NULL;
     if (st == ST_OK && !source)
         return yaml_fail(d, value, err, "camera %s needs a source", c->id);
     if (st == ST_OK)
         st = copy_text(d, source, "source", c->source, sizeof c->source, err);
+    if (st == ST_OK)
+        st = read_place(d, value, c, err);
     s->camera_count += st == ST_OK;
     return st;
 }
@@ -113,12 +146,12 @@ static enum status read_cameras(const struct yaml_doc *d, const yaml_node *root,
 
 static enum status read_root(const struct yaml_doc *d, struct fleet_scenario *s, struct error *err)
 {
-    const char *keys[NUMBERS + TEXTS + 3] = {"frames_min", "cameras", "configurations"};
+    const char *keys[NUMBERS + TEXTS + 4] = {"frames_min", "cameras", "configurations", "infers"};
     const yaml_node *root = yaml_root(d), *n;
     for (size_t i = 0; i < NUMBERS; i++)
-        keys[3 + i] = numbers[i].key;
+        keys[4 + i] = numbers[i].key;
     for (size_t i = 0; i < TEXTS; i++)
-        keys[3 + NUMBERS + i] = texts[i].key;
+        keys[4 + NUMBERS + i] = texts[i].key;
     if (!root || !yaml_is_map(root))
         return yaml_fail(d, root, err, "a fleet scenario is a mapping");
     enum status st = yaml_check_keys(d, root, keys, sizeof keys / sizeof keys[0], err);
@@ -142,6 +175,7 @@ enum status fleet_scenario_read(const void *text, size_t n, const char *name,
                                .window_s = 60,
                                .capacity = 1,
                                .infer_part = 0.6,
+                               .chunk_s = 5,
                                .label_fps = 0.2,
                                .label_part = 0.2,
                                .frames_min = 6};

@@ -10,6 +10,8 @@
 #ifndef ATTUNE_EVAL_FLEET_SCENARIO_H
 #define ATTUNE_EVAL_FLEET_SCENARIO_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "flow/records.h"
 #include "train/configuration.h"
@@ -20,6 +22,10 @@
 struct fleet_source {
     char id[CAMERA_ID_CHARS_MAX + 1];
     char source[FLEET_TEXT_BYTES]; /* video, folder of images, or town:... */
+    bool placed;                   /* x_m and y_m are known */
+    double x_m, y_m;               /* where it stands */
+    char district[32];             /* cameras of one district drift alike: the planted truth that
+                                    * groups are compared with; "" for none */
 };
 
 struct fleet_scenario {
@@ -31,7 +37,13 @@ struct fleet_scenario {
     double window_s;               /* default 60 */
     double capacity;               /* processors, default 1 */
     double infer_part;             /* what all cameras at full rate would take of it; default 0.6 */
-    double label_fps;              /* frames that the teacher labels, each camera; default 0.2 */
+    double infer_s;                /* compute of one inference; 0: what infer_part comes to */
+    bool at_cameras; /* cameras infer on computers of their own, nothing of the capacity is theirs
+                      * ("infers: camera"; default "server") */
+    double uplink_kbps; /* of the site, shared by all cameras; 0 (the default): frames are
+                         * labelled as they were captured, nothing is sent */
+    double chunk_s;     /* between two uploads of a camera; default 5 */
+    double label_fps;   /* frames that the teacher labels, each camera; default 0.2 */
     double label_part; /* ... as far as that takes no more than this of the capacity; default 0.2 */
     double accuracy_min; /* floor, 0: none */
     int frames_min;      /* labelled frames that a training needs, default 6 */

@@ -28,7 +28,13 @@ enum status fleet_costs_init(struct fleet_costs *c, const struct nn_model *stude
                              const struct learner_options *learning, double infer_s,
                              struct error *err)
 {
+    const struct train_configuration whole = {.epochs = 1, .data = 1, .head_width = 1};
+    double whole_flops;
     *c = (struct fleet_costs){.batch = learning->batch, .infer_s = infer_s};
+    enum status whole_st = train_configuration_flops(&whole, student, &whole_flops, err);
+    if (whole_st != ST_OK)
+        return whole_st;
+    c->recipe_step_s = infer_s * learning->batch * whole_flops / nn_model_flops(student);
     for (int k = 0; k < all->count; k++) {
         double flops;
         enum status st = train_configuration_flops(&all->items[k], student, &flops, err);

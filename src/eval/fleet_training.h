@@ -11,6 +11,7 @@
 
 struct fleet_costs {
     double step_s[CONFIGURATIONS_MAX]; /* of one optimiser step */
+    double recipe_step_s;              /* of the recipe alone, all layers */
     int batch;                         /* of the recipe */
     double infer_s;
     int cheap, costly; /* of the fixed policies: the middle and the last one by cost */

@@ -9,12 +9,12 @@
 
 #include "edge/sampler.h"
 #include "eval/link.h"
+#include "eval/pack.h"
 #include "nn/loss.h"
 #include "train/asr.h"
 #include "train/atr.h"
 #include "train/recipe.h"
 #include "uplink/chunk.h"
-#include "video/encode.h"
 #include "video/frame.h"
 #include "video/scale.h"
 
@@ -184,31 +184,14 @@ static enum status send_chunk(struct lane *l, uint64_t now_us, struct error *err
         return ST_OK;
     if (l->chunk_count == LANE_CHUNKS_MAX)
         drop_first(l->chunks, &l->chunk_count);
-    struct clip_options o;
-    clip_options_init(&o);
-    o.bytes_max = (size_t)(l->up.rate_kbps * (double)l->pace.chunk_us / 8e3);
-    struct clip clip;
-    clip_init(&clip);
-    enum status st = clip_encode(l->pending, l->pending_count, &o, &clip, err);
     struct parcel *p = &l->chunks[l->chunk_count];
     buf_init(&p->bytes);
-    if (st == ST_OK) {
-        struct chunk c = {.camera = "eval",
-                          .seq = l->chunk_seq++,
-                          .width = clip.width,
-                          .height = clip.height,
-                          .count = clip.count,
-                          .sampling_fps = (float)l->rate_fps,
-                          .codec = CHUNK_H264,
-                          .payload = clip.bytes.data,
-                          .payload_bytes = clip.bytes.size_bytes};
-        for (int i = 0; i < clip.count; i++) {
-            c.t_us[i] = l->pending[i].t_us;
-            c.version[i] = l->version;
-        }
-        st = chunk_encode(&c, &p->bytes, err);
-    }
-    clip_clear(&clip);
+    const struct packing how = {.bytes_max =
+                                    (size_t)(l->up.rate_kbps * (double)l->pace.chunk_us / 8e3),
+                                .seq = l->chunk_seq++,
+                                .version = l->version,
+                                .sampling_fps = l->rate_fps};
+    enum status st = pack_frames(l->pending, l->pending_count, &how, &p->bytes, err);
     l->pending_count = 0;
     if (st != ST_OK) {
         buf_clear(&p->bytes);

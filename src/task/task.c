@@ -317,6 +317,33 @@ void task_resize_labels(const struct label_map *src, struct label_map *dst)
     }
 }
 
+static float box_weights(const uint8_t *table, int class_count, float *weight)
+{
+    struct detection d[DETECT_BOXES_MAX];
+    int count = detect_read(table, d), counted = 0;
+    float score = 0;
+    for (int i = 0; i < count; i++) {
+        const struct box *b = &d[i].box;
+        if (d[i].unsure || b->class_id >= class_count)
+            continue;
+        weight[b->class_id] += (b->x1 - b->x0) * (b->y1 - b->y0);
+        score += b->score;
+        counted++;
+    }
+    return counted ? score / (float)counted : NAN;
+}
+
+float task_class_weights(const struct task_spec *spec, const uint8_t *classes, float *weight)
+{
+    memset(weight, 0, (size_t)spec->class_count * sizeof *weight);
+    if (spec->task == TASK_DETECT)
+        return box_weights(classes, spec->class_count, weight);
+    for (size_t i = 0; i < task_cells(spec); i++)
+        if (classes[i] < spec->class_count)
+            weight[classes[i]]++;
+    return NAN;
+}
+
 void task_probabilities(const struct nn_view *logits, int x, int y, const uint8_t *class_chosen,
                         float *probability)
 {

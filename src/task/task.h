@@ -95,6 +95,11 @@ void task_choose_labels(const struct task_spec *spec, const uint8_t *class_chose
  * have one size, are copied. */
 void task_resize_labels(const struct label_map *src, struct label_map *dst);
 
+/* How much of an answer each class has: cells, or the area of its boxes as a part of the picture.
+ * weight[class_count]. Returns the mean score of the boxes, NaN where there is none and for answers
+ * that are no boxes. */
+float task_class_weights(const struct task_spec *spec, const uint8_t *classes, float *weight);
+
 /* Softmax over the chosen classes (NULL: all) of one cell of image 0, 0 for the others:
  * probability[class_count]. */
 void task_probabilities(const struct nn_view *logits, int x, int y, const uint8_t *class_chosen,

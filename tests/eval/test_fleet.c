@@ -50,6 +50,8 @@ static void scenarios_are_read(void **state)
                {"student: s\nteacher: t\ncameras: {a: {}}\n", "needs a source"},
                {"student: s\nteacher: t\ncameras: {a: {sorce: x}}\n", "source"},
                {"student: s\nteacher: t\nfps: 0\ncameras: {a: {source: x}}\n", "f.yaml:3"},
+               {"student: s\nteacher: t\ninfers: moon\ncameras: {a: {source: x}}\n", "infers"},
+               {"student: s\nteacher: t\ncameras: {a: {source: x, x_m: 5}}\n", "y_m"},
                {"student: s\nteacher: t\nwindow: 5\ncameras: {a: {source: x}}\n", "window_s"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct error err;
@@ -141,6 +143,112 @@ static void every_policy_runs(void **state)
     assert_int_equal(contender_add("atune", list, &count, &err), ST_INVALID);
 }
 
+/* ---- fleets that share ---- */
+
+/* Four cameras in two districts that lie far apart; each infers by itself and sends frames. */
+static void sharing_scenario(struct fleet_scenario *ret)
+{
+    char text[4096], cameras[2048] = "";
+    struct error err;
+    for (int i = 0; i < 4; i++)
+        snprintf(cameras + strlen(cameras), sizeof cameras - strlen(cameras),
+                 "  c%d: {district: d%d, x_m: %d, y_m: %d, source: \"town:scenario=clear,"
+                 "camera=%d,cameras=4,seed={seed},width=80,height=64,fps=2\"}\n",
+                 i, i % 2, 9000 * (i % 2), 10 * i, i);
+    snprintf(text, sizeof text,
+             "student: %s\nteacher: %s\nseconds: 60\nfps: 2\nwindow_s: 10\nlabel_fps: 0.5\n"
+             "label_part: 0.5\nframes_min: 3\ninfers: camera\ninfer_s: 0.02\nuplink_kbps: 400\n"
+             "chunk_s: 2\ncameras:\n%s",
+             student_path, teacher_path, cameras);
+    if (fleet_scenario_read(text, strlen(text), "f.yaml", ret, &err) != ST_OK)
+        fail_msg("%s", err.message);
+}
+
+static uint64_t group_at_end(const struct fleet_result *r, int camera)
+{
+    assert_true(r->membership_count > 0);
+    return r->memberships[r->membership_count - 1].group[camera];
+}
+
+/* What is alike and near comes together, what is far never does. */
+static void cameras_of_a_district_share(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    static struct fleet_result alone, shared, again;
+    sharing_scenario(&s);
+    run(&s, "independent", &alone);
+    run(&s, "attune", &shared);
+    run(&s, "attune", &again);
+    assert_true(alone.membership_count == 0 && alone.requests == 0 && alone.moves == 0);
+    assert_true(shared.requests >= 4 && shared.moves >= 2);
+    assert_true(group_at_end(&shared, 0) == group_at_end(&shared, 2));
+    assert_true(group_at_end(&shared, 1) == group_at_end(&shared, 3));
+    assert_true(group_at_end(&shared, 0) != group_at_end(&shared, 1));
+    assert_true(shared.pairs.precision == 1 && shared.pairs.recall > 0.5);
+    /* The same seed, the same groups and the same bits. */
+    assert_int_equal(shared.membership_count, again.membership_count);
+    assert_memory_equal(shared.memberships, again.memberships,
+                        shared.membership_count * sizeof *shared.memberships);
+    assert_true(shared.accuracy == again.accuracy);
+    fleet_result_clear(&alone);
+    fleet_result_clear(&shared);
+    fleet_result_clear(&again);
+}
+
+/* No policy has more compute or more of the uplink than there is; a group's update is encoded once
+ * and downloaded by each member. */
+static void sharing_keeps_within_its_means(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"independent",
+                                        "ekya",
+                                        "recl",
+                                        "ecco",
+                                        "attune",
+                                        "planted",
+                                        "attune-no-grouping",
+                                        "attune-no-fairness",
+                                        "attune-fixed-sampling",
+                                        "attune-no-gaimd",
+                                        "attune-no-zoo"};
+    static struct fleet_scenario s;
+    static struct fleet_result r;
+    sharing_scenario(&s);
+    s.seconds = 40;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        double used_s = 0;
+        run(&s, names[i], &r);
+        for (int k = 0; k < FLEET_USES; k++)
+            used_s += k == FLEET_PROFILE && strcmp(names[i], "ekya") == 0 ? 0 : r.used_s[k];
+        if (used_s > r.capacity_s * 1.05 || r.used_s[FLEET_TRAIN] <= 0)
+            fail_msg("%s used %g of %g s, trained for %g", names[i], used_s, r.capacity_s,
+                     r.used_s[FLEET_TRAIN]);
+        assert_true((double)r.uplink_bytes <= s.uplink_kbps * 125 * s.seconds * 1.01);
+        assert_true(r.frames_sent > 0 && isfinite(r.accuracy));
+        assert_true(r.deployed == 0 || r.downlink_bytes >= r.delta_bytes);
+        fleet_result_clear(&r);
+    }
+}
+
+static void micro_windows_need_cameras_that_infer(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    static struct fleet_result r;
+    struct contender policy;
+    struct fleet_options o;
+    struct error err;
+    int count = 0;
+    sharing_scenario(&s);
+    s.at_cameras = false;
+    fleet_options_init(&o);
+    o.scenario = &s;
+    assert_int_equal(contender_add("ecco", &policy, &count, &err), ST_OK);
+    assert_int_equal(fleet_run(&o, &policy, NULL, NULL, &r, &err), ST_INVALID);
+    assert_non_null(strstr(err.message, "infers: camera"));
+}
+
 static void bad_sources_are_named(void **state)
 {
     (void)state;
@@ -161,8 +269,12 @@ static void bad_sources_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scenarios_are_read), cmocka_unit_test(the_account_adds_up),
-        cmocka_unit_test(every_policy_runs), cmocka_unit_test(bad_sources_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scenarios_are_read),
+                                       cmocka_unit_test(the_account_adds_up),
+                                       cmocka_unit_test(every_policy_runs),
+                                       cmocka_unit_test(cameras_of_a_district_share),
+                                       cmocka_unit_test(sharing_keeps_within_its_means),
+                                       cmocka_unit_test(micro_windows_need_cameras_that_infer),
+                                       cmocka_unit_test(bad_sources_are_named)};
     return cmocka_run_group_tests(tests, make_networks, drop_networks);
 }
