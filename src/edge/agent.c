@@ -195,6 +195,8 @@ static enum status open_parts(struct agent *a, struct error *err)
     if (st == ST_OK)
         st = agent_infer_open(a, err);
     if (st == ST_OK)
+        agent_drift_open(a);
+    if (st == ST_OK)
         st = open_queues(a, err);
     if (st == ST_OK)
         st = agent_report_open(a, &a->report, err);
@@ -416,6 +418,8 @@ static enum status infer_view(struct agent *a, struct loop *l, const struct feed
     sum_up_answer(a, &logits, a->infer.labels, r);
     r->latency_us = clock_mono_us() - v->available_us;
     meter_add(&a->latency, r->latency_us);
+    if (view == 0)
+        agent_drift_see(a, frame, &logits, version, v->available_us, l->wall_offset_us);
     l->ran_over |= version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;
     return ST_OK;
 }
@@ -480,7 +484,9 @@ static enum status step(struct agent *a, struct loop *l, struct error *err)
         sampler_set_rate(&l->sampler, rate_fps);
     bool label = v.frame.pixels &&
                  agent_infer_probe(a, views_at(&a->views, 0), v.index, inferred, version, now_us);
-    bool sample = a->samples && inferred && sampler_take(&l->sampler, v.available_us);
+    bool due = inferred && sampler_take(&l->sampler, v.available_us);
+    bool urgent = inferred && agent_drift_wants(a, v.available_us);
+    bool sample = a->samples && (due || urgent);
     if (a->samples && (sample || label))
         hand_samples(a, l, t_us);
     if (label)

@@ -147,7 +147,8 @@ static void gather_until_stopped(struct encoder *e)
             handoff_release(samples);
         }
         uint64_t now_us = clock_mono_us();
-        if (over || e->count == e->count_max || now_us >= e->opened_us + chunk_us)
+        bool urgent = s && atomic_exchange(&e->agent->urgent, false);
+        if (over || urgent || e->count == e->count_max || now_us >= e->opened_us + chunk_us)
             close_chunk(e, now_us, over);
         if (over)
             return;

@@ -3,6 +3,7 @@
  *   file             thread            writes
  *   agent.c          caller of run     meter, counters of frames; samples, results, looks (giver)
  *   agent_infer.c    the same          infer; told (under mutex)
+ *   agent_drift.c    the same          drift; told (under mutex)
  *   agent_judge.c    the same, upload  judge
  *   agent_transmit.c encode            controller; upload: bandwidth
  *   agent_report.c   report            scorer, overlay; results, looks (taker)
@@ -20,6 +21,7 @@
 #include <stdatomic.h>
 
 #include "base/cores.h"
+#include "drift/watch.h"
 #include "edge/agent.h"
 #include "edge/feed.h"
 #include "edge/handoff.h"
@@ -96,6 +98,16 @@ struct agent_infer {
     struct confusion confusion;
 };
 
+/* What the camera thinks of its world. The capture thread's. */
+struct agent_drift {
+    struct drift_watch watch;
+    struct drift_picture picture;
+    struct drift_request told; /* kind NONE: nothing is wrong */
+    uint64_t looked_us, version;
+    int burst_left; /* frames that still go up at once */
+    uint64_t burst_next_us, burst_rest_us;
+};
+
 /* At which rate and size samples go to the server (agent_transmit.c). */
 struct agent_transmit {
     struct controller_table table;
@@ -125,6 +137,8 @@ struct agent {
     struct views views;
     struct agent_infer infer;
     struct agent_judge judge;
+    struct agent_drift drift;
+    atomic_bool urgent;       /* the chunk that is being gathered should be closed now */
     struct throttle throttle; /* of a process that was started with a share, share/throttle.h */
     struct feed *feed;
     struct spool *spool;
@@ -210,6 +224,18 @@ void agent_transmit_learn(struct agent *a, int frames, size_t bytes, double elap
 
 /* Upload thread: paces the connection as the server wishes; takes over what it shows. */
 void agent_transmit_pace(struct agent *a);
+
+/* ---- agent_drift.c; from the capture thread ---- */
+
+void agent_drift_open(struct agent *a);
+
+/* A frame that was inferred into infer.labels, and the output that these were made of. Most are
+ * passed over. wall_offset_us: what wall time is ahead of now_us. */
+void agent_drift_see(struct agent *a, const struct frame *frame, const struct nn_view *output,
+                     uint64_t version, uint64_t now_us, uint64_t wall_offset_us);
+
+/* Whether this frame is to be sampled whatever the rate is. */
+bool agent_drift_wants(struct agent *a, uint64_t now_us);
 
 /* ---- agent_judge.c ---- */
 

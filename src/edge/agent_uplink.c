@@ -89,8 +89,9 @@ static void greet(struct uploader *u)
               settings.uplink_kbps, (unsigned long)settings.next_seq);
 }
 
-/* What the server cannot see by itself: how this camera infers. Every REPORT_US, sooner when
- * another configuration runs or the source comes or goes. One that is lost is followed by the next.
+/* What the server cannot see by itself: how this camera infers, and what it thinks of its world.
+ * Every REPORT_US, sooner when another configuration runs, the source comes or goes or an alarm
+ * does. One that is lost is followed by the next.
  */
 static void report(struct uploader *u)
 {
@@ -101,7 +102,8 @@ static void report(struct uploader *u)
     r = a->told;
     pthread_mutex_unlock(&a->mutex);
     bool changed = r.running.stride != u->told.running.stride ||
-                   r.running.scale != u->told.running.scale ||
+                   r.running.scale != u->told.running.scale || r.drift.kind != u->told.drift.kind ||
+                   r.drift.since_us != u->told.drift.since_us ||
                    strcmp(r.source, u->told.source) != 0;
     if (r.running.stride == 0 || (!changed && now_us - u->told_us < REPORT_US))
         return;

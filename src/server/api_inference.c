@@ -7,6 +7,7 @@
 #include "label/label_file.h"
 #include "server/board.h"
 #include "server/http.h"
+#include "server/requests.h"
 #include "server/streams.h"
 
 #define FRAMES_MAX 20000
@@ -55,6 +56,7 @@ void api_report(struct request *r, struct reply *out)
     }
     board_report(s->board, c.id, &report, clock_mono_us(), &before);
     note_source(s, c.id, &before, &report);
+    requests_take(s, c.id, &report.drift, &before.drift);
     out->status = 204;
 }
 
@@ -132,13 +134,16 @@ void api_labels(struct request *r, struct reply *out)
 
 void server_json_inference(struct server *s, json_t *camera, const char *id, bool points)
 {
-    struct inference_report told;
+    struct inference_report told = {.drift = {.kind = DRIFT_NONE}};
     uint64_t age_us;
     json_t *inference = NULL;
     if (board_told(s->board, id, clock_mono_us(), &told, &age_us))
         inference = message_report(&told);
     if (inference && !points)
         json_object_del(inference, "points");
+    if (inference)
+        json_object_del(inference, "drift");
+    json_object_set_new(camera, "drift", requests_state_json(&told.drift));
     if (inference)
         json_object_set_new(inference, "age_s", json_real((double)age_us / 1e6));
     json_object_set_new(camera, "infers_at",

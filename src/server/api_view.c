@@ -7,10 +7,12 @@
 #include "server/board.h"
 #include "server/control.h"
 #include "server/http.h"
+#include "server/requests.h"
 
 #define RATE_WINDOW_US ((uint64_t)60 * 1000000)
 #define SERIES_MAX 20000
 #define VERSIONS_MAX 500
+#define REQUESTS_SHOWN 8
 
 static double mean(unsigned long long sum, unsigned long long count, double unit)
 {
@@ -166,6 +168,7 @@ void api_camera(struct request *r, struct reply *out)
     struct error err = {0};
     json_t *camera = camera_json(s, &c);
     enum status st = add_live(r->server, camera, true, &err);
+    json_object_set_new(camera, "requests", requests_json(s, c.id, REQUESTS_SHOWN));
     if (st == ST_OK)
         reply_json(out, 200, json_incref(camera));
     else

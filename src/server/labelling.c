@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,10 +13,13 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "drift/change.h"
 #include "label/label_file.h"
 #include "label/labeller.h"
+#include "server/board.h"
 #include "server/params_cache.h"
 #include "server/preview.h"
+#include "server/requests.h"
 #include "share/pacer.h"
 #include "task/scorer.h"
 #include "train/asr.h"
@@ -28,6 +32,7 @@
 #define IDLE_US ((uint64_t)1000000)
 #define RETIRE_US ((uint64_t)20 * 1000000)
 #define NICENESS 5
+#define SCORED_TIMES 128
 
 /* What labelling remembers of a camera between chunks; lost at a restart, which costs the first
  * window of scores and one step of the sampling rate. */
@@ -39,6 +44,9 @@ struct watched {
     double similarity_sum;
     int similarity_count;
     uint64_t rate_t_us; /* capture time up to which the rate was adapted */
+    struct accuracy_watch falls;
+    uint64_t scored_us[SCORED_TIMES]; /* of the last scored frames, a ring */
+    uint64_t scored;
 };
 
 struct labelling {
@@ -87,6 +95,8 @@ static enum status watched_get(struct labelling *l, const char *id, struct watch
     if (st != ST_OK)
         return st;
     memcpy(w->id, id, strlen(id) + 1);
+    accuracy_watch_init(&w->falls, change_detector_parse(l->server->set.drift),
+                        l->server->set.drift_fall);
     l->watched_count++;
     *ret = w;
     return ST_OK;
@@ -146,6 +156,41 @@ static void adapt_rate(struct labelling *l, struct watched *w, uint64_t t_us)
                  rate);
 }
 
+/* ---- falls of accuracy ---- */
+
+/* What a camera that is blind or dirty answers is no ground for training. */
+static bool is_spoilt(const struct labelling *l, const char *camera)
+{
+    struct inference_report told;
+    uint64_t age_us;
+    return board_told(l->server->board, camera, clock_mono_us(), &told, &age_us) &&
+           (told.drift.kind == DRIFT_BLIND || told.drift.kind == DRIFT_DIRTY);
+}
+
+/* One frame's score by itself: those over a window would follow each other. */
+static void watch_falls(struct labelling *l, struct watched *w, double accuracy, uint64_t t_us)
+{
+    struct change c;
+    w->scored_us[w->scored++ % SCORED_TIMES] = t_us;
+    if (!accuracy_watch_add(&w->falls, accuracy, &c) || is_spoilt(l, w->id))
+        return;
+    uint64_t back = c.since < SCORED_TIMES ? c.since : SCORED_TIMES - 1;
+    back = back < w->scored ? back : w->scored - 1;
+    struct drift_request r = {.kind = DRIFT_ACCURACY,
+                              .at_server = true,
+                              .t_us = t_us,
+                              .since_us = w->scored_us[(w->scored - 1 - back) % SCORED_TIMES],
+                              .score = (c.before - c.after) / w->falls.fall_min,
+                              .latitude_deg = NAN,
+                              .longitude_deg = NAN};
+    memcpy(r.camera, w->id, sizeof r.camera);
+    snprintf(r.text, sizeof r.text,
+             "%s against the teacher fell from %.2f to %.2f, %llu frames ago",
+             task_score_name(l->server->student_spec.task), c.before, c.after,
+             (unsigned long long)c.since);
+    requests_raise(l->server, &r);
+}
+
 /* ---- a chunk ---- */
 
 /* The reported version's parameters; the camera's latest, or the file's own, where that version
@@ -197,8 +242,10 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
     scorer_add(w->scorer, t->chunk.t_us[i], truth.classes, l->student.classes, l->original.classes,
                (size_t)truth.width * (size_t)truth.height);
     watch_similarity(l, w, &truth, t->chunk.t_us[i]);
-    struct score score;
+    struct score score, alone;
     scorer_window(w->scorer, 0, &score);
+    scorer_window(w->scorer, 1, &alone);
+    watch_falls(l, w, alone.adapted, t->chunk.t_us[i]);
     t->labels.t_us[i] = t->chunk.t_us[i];
     t->frames[i] = (struct store_frame){.t_us = t->chunk.t_us[i],
                                         .seq = t->row.seq,
@@ -511,6 +558,9 @@ static void *run(void *context)
 static enum status open_parts(struct labelling *l, struct error *err)
 {
     struct server *s = l->server;
+    if (!change_detector_parse(s->set.drift))
+        return error_set(err, ST_INVALID, "drift is adwin, page-hinkley or off, not '%.40s'",
+                         s->set.drift);
     enum status st = labeller_open(s->student, s->teacher, s->set.label_threads, &l->labeller, err);
     if (st != ST_OK)
         return st;

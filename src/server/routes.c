@@ -28,6 +28,7 @@ static const struct route {
     {"GET", "/v1/compute", api_compute, 0},
     {"GET", "/v1/schedule", api_schedule, 0},
     {"GET", "/v1/groups", api_groups, 0},
+    {"GET", "/v1/drift", api_drift, 0},
     {"GET", "/v1/events", api_events, 0},
     {"GET", "/", api_asset, 0},
     {"GET", "/*", api_asset, 0},

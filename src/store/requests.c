@@ -72,8 +72,17 @@ static enum status raise_again(struct store *s, int64_t id, const struct drift_r
 static enum status raise_locked(struct store *s, const struct drift_request *r, int64_t *ret_id,
                                 bool *ret_new, struct error *err)
 {
-    enum status st = db_number(
-        s, err, ret_id, "SELECT id FROM requests WHERE camera=? AND closed_us=0", "t", r->camera);
+    /* The same alarm, told again after it was answered, is no second one. */
+    enum status st =
+        db_number(s, err, ret_id,
+                  "SELECT id FROM requests WHERE camera=?1 AND kind=?2 AND"
+                  " at_server=?3 AND since_us=?4 AND closed_us>0 LIMIT 1",
+                  "tiii", r->camera, (int64_t)r->kind, (int64_t)r->at_server, (int64_t)r->since_us);
+    *ret_new = false;
+    if (st != ST_OK || *ret_id > 0)
+        return st;
+    st = db_number(s, err, ret_id, "SELECT id FROM requests WHERE camera=? AND closed_us=0", "t",
+                   r->camera);
     *ret_new = st == ST_OK && *ret_id == 0;
     if (st != ST_OK || !*ret_new)
         return st == ST_OK ? raise_again(s, *ret_id, r, err) : st;

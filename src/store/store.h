@@ -293,7 +293,9 @@ struct store_request {
 /* A camera has one open request at most. Where there is one already it stays, raised once more,
  * with the larger score and the newest signature; a moved camera (DRIFT_VIEW) takes kind, text and
  * since over, as nothing that was seen before holds for it. *ret_new: there was none. Where the
- * place is not known the camera's is taken. ST_NOT_FOUND: no such camera. */
+ * place is not known the camera's is taken. The same
+ * alarm (kind, where it was noticed, since when) told again after it was closed changes nothing.
+ * ST_NOT_FOUND: no such camera. */
 enum status store_request_raise(struct store *s, const struct drift_request *r, uint64_t *ret_id,
                                 bool *ret_new, struct error *err);
 

@@ -4,7 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "drift/watch.h"
+
 #define SHARE_MAX 1024.0
+#define SCORE_MAX 1e6
+#define SIGNATURE_VALUE_MAX 1e4
 #define MEMBERS_MAX 1000000
 
 /* ---- reading ---- */
@@ -134,16 +138,35 @@ static json_t *point_json(const struct inference_point *p)
                      (json_int_t)p->samples);
 }
 
+static json_t *signature_json(const struct signature *s)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < SIGNATURE_VALUES; i++)
+        json_array_append_new(list, json_real((double)s->value[i]));
+    return list;
+}
+
+static json_t *drift_json(const struct drift_request *d)
+{
+    if (d->kind == DRIFT_NONE)
+        return json_null();
+    return json_pack("{s:s,s:I,s:I,s:f,s:s,s:o}", "kind", drift_kind_name(d->kind), "t_us",
+                     (json_int_t)d->t_us, "since_us", (json_int_t)d->since_us, "score", d->score,
+                     "text", d->text, "signature",
+                     d->has_signature ? signature_json(&d->signature) : json_null());
+}
+
 json_t *message_report(const struct inference_report *r)
 {
     json_t *points = json_array();
     for (int i = 0; i < r->table.count; i++)
         json_array_append_new(points, point_json(&r->table.points[i]));
-    return json_pack(
-        "{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:s,s:o}", "rate", 1.0 / r->running.stride,
-        "resolution", r->running.scale, "share", share_json(r->share), "demand", r->demand,
-        "factor", r->factor, "frames", (json_int_t)r->frames, "held", (json_int_t)r->held,
-        "skipped", (json_int_t)r->skipped, "source", r->source, "note", r->note, "points", points);
+    return json_pack("{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:s,s:o,s:o}", "rate",
+                     1.0 / r->running.stride, "resolution", r->running.scale, "share",
+                     share_json(r->share), "demand", r->demand, "factor", r->factor, "frames",
+                     (json_int_t)r->frames, "held", (json_int_t)r->held, "skipped",
+                     (json_int_t)r->skipped, "source", r->source, "note", r->note, "points", points,
+                     "drift", drift_json(&r->drift));
 }
 
 static bool read_configuration(const json_t *object, struct inference_configuration *ret)
@@ -176,6 +199,37 @@ static bool read_points(const json_t *list, struct inference_table *ret)
     return true;
 }
 
+/* Missing or null: none. */
+static bool read_signature(const json_t *list, struct drift_request *ret)
+{
+    ret->has_signature = list && !json_is_null(list);
+    if (!ret->has_signature)
+        return true;
+    if (json_array_size(list) != SIGNATURE_VALUES)
+        return false;
+    for (size_t i = 0; i < SIGNATURE_VALUES; i++) {
+        const json_t *v = json_array_get(list, i);
+        ret->signature.value[i] = (float)json_number_value(v);
+        if (!json_is_number(v) || !(fabs(json_number_value(v)) <= SIGNATURE_VALUE_MAX))
+            return false;
+    }
+    return true;
+}
+
+/* Missing or null: nothing is wrong. */
+static bool read_drift(const json_t *o, struct drift_request *ret)
+{
+    *ret = (struct drift_request){.kind = DRIFT_NONE, .latitude_deg = NAN, .longitude_deg = NAN};
+    if (!o || json_is_null(o))
+        return true;
+    ret->kind = drift_kind_parse(json_string_value(json_object_get(o, "kind")));
+    ret->score = number_strict(o, "score", 0, SCORE_MAX);
+    text_in(o, "text", ret->text, sizeof ret->text);
+    return ret->kind != DRIFT_NONE && !isnan(ret->score) && count_in(o, "t_us", &ret->t_us) &&
+           count_in(o, "since_us", &ret->since_us) &&
+           read_signature(json_object_get(o, "signature"), ret);
+}
+
 enum status message_read_report(const void *text, size_t n, struct inference_report *ret,
                                 struct error *err)
 {
@@ -186,7 +240,8 @@ enum status message_read_report(const void *text, size_t n, struct inference_rep
     bool good = !isnan(r.demand) && !isnan(r.factor) && read_configuration(json, &r.running) &&
                 count_in(json, "frames", &r.frames) && count_in(json, "held", &r.held) &&
                 count_in(json, "skipped", &r.skipped) &&
-                read_points(json_object_get(json, "points"), &r.table);
+                read_points(json_object_get(json, "points"), &r.table) &&
+                read_drift(json_object_get(json, "drift"), &r.drift);
     text_in(json, "source", r.source, sizeof r.source);
     text_in(json, "note", r.note, sizeof r.note);
     json_decref(json);

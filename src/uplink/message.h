@@ -63,6 +63,9 @@ struct inference_report {
     char source[MESSAGE_TEXT_CHARS_MAX + 1]; /* why it does not deliver, "" when it does */
     char note[MESSAGE_TEXT_CHARS_MAX + 1];   /* what is not on offer, and why; "" */
     struct inference_table table;            /* no point: nothing is measured */
+    /* What the camera thinks of its world, for as long as it does; kind DRIFT_NONE: nothing. Of it
+     * kind, times, score, text and signature. */
+    struct drift_request drift;
 };
 
 /* A new object; NULL: no memory. */

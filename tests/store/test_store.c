@@ -749,7 +749,11 @@ static void a_camera_has_one_open_request(void **state)
     assert_int_equal(store_request_close(f->store, id, "joined group 7", 300, &f->err), ST_OK);
     assert_int_equal(store_request_close(f->store, id, "twice", 301, &f->err), ST_NOT_FOUND);
     assert_int_equal(open_requests(f).count, 1);
-    r.t_us = 400;
+    r.t_us = 400; /* the same alarm, told again */
+    assert_false(raise_request(f, &r, &again));
+    assert_int_equal(again, id);
+    assert_int_equal(open_requests(f).count, 1);
+    r.since_us = 395;
     assert_true(raise_request(f, &r, &again));
     assert_true(again > id);
     struct requests of_a = {0};

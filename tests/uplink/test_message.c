@@ -28,6 +28,14 @@ static struct inference_report sample(void)
     for (int i = 0; i < 3; i++)
         r.table.points[i] = (struct inference_point){
             {1 << i, 1 - 0.25 * i}, 1.0 / (1 + i), 1 - 0.125 * i, (uint64_t)(5 * i)};
+    r.drift = (struct drift_request){.kind = DRIFT_SCENE,
+                                     .t_us = 12345678,
+                                     .since_us = 12000000,
+                                     .score = 1.5,
+                                     .has_signature = true,
+                                     .text = "confidence fell from 0.81 to 0.62"};
+    for (int i = 0; i < SIGNATURE_VALUES; i++)
+        r.drift.signature.value[i] = 0.25f * (float)i;
     return r;
 }
 
@@ -56,6 +64,11 @@ static void reports_come_back(void **state)
         assert_true(a->configuration.scale == b->configuration.scale);
         assert_true(a->demand == b->demand && a->factor == b->factor && a->samples == b->samples);
     }
+    assert_int_equal(back.drift.kind, DRIFT_SCENE);
+    assert_true(back.drift.t_us == 12345678 && back.drift.since_us == 12000000);
+    assert_true(back.drift.score == 1.5 && back.drift.has_signature);
+    assert_memory_equal(&back.drift.signature, &r.drift.signature, sizeof r.drift.signature);
+    assert_string_equal(back.drift.text, r.drift.text);
     for (size_t n = 0; n < strlen(text); n++) /* cut anywhere it is no report */
         assert_int_equal(message_read_report(text, n, &back, &err), ST_FORMAT);
     free(text);
@@ -87,6 +100,15 @@ static json_t *points(int count, double factor)
     return list;
 }
 
+static json_t *drift(const char *kind, int values, double value)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < values; i++)
+        json_array_append_new(list, json_real(value));
+    return json_pack("{s:s,s:i,s:i,s:f,s:s,s:o}", "kind", kind, "t_us", 5, "since_us", 4, "score",
+                     1.5, "text", "seen", "signature", list);
+}
+
 static void nonsense_is_refused(void **state)
 {
     (void)state;
@@ -107,6 +129,15 @@ static void nonsense_is_refused(void **state)
     assert_string_equal(r.note, "caf??");
     assert_int_equal(read_with("source", json_integer(3), &r), ST_OK);
     assert_string_equal(r.source, "");
+    assert_int_equal(read_with("drift", json_null(), &r), ST_OK);
+    assert_int_equal(r.drift.kind, DRIFT_NONE);
+    assert_int_equal(read_with("drift", json_integer(1), &r), ST_FORMAT);
+    assert_int_equal(read_with("drift", drift("tired", SIGNATURE_VALUES, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("drift", drift("scene", SIGNATURE_VALUES, 1), &r), ST_OK);
+    assert_true(r.drift.has_signature && r.drift.signature.value[3] == 1);
+    assert_int_equal(read_with("drift", drift("scene", 0, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("drift", drift("scene", SIGNATURE_VALUES + 1, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("drift", drift("scene", SIGNATURE_VALUES, 1e30), &r), ST_FORMAT);
 }
 
 static void settings_come_back(void **state)

@@ -1,0 +1,27 @@
+/* requests.h - what cameras, and the server for them, have noticed of their world: requests in the
+ * store (store.h) with events for people, and faults, which are events alone: somebody has to go
+ * and look.
+ *
+ * Threads: safe.
+ */
+#ifndef ATTUNE_SERVER_REQUESTS_H
+#define ATTUNE_SERVER_REQUESTS_H
+
+#include <jansson.h>
+
+#include "server/node.h"
+
+/* A camera has told `now` (kind DRIFT_NONE: nothing is wrong), and before that `before`. */
+void requests_take(struct server *s, const char *camera, const struct drift_request *now,
+                   const struct drift_request *before);
+
+/* Raises a request; one that the camera has open already is raised once more, without an event. */
+void requests_raise(struct server *s, const struct drift_request *r);
+
+/* Newest first, at most `limit`; NULL: no memory, or the store failed. */
+json_t *requests_json(struct server *s, const char *camera, int limit);
+
+/* What the camera thinks of its world, null where it has not told or nothing is wrong. */
+json_t *requests_state_json(const struct drift_request *told);
+
+#endif
