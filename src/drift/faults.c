@@ -22,6 +22,7 @@
 
 /* DIRTY: detail above noise, as |log|; blocks with less than DETAIL_MIN have none to lose. */
 #define DETAIL_MIN 0.006f
+#define DETAIL_OF_NOISE 0.5f /* less cannot be told from it */
 #define DETAIL_FLOOR 0.003f
 #define LOST_BELOW (-0.8f)
 #define REGION_BLOCKS 3
@@ -126,6 +127,7 @@ static void remember_detail(struct drift_faults *f, const struct drift_picture *
                             float rate_long)
 {
     float noise = noise_of(p);
+    blend(&f->noise, noise, rate);
     for (int y = 0; y < DRIFT_BLOCKS_Y; y++)
         for (int x = 0; x < DRIFT_BLOCKS_X; x++) {
             float fine = p->fine[y][x];
@@ -320,13 +322,14 @@ static void measure_detail(struct drift_faults *f)
     const float *long_ago = &f->detail_long[0][0], *now = &f->detail_now[0][0];
     float change[BLOCKS], others[BLOCKS] = {0};
     bool lost[BLOCKS];
+    float least = fmaxf(DETAIL_MIN, DETAIL_OF_NOISE * f->noise);
     int n = 0;
     for (int i = 0; i < BLOCKS; i++) {
         change[i] = logf((now[i] + DETAIL_FLOOR) / (long_ago[i] + DETAIL_FLOOR));
-        lost[i] = long_ago[i] > DETAIL_MIN && change[i] < LOST_BELOW;
+        lost[i] = long_ago[i] > least && change[i] < LOST_BELOW;
     }
     for (int i = 0; i < BLOCKS; i++)
-        if (long_ago[i] > DETAIL_MIN && !lost[i] && !is_beside(lost, i))
+        if (long_ago[i] > least && !lost[i] && !is_beside(lost, i))
             others[n++] = fabsf(change[i]);
     qsort(others, (size_t)n, sizeof *others, compare);
     f->now.region = largest_region(lost);

@@ -65,6 +65,7 @@ struct drift_faults {
     float last_luma[DRIFT_CELLS_Y][DRIFT_CELLS_X];
     float edges_now[DRIFT_CELLS_Y][DRIFT_CELLS_X], edges_long[DRIFT_CELLS_Y][DRIFT_CELLS_X];
     float detail_now[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X], detail_long[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X];
+    float noise; /* of the sensor: fine differences where there is nothing */
     float light_now[DRIFT_FEATURES], light_long[DRIFT_FEATURES];
 };
 
