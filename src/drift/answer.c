@@ -9,19 +9,9 @@
 
 static void sum_up_boxes(struct drift_summary *s, int class_count, const uint8_t *table)
 {
-    struct detection d[DETECT_BOXES_MAX];
-    float weight[CLASSES_MAX] = {0};
-    int n = detect_read(table, d), sure = 0;
-    double score = 0;
-    for (int i = 0; i < n; i++) {
-        if (d[i].unsure || d[i].box.class_id >= class_count)
-            continue;
-        weight[d[i].box.class_id] += 1;
-        score += (double)d[i].box.score;
-        sure++;
-    }
+    float weight[CLASSES_MAX];
+    s->confidence = detect_sum_up(table, class_count, weight);
     drift_summary_shares(s, weight, class_count);
-    s->confidence = sure ? (float)(score / sure) : NAN;
 }
 
 static void sum_up_class(struct drift_summary *s, const struct task_spec *spec,

@@ -234,7 +234,7 @@ static enum status score(struct profile *p, const float *params, uint64_t stamp,
 {
     struct confusion c;
     enum status st = ST_OK;
-    confusion_init(&c, p->spec.class_count);
+    task_counts_init(p->spec.task, p->spec.class_count, &c);
     for (int i = p->learn_count; st == ST_OK && i < p->frame_count; i++) {
         if (!p->truths[i].classes)
             continue;
