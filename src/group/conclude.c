@@ -69,12 +69,23 @@ static void take_scores(struct conclusion *c)
     }
 }
 
+/* Offsets are from the group's mean, so they cancel out. */
+static void centre_offsets(struct grouper *g, const struct group *k)
+{
+    double mean = 0;
+    for (int i = 0; i < k->count; i++)
+        mean += g->cameras[k->members[i]].offset / k->count;
+    for (int i = 0; i < k->count; i++)
+        camera_offset(&g->cameras[k->members[i]], g->cameras[k->members[i]].offset - mean);
+}
+
 /* Mean accuracy over the members, their frames, and each camera's own record. */
 static void measure(struct conclusion *c, struct group *k)
 {
     double sum = 0;
     int known = 0, frames = 0;
     k->windows++;
+    centre_offsets(c->g, k);
     for (int i = 0; i < k->count; i++) {
         struct camera *m = &c->g->cameras[k->members[i]];
         const struct group_score *s = c->scores[k->members[i]];

@@ -13,7 +13,6 @@
 #define CONDITION_SPREAD 1.2
 #define CONDITION_APART 1.3
 #define CAMERA_SPREAD 0.12
-#define DIFFICULTY_SPREAD 0.03
 #define LEARNING 0.6 /* of the way, a window */
 #define SETTLED_WINDOWS 4
 #define CALM_WINDOWS 6
@@ -26,6 +25,7 @@ void planted_options_init(struct planted_options *o)
                                   .districts = 3,
                                   .windows = 60,
                                   .event_windows = 12,
+                                  .difficulty_sd = 0.03,
                                   .false_requests = 0.01,
                                   .apart_m = 5000,
                                   .seed = 1};
@@ -69,7 +69,7 @@ static void place_cameras(struct planted *p)
     for (int i = 0; i < p->options.cameras; i++) {
         struct planted_camera *c = &p->cameras[i];
         c->district = i % p->options.districts;
-        c->difficulty = DIFFICULTY_SPREAD * (double)rng_normal(&p->rng);
+        c->difficulty = p->options.difficulty_sd * (double)rng_normal(&p->rng);
         for (int v = 0; v < SIGNATURE_VALUES; v++)
             c->view[v] = 0.15 * (double)rng_normal(&p->rng);
         expose(p, i, c->district);

@@ -27,6 +27,7 @@ enum planted_call {
 struct planted_options {
     int cameras, districts;
     int windows, event_windows; /* something happens every event_windows; 0: never */
+    double difficulty_sd;       /* of accuracies between cameras, whatever their model */
     double label_noise;         /* part of the labels that are wrong */
     double false_requests;      /* a camera a window */
     double silent;              /* part of the changes that a camera does not notice */
