@@ -544,6 +544,54 @@ static enum status run_profile(struct job_run *r, const struct job *job, struct 
     return st;
 }
 
+/* ---- trials ---- */
+
+static json_t *trial_request(const struct job_run *r, const struct trial *t)
+{
+    char chunk[PATH_MAX], labels[PATH_MAX];
+    json_t *chunks = json_array(), *models = json_array();
+    for (int i = 0; i < t->chunk_count; i++) {
+        store_chunk_path(r->server->store, t->camera, t->seq[i], chunk);
+        store_label_path(r->server->store, t->camera, t->seq[i], labels);
+        json_array_append_new(chunks, json_pack("{s:s,s:s}", "chunk", chunk, "labels", labels));
+    }
+    for (int i = 0; i < t->model_count; i++)
+        json_array_append_new(models, json_string(t->models[i].path));
+    return json_pack("{s:s,s:i,s:o,s:o}", "op", "trial", "frames", t->frames_max, "chunks", chunks,
+                     "models", models);
+}
+
+static void take_scores(const json_t *frames, struct trial_model *m)
+{
+    double sum = 0;
+    m->frames = 0;
+    for (size_t i = 0; i < json_array_size(frames) && m->frames < TRIAL_FRAMES_MAX; i++) {
+        const json_t *v = json_array_get(frames, i);
+        double score = json_is_number(v) ? json_number_value(v) : 0;
+        m->score[m->frames++] = (float)score;
+        sum += score;
+    }
+    m->mean = m->frames ? sum / m->frames : NAN;
+}
+
+static enum status run_trial(struct job_run *r, const struct job *job, struct job_result *ret,
+                             struct error *err)
+{
+    struct trial *t = job->trial;
+    json_t *reply;
+    ret->end = JOB_TRIED;
+    enum status st = ask(r, job, trial_request(r, t), &reply, err);
+    if (st != ST_OK)
+        return st;
+    const json_t *scores = json_object_get(reply, "scores");
+    for (int i = 0; i < t->model_count; i++)
+        take_scores(json_array_get(scores, (size_t)i), &t->models[i]);
+    json_decref(reply);
+    return ST_OK;
+}
+
+/* ---- the whole ---- */
+
 static enum status end_learner(struct job_run *r, const struct job *job, struct job_result *ret,
                                struct error *err)
 {
@@ -558,6 +606,8 @@ static enum status run_job(struct job_run *r, const struct job *job, struct job_
     uint64_t start_us = clock_mono_us();
     if (job->close)
         return end_learner(r, job, ret, err);
+    if (job->trial)
+        return run_trial(r, job, ret, err);
     enum status st = bring_up_to_date(r, job, err);
     if (st != ST_OK || r->trainee->frames < s->set.frames_min)
         return st;
@@ -578,7 +628,7 @@ enum status job_execute(struct job_run *r, const struct job *job, struct job_res
     r->until_us = clock_mono_us() + (uint64_t)(r->server->set.phase_timeout_s * 1e6);
     enum status st = run_job(r, job, &result, err);
     /* After a failure the worker's memory may be ahead of the disk. */
-    if (st != ST_OK && st != ST_NETWORK && st != ST_AGAIN)
+    if (st != ST_OK && st != ST_NETWORK && st != ST_AGAIN && !job->trial)
         close_learner(r, job, &ignored);
     result.compute_us = r->charged_us - r->began_us;
     *ret = result;

@@ -17,6 +17,7 @@
 
 #include "server/node.h"
 #include "server/outlook.h"
+#include "server/trial.h"
 #include "server/worker_process.h"
 
 #define JOB_SLICE_US 250000
@@ -49,6 +50,7 @@ void trainee_event(struct server *s, const struct trainee *t, const char *kind, 
 struct job {
     enum ledger_kind kind; /* LEDGER_TRAIN or LEDGER_PROFILE */
     bool close;            /* nothing but this: the group is no more, its learner goes */
+    struct trial *trial;   /* nothing but this: models are tried, no learner is touched; borrowed */
     int steps;             /* 0: as the configuration comes to, or the recipe's */
     /* What follows lives until the job is collected. */
     const struct train_configuration *configuration; /* NULL: the recipe */
@@ -86,6 +88,7 @@ enum job_end {
     JOB_TRAINED,     /* to its end; accepted or not */
     JOB_PROFILED,    /* job.profile has what it said */
     JOB_CLOSED,
+    JOB_TRIED,
     JOB_CANCELLED,
     JOB_DIVERGED /* the loss is not a number; the version stays what it was */
 };

@@ -14,10 +14,8 @@
 #include "base/cores.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "label/label_file.h"
 #include "server/worker_internal.h"
 #include "server/worker_process.h"
-#include "uplink/chunk.h"
 #include "video/decode.h"
 #include "video/frame.h"
 
@@ -215,43 +213,46 @@ static enum status add_frames(struct worker *w, struct pupil *p, const struct ch
     return st;
 }
 
-static enum status read_pair(const json_t *q, struct buf *bytes, struct chunk *chunk,
-                             struct label_set *labels, struct error *err)
+enum status worker_pair_read(const json_t *q, struct worker_pair *ret, struct error *err)
 {
     struct buf text;
+    *ret = (struct worker_pair){.chunk = calloc(1, sizeof *ret->chunk)};
+    buf_init(&ret->bytes);
+    if (!ret->chunk)
+        return error_set(err, ST_NOMEM, "no memory for a chunk");
     buf_init(&text);
-    enum status st = file_read(worker_text(q, "chunk"), CHUNK_BYTES_MAX, bytes, err);
+    enum status st = file_read(worker_text(q, "chunk"), CHUNK_BYTES_MAX, &ret->bytes, err);
     if (st == ST_OK)
-        st = chunk_parse(bytes->data, bytes->size_bytes, chunk, err);
+        st = chunk_parse(ret->bytes.data, ret->bytes.size_bytes, ret->chunk, err);
     if (st == ST_OK)
         st = file_read(worker_text(q, "labels"), LABEL_SET_BYTES_MAX, &text, err);
     if (st == ST_OK)
-        st = label_set_read(text.data, text.size_bytes, labels, err);
+        st = label_set_read(text.data, text.size_bytes, &ret->labels, err);
     buf_clear(&text);
     return st;
+}
+
+void worker_pair_clear(struct worker_pair *p)
+{
+    label_set_clear(&p->labels);
+    buf_clear(&p->bytes);
+    free(p->chunk);
 }
 
 static enum status do_add(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
     struct pupil *p;
-    struct buf bytes;
-    struct label_set labels = {0};
+    struct worker_pair pair;
     enum status st = worker_pupil(w, q, &p, err);
     if (st != ST_OK)
         return st;
-    struct chunk *chunk = calloc(1, sizeof *chunk);
-    if (!chunk)
-        return error_set(err, ST_NOMEM, "no memory for a chunk");
-    buf_init(&bytes);
-    st = read_pair(q, &bytes, chunk, &labels, err);
+    st = worker_pair_read(q, &pair, err);
     if (st == ST_OK)
-        st = add_frames(w, p, chunk, &labels, (int)worker_number(q, "source"), err);
+        st = add_frames(w, p, pair.chunk, &pair.labels, (int)worker_number(q, "source"), err);
     if (st == ST_OK)
         json_object_set_new(reply, "buffered",
                             json_integer(buffer_count(learner_buffer(p->learner))));
-    label_set_clear(&labels);
-    buf_clear(&bytes);
-    free(chunk);
+    worker_pair_clear(&pair);
     return st;
 }
 
@@ -260,12 +261,12 @@ static enum status do_add(struct worker *w, const json_t *q, json_t *reply, stru
 static const struct {
     const char *name;
     enum status (*run)(struct worker *w, const json_t *q, json_t *reply, struct error *err);
-} requests[] = {{"init", do_init},          {"open", do_open},
-                {"close", do_close},        {"add", do_add},
-                {"phase", worker_phase},    {"begin", worker_begin},
-                {"train", worker_train},    {"checkpoint", worker_checkpoint},
-                {"finish", worker_finish},  {"abandon", worker_abandon},
-                {"profile", worker_profile}};
+} requests[] = {{"init", do_init},           {"open", do_open},
+                {"close", do_close},         {"add", do_add},
+                {"phase", worker_phase},     {"begin", worker_begin},
+                {"train", worker_train},     {"checkpoint", worker_checkpoint},
+                {"finish", worker_finish},   {"abandon", worker_abandon},
+                {"profile", worker_profile}, {"trial", worker_trial}};
 
 static enum status dispatch(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {

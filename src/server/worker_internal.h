@@ -4,8 +4,10 @@
 
 #include <jansson.h>
 
+#include "label/label_file.h"
 #include "share/throttle.h"
 #include "train/learner.h"
+#include "uplink/chunk.h"
 #include "video/scale.h"
 
 struct pupil {
@@ -31,11 +33,23 @@ double worker_number(const json_t *o, const char *key);
 /* The learner of the group that the request names. */
 enum status worker_pupil(struct worker *w, const json_t *q, struct pupil **ret, struct error *err);
 
+/* A chunk and its labels, read from the files that the request names. */
+struct worker_pair {
+    struct buf bytes;
+    struct chunk *chunk; /* borrows from bytes */
+    struct label_set labels;
+};
+
+/* Clear it whatever comes back. */
+enum status worker_pair_read(const json_t *q, struct worker_pair *ret, struct error *err);
+void worker_pair_clear(struct worker_pair *p);
+
 /* A request: fills the members of the reply. */
 typedef enum status worker_request(struct worker *w, const json_t *q, json_t *reply,
                                    struct error *err);
 
 worker_request worker_phase, worker_begin, worker_train, worker_checkpoint, worker_finish,
     worker_abandon, worker_profile; /* worker_train.c */
+worker_request worker_trial;        /* worker_trial.c */
 
 #endif

@@ -1,0 +1,32 @@
+/* trial.h - models tried on a camera's frames, in a worker: what groups are decided by. Internal.
+ *
+ * Cost: frames x models inferences of the student, at most TRIAL_FRAMES_MAX x TRIAL_MODELS_MAX.
+ */
+#ifndef ATTUNE_SERVER_TRIAL_H
+#define ATTUNE_SERVER_TRIAL_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "flow/records.h"
+
+#define TRIAL_FRAMES_MAX 32
+#define TRIAL_MODELS_MAX 32
+#define TRIAL_CHUNKS_MAX 8
+
+struct trial {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    int frames_max;                 /* the newest, 1..TRIAL_FRAMES_MAX */
+    uint64_t seq[TRIAL_CHUNKS_MAX]; /* labelled chunks, newest first */
+    int chunk_count;
+    int model_count;
+    struct trial_model {
+        char path[PATH_MAX]; /* of a snapshot; "": the student's own */
+        /* The answer: */
+        int frames;                    /* that were scored, 0: it could not be tried */
+        float score[TRIAL_FRAMES_MAX]; /* the task's score of each frame */
+        double mean;                   /* NaN without any */
+    } models[TRIAL_MODELS_MAX];
+};
+
+#endif
