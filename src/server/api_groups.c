@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/control.h"
 #include "server/http.h"
 
 #define MEMBERSHIPS_MAX 2000
@@ -92,10 +93,14 @@ void api_groups(struct request *r, struct reply *out)
     if (st == ST_OK)
         st = store_memberships(s->store, NULL, since_us, MEMBERSHIPS_MAX, add_membership,
                                memberships, &err);
+    json_t *decided = control_grouping_json(s->control);
     if (st == ST_OK)
-        reply_json(out, 200, json_pack("{s:O,s:O}", "groups", groups, "memberships", memberships));
+        reply_json(out, 200,
+                   json_pack("{s:s,s:O,s:O,s:O?}", "grouping", s->set.grouping, "groups", groups,
+                             "memberships", memberships, "decided", decided));
     else
         reply_status(out, st, &err);
     json_decref(groups);
     json_decref(memberships);
+    json_decref(decided);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/control_internal.h"
+#include "server/grouping.h"
 
 /* ---- what others see ---- */
 
@@ -129,8 +130,11 @@ static void join(struct seat *s, const char *camera)
 static void open_seat(struct control *c, int seat, const char *group)
 {
     struct seat *s = &c->seats[seat];
+    struct store_group known;
     *s = (struct seat){.executor = -1};
     snprintf(s->trainee.id, sizeof s->trainee.id, "%s", group);
+    if (store_group_get(c->server->store, group, &known, NULL) == ST_OK)
+        s->trainee.number = known.number;
     if (seat == c->count)
         c->count++;
 }
@@ -207,6 +211,25 @@ bool control_start(struct control *c, int seat, const struct job *job, uint64_t 
     return true;
 }
 
+bool control_try(struct control *c, struct trial *t, uint64_t now_us)
+{
+    struct seat *s = &c->trials;
+    struct error err;
+    *s = (struct seat){.executor = -1};
+    int executor = executor_for(c, s, now_us);
+    if (executor < 0)
+        return false;
+    s->executor = executor;
+    s->busy = true;
+    snprintf(s->trainee.id, sizeof s->trainee.id, "%s", t->camera);
+    executor_start(c->executors[executor], &s->trainee,
+                   &(struct job){.kind = LEDGER_PROFILE, .trial = t});
+    double share = limiter_capacity(c->server->limiter) / c->executor_count;
+    if (executor_set_share(c->executors[executor], share, &err) != ST_OK)
+        log_write(LOG_WARN, "share not set", "camera=%s why=\"%s\"", t->camera, err.message);
+    return true;
+}
+
 /* ---- the end of a job ---- */
 
 uint64_t control_penalty_us(uint64_t period_us, int failures)
@@ -252,9 +275,21 @@ static void succeed(struct control *c, struct seat *s, const struct job_result *
         trainee_event(c->server, &s->trainee, "training_dropped", NULL, "%s", r->reason);
 }
 
+static void collect_trial(struct control *c, const struct executor_report *report)
+{
+    c->trials.busy = false;
+    if (report->status == ST_NETWORK)
+        clear_executor(c, c->trials.executor);
+    grouping_ended(c->grouping, report);
+}
+
 static void collect(struct control *c, const struct executor_report *report)
 {
     int index = 0;
+    if (report->job.trial) {
+        collect_trial(c, report);
+        return;
+    }
     while (&c->seats[index].trainee != report->trainee)
         index++;
     struct seat *s = &c->seats[index];
@@ -361,6 +396,8 @@ static void *run(void *context)
         moves_run(c->moves);
         uint64_t now_us = clock_mono_us();
         clear_seats(c, now_us);
+        if (c->grouping)
+            grouping_run(c->grouping, now_us);
         uint64_t due_us = c->turns ? turns_run(c->turns, now_us) : windows_run(c->windows, now_us);
         bell_wait(bell, seen, wake_us(c, due_us, now_us));
     }
@@ -370,6 +407,11 @@ static void *run(void *context)
 json_t *control_schedule_json(struct control *c)
 {
     return c && c->windows ? windows_json(c->windows) : NULL;
+}
+
+json_t *control_grouping_json(struct control *c)
+{
+    return c && c->grouping ? grouping_json(c->grouping) : NULL;
 }
 
 /* ---- open, close ---- */
@@ -414,6 +456,8 @@ enum status control_open(struct server *s, struct control **ret, struct error *e
     if (st == ST_OK)
         st = moves_open(c, &c->moves, err);
     if (st == ST_OK)
+        st = grouping_open(c, &c->grouping, err);
+    if (st == ST_OK)
         st = open_executors(c, err);
     if (st == ST_OK) {
         c->running = pthread_create(&c->thread, NULL, run, c) == 0;
@@ -439,6 +483,7 @@ void control_close(struct control **ptr)
         executor_close(&c->executors[i]);
     turns_close(&c->turns);
     windows_close(&c->windows);
+    grouping_close(&c->grouping);
     moves_close(&c->moves);
     pthread_mutex_destroy(&c->lock);
     free(c->arrivals);

@@ -35,6 +35,9 @@ json_t *control_workers_json(struct control *c);
 enum status control_move(struct control *c, const char *camera, const char *group,
                          const char *reason, struct error *err);
 
+/* Why cameras are grouped as they are (docs/api.md); NULL where every camera is alone. */
+json_t *control_grouping_json(struct control *c);
+
 /* The plan in force (docs/api.md); NULL under round robin, which makes none. */
 json_t *control_schedule_json(struct control *c);
 

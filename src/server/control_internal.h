@@ -19,12 +19,14 @@ struct seat {
     int executor;           /* whose worker has or gets the learner; -1: none */
     bool busy;              /* its job is with that executor */
     bool held;              /* gets no job: its cameras are about to change */
+    bool resting;           /* gets no training: it would bring nothing */
     int failures;           /* in a row */
 };
 
 struct turns;
 struct windows;
 struct moves;
+struct grouping;
 
 struct control {
     struct server *server;
@@ -36,6 +38,8 @@ struct control {
     int count, seats_max;
     uint64_t revision; /* counts every change of a group */
     struct moves *moves;
+    struct grouping *grouping;     /* NULL: every camera is alone */
+    struct seat trials;            /* nobody's: the trial that is under way */
     struct store_camera *arrivals; /* [cameras_max] the thread's, while it looks for new ones */
     struct turns *turns;           /* one of the two */
     struct windows *windows;
@@ -63,6 +67,9 @@ bool control_start(struct control *c, int seat, const struct job *job, uint64_t 
 /* Processors for the job of a busy seat, from now on; 0 of any: it has none any more. */
 void control_share(struct control *c, int seat, enum ledger_kind kind, double share);
 
+/* Starts a trial, one at a time, where a worker is free. False: not now. */
+bool control_try(struct control *c, struct trial *t, uint64_t now_us);
+
 /* How long a seat that failed for the `failures`th time has to wait, when it is `period_us` at
  * first. */
 uint64_t control_penalty_us(uint64_t period_us, int failures);
@@ -73,6 +80,13 @@ enum status moves_open(struct control *c, struct moves **ret, struct error *err)
 void moves_close(struct moves **m);
 /* Carries out what was asked for as far as the groups are not at work. */
 void moves_run(struct moves *m);
+/* The camera is to be in the group with the number, which is made for it where there is none yet:
+ * with the model in the file `start` (within the state folder), or "" the one that the camera has.
+ */
+enum status moves_ask(struct moves *m, const char *camera, uint64_t number, const char *start,
+                      const char *reason, struct error *err);
+/* Is a move of the camera waiting? */
+bool moves_wait(struct moves *m, const char *camera);
 
 /* ---- turns.c, windows.c ---- */
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "drift/signature.h"
 
 #define CHUNKS_MAX 512 /* of a camera, told to the worker in one job */
 
@@ -574,6 +575,15 @@ static void take_scores(const json_t *frames, struct trial_model *m)
     m->mean = m->frames ? sum / m->frames : NAN;
 }
 
+static bool take_signature(const json_t *values, struct signature *ret)
+{
+    if (json_array_size(values) != SIGNATURE_VALUES)
+        return false;
+    for (size_t i = 0; i < SIGNATURE_VALUES; i++)
+        ret->value[i] = (float)json_number_value(json_array_get(values, i));
+    return signature_is_valid(ret);
+}
+
 static enum status run_trial(struct job_run *r, const struct job *job, struct job_result *ret,
                              struct error *err)
 {
@@ -586,6 +596,7 @@ static enum status run_trial(struct job_run *r, const struct job *job, struct jo
     const json_t *scores = json_object_get(reply, "scores");
     for (int i = 0; i < t->model_count; i++)
         take_scores(json_array_get(scores, (size_t)i), &t->models[i]);
+    t->has_signature = take_signature(json_object_get(reply, "signature"), &t->signature);
     json_decref(reply);
     return ST_OK;
 }

@@ -33,6 +33,7 @@ struct trainee_member {
 /* What the server knows of a group's learner; only its memory, made anew after a restart. */
 struct trainee {
     char id[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t number;  /* what the grouper calls it (group/group.h), 0: nothing yet */
     uint64_t process; /* the one that has the learner (job_run.process); 0: none */
     bool stale;       /* what the learner has is not of these members, or not of this version */
     int frames;       /* in the learner */

@@ -17,8 +17,11 @@
 #include "server/control_internal.h"
 #include "server/line.h"
 
+/* To the group with the id, or the number; where neither is there to one of its own. */
 struct wish {
     char camera[CAMERA_ID_CHARS_MAX + 1], group[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t number;
+    char start[192]; /* of a group of its own: the snapshot to begin with, "": what it has */
     char reason[STORE_REASON_CHARS_MAX + 1];
 };
 
@@ -49,24 +52,48 @@ void moves_close(struct moves **m)
     *m = NULL;
 }
 
-enum status control_move(struct control *c, const char *camera, const char *group,
-                         const char *reason, struct error *err)
+static enum status add_wish(struct moves *m, const struct wish *w, struct error *err)
 {
-    struct moves *m = c->moves;
     enum status st = ST_OK;
     pthread_mutex_lock(&m->lock);
     if (m->count == CONTROL_MOVES_MAX)
         st = error_set(err, ST_LIMIT, "%d cameras wait for another group already", m->count);
-    else {
-        struct wish *w = &m->wishes[m->count++];
-        snprintf(w->camera, sizeof w->camera, "%s", camera);
-        snprintf(w->group, sizeof w->group, "%s", group);
-        snprintf(w->reason, sizeof w->reason, "%s", reason);
-    }
+    else
+        m->wishes[m->count++] = *w;
     pthread_mutex_unlock(&m->lock);
     if (st == ST_OK)
-        bell_ring(&c->server->bell);
+        bell_ring(&m->control->server->bell);
     return st;
+}
+
+enum status control_move(struct control *c, const char *camera, const char *group,
+                         const char *reason, struct error *err)
+{
+    struct wish w = {.number = 0};
+    snprintf(w.camera, sizeof w.camera, "%s", camera);
+    snprintf(w.group, sizeof w.group, "%s", group);
+    snprintf(w.reason, sizeof w.reason, "%s", reason);
+    return add_wish(c->moves, &w, err);
+}
+
+enum status moves_ask(struct moves *m, const char *camera, uint64_t number, const char *start,
+                      const char *reason, struct error *err)
+{
+    struct wish w = {.number = number};
+    snprintf(w.camera, sizeof w.camera, "%s", camera);
+    snprintf(w.start, sizeof w.start, "%s", start);
+    snprintf(w.reason, sizeof w.reason, "%s", reason);
+    return add_wish(m, &w, err);
+}
+
+bool moves_wait(struct moves *m, const char *camera)
+{
+    bool waits = false;
+    pthread_mutex_lock(&m->lock);
+    for (int i = 0; i < m->count; i++)
+        waits |= strcmp(m->wishes[i].camera, camera) == 0;
+    pthread_mutex_unlock(&m->lock);
+    return waits;
 }
 
 /* ---- files and rows ---- */
@@ -91,59 +118,91 @@ static enum status make_room(struct server *s, const char *camera, uint64_t vers
     return store_version_put(s->store, group, &v, NULL, 0, err);
 }
 
-static enum status join(struct server *s, const struct store_camera *camera, const struct wish *w,
-                        struct error *err)
+static enum status join(struct server *s, const struct store_camera *camera, const char *group,
+                        const struct wish *w, struct error *err)
 {
     struct store_move move = {
-        .camera = camera->id, .group = w->group, .t_us = clock_wall_us(), .reason = w->reason};
-    enum status st = make_room(s, camera->id, camera->version, w->group, move.t_us, err);
+        .camera = camera->id, .group = group, .t_us = clock_wall_us(), .reason = w->reason};
+    enum status st = make_room(s, camera->id, camera->version, group, move.t_us, err);
     return st == ST_OK ? store_move_put(s->store, &move, err) : st;
+}
+
+/* The first files of the camera's new group: the model that it is to start with; what it has where
+ * that is gone, or none was named. */
+static enum status begin_line(struct server *s, const struct store_camera *camera,
+                              const struct wish *w, const char *group, struct store_version *ret,
+                              struct error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", store_dir(s->store), w->start);
+    if (w->start[0] && line_adopt(s, path, camera->version + 1, group, ret, err) == ST_OK) {
+        snprintf(ret->reason, sizeof ret->reason, "begins with the model %s", w->start);
+        return ST_OK;
+    }
+    if (w->start[0])
+        log_write(LOG_WARN, "model is gone", "camera=%s why=\"%s\"", camera->id, err->message);
+    enum status st = line_fork(s, camera->group, camera->version, group, ret, err);
+    snprintf(ret->reason, sizeof ret->reason, "goes on from version %llu of group %.63s",
+             (unsigned long long)camera->version, camera->group);
+    return st;
 }
 
 /* ret: the new group's id. */
 static enum status found(struct server *s, const struct store_camera *camera, const struct wish *w,
                          char *ret, struct error *err)
 {
-    struct store_version v;
+    struct store_version v = {.version = 0};
     struct store_move move = {.camera = camera->id,
                               .group = ret,
                               .found = &v,
+                              .number = w->number,
                               .t_us = clock_wall_us(),
                               .reason = w->reason};
     enum status st = store_group_name(s->store, camera->id, ret, err);
     if (st == ST_OK)
-        st = line_fork(s, camera->group, camera->version, ret, &v, err);
+        st = begin_line(s, camera, w, ret, &v, err);
     if (st != ST_OK)
         return st;
     v.t_us = move.t_us;
     v.score_before = v.score_after = NAN;
-    snprintf(v.reason, sizeof v.reason, "goes on from version %llu of group %.63s",
-             (unsigned long long)camera->version, camera->group);
     return store_move_put(s->store, &move, err);
 }
 
 /* ---- one move ---- */
 
-static void say(struct control *c, const struct wish *w, const char *from, const char *to)
+static void say(struct control *c, const struct wish *w, bool joined, const char *from,
+                const char *to)
 {
-    server_event(c->server, w->camera, w->group[0] ? "group_joined" : "group_left",
+    server_event(c->server, w->camera, joined ? "group_joined" : "group_left",
                  json_pack("{s:s,s:s}", "group", to, "from", from), "%s", w->reason);
 }
 
-static enum status carry_out(struct control *c, const struct wish *w, struct error *err)
+static enum status carry_out(struct control *c, const struct wish *w, int to, struct error *err)
 {
     struct store_camera camera;
-    char group[CAMERA_ID_CHARS_MAX + 1];
+    char group[CAMERA_ID_CHARS_MAX + 1] = "";
     enum status st = store_camera_get(c->server->store, w->camera, &camera, err);
     if (st != ST_OK)
         return st;
-    snprintf(group, sizeof group, "%s", w->group);
-    st = w->group[0] ? join(c->server, &camera, w, err) : found(c->server, &camera, w, group, err);
+    if (to >= 0)
+        snprintf(group, sizeof group, "%s", c->seats[to].trainee.id);
+    st = to >= 0 ? join(c->server, &camera, group, w, err)
+                 : found(c->server, &camera, w, group, err);
     if (st == ST_OK)
         st = control_sit(c, w->camera, group, err);
     if (st == ST_OK)
-        say(c, w, camera.group, group);
+        say(c, w, to >= 0, camera.group, group);
     return st;
+}
+
+/* The camera has its group for itself already, and keeps it under the number. */
+static enum status keep(struct control *c, int seat, const struct wish *w, struct error *err)
+{
+    struct trainee *t = &c->seats[seat].trainee;
+    enum status st = store_group_number(c->server->store, t->id, w->number, err);
+    if (st == ST_OK)
+        t->number = w->number;
+    return st == ST_OK ? ST_END : st;
 }
 
 static void hurry(struct control *c, int seat)
@@ -162,27 +221,38 @@ static void hurry(struct control *c, int seat)
         executor_set_steps(c->executors[s->executor], p.steps);
 }
 
-/* ST_AGAIN: one of its groups is at work. ST_END: there is nothing to do. */
+/* The seat of the group that is meant, -1: there is none. */
+static int target(const struct control *c, const struct wish *w)
+{
+    int seat = w->group[0] ? control_seat_of(c, w->group) : -1;
+    for (int i = 0; w->number && i < c->count && seat < 0; i++)
+        if (c->seats[i].trainee.number == w->number)
+            seat = i;
+    return seat >= 0 && control_sits(c, seat) ? seat : -1;
+}
+
+/* ST_AGAIN: one of its groups is at work. ST_END: there is nothing more to do. */
 static enum status attempt(struct control *c, const struct wish *w, struct error *err)
 {
-    int from = control_seat_with(c, w->camera);
-    int to = w->group[0] ? control_seat_of(c, w->group) : -1;
-    if (from < 0 || (w->group[0] && (to < 0 || !control_sits(c, to))))
+    int from = control_seat_with(c, w->camera), to = target(c, w);
+    if (from < 0 || (w->group[0] && to < 0))
         return error_set(err, ST_NOT_FOUND, "there is no such camera or group any more");
-    if (from == to || (!w->group[0] && c->seats[from].trainee.count == 1))
+    if (from == to)
         return ST_END;
+    if (to < 0 && c->seats[from].trainee.count == 1 && !w->start[0])
+        return w->number ? keep(c, from, w, err) : ST_END;
     hurry(c, from);
     if (to >= 0)
         hurry(c, to);
     if (c->seats[from].busy || (to >= 0 && c->seats[to].busy))
         return ST_AGAIN;
-    return carry_out(c, w, err);
+    return carry_out(c, w, to, err);
 }
 
 static void report(struct control *c, const struct wish *w, const struct error *err)
 {
-    server_event(c->server, w->camera, "group_refused", json_pack("{s:s}", "group", w->group),
-                 "the camera stays in its group: %s", err->message);
+    server_event(c->server, w->camera, "group_refused", NULL, "the camera stays in its group: %s",
+                 err->message);
 }
 
 /* The first wish; what cannot be done now is asked for again, in its order. */

@@ -6,6 +6,7 @@
 #define ATTUNE_SERVER_TRIAL_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "flow/records.h"
@@ -19,6 +20,8 @@ struct trial {
     int frames_max;                 /* the newest, 1..TRIAL_FRAMES_MAX */
     uint64_t seq[TRIAL_CHUNKS_MAX]; /* labelled chunks, newest first */
     int chunk_count;
+    bool has_signature; /* answer: what the frames are like, with the first model's answers */
+    struct signature signature;
     int model_count;
     struct trial_model {
         char path[PATH_MAX]; /* of a snapshot; "": the student's own */

@@ -119,7 +119,7 @@ static void start(struct turns *t, int seat, uint64_t now_us)
     bool due = false;
     if (job_is_due(c->server, &s->trainee, &due, &err) != ST_OK)
         log_write(LOG_ERROR, "store", "why=\"%s\"", err.message);
-    if (!due)
+    if (!due || s->resting)
         delay(t, seat, RETRY_US);
     else if (s->busy || !control_start(c, seat, &(struct job){.kind = LEDGER_TRAIN}, now_us))
         delay(t, seat, BUSY_US);

@@ -226,8 +226,8 @@ static bool is_due(struct windows *w, int seat, uint64_t now_us)
     struct control *c = w->control;
     const struct course *k = &w->courses[seat];
     bool due = false;
-    if (!control_sits(c, seat) || c->seats[seat].busy || now_us < k->rest_us ||
-        (k->offered && !looks_ahead(w)))
+    if (!control_sits(c, seat) || c->seats[seat].busy || c->seats[seat].resting ||
+        now_us < k->rest_us || (k->offered && !looks_ahead(w)))
         return false;
     /* What an offer was made for is still to be trained, unless the job for it has ended. */
     if (k->offered && k->done == 0)

@@ -1,13 +1,13 @@
 /* worker_trial.c - the request that tries models on a camera's frames: who is to learn with whom is
  * decided by that. Nothing is learnt, no learner is touched. */
-#include <limits.h>
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "delta/delta.h"
-#include "nn/loss.h"
+#include "drift/signature.h"
 #include "server/trial.h"
 #include "server/worker_internal.h"
 #include "task/confusion.h"
@@ -15,6 +15,7 @@
 #include "video/frame.h"
 
 #define SNAPSHOT_BYTES_MAX ((size_t)1 << 30)
+#define LOOKS_CELLS_MAX 1024
 
 /* The frames, newest chunk first, and what the models are run with. */
 struct bench {
@@ -27,6 +28,7 @@ struct bench {
     uint8_t *answer; /* [task_cells] */
     float *params;
     int count, count_max;
+    struct drift_mean looks; /* with the first model's answers */
 };
 
 static void bench_clear(struct bench *b)
@@ -46,6 +48,7 @@ static enum status bench_init(struct bench *b, const struct worker *w, struct er
 {
     struct nn_session_options o;
     *b = (struct bench){.model = w->model};
+    drift_mean_init(&b->looks);
     for (int i = 0; i < TRIAL_FRAMES_MAX; i++) {
         frame_init(&b->frames[i]);
         label_map_init(&b->truth[i]);
@@ -148,7 +151,34 @@ static enum status take_model(struct bench *b, const char *path, struct error *e
     return ST_OK;
 }
 
-static enum status score_frame(struct bench *b, int i, double *ret, struct error *err)
+/* Boxes have no cells that could be counted by class: of a detection nothing is said. */
+static void note_looks(struct bench *b, int i, const struct nn_view *logits)
+{
+    struct drift_summary s;
+    struct drift_picture picture;
+    if (b->spec.task == TASK_DETECT)
+        return;
+    drift_summary_labels(&s, b->answer, task_cells(&b->spec), b->spec.class_count);
+    s.confidence = drift_confidence(logits, LOOKS_CELLS_MAX);
+    drift_picture_measure(&b->frames[i], &picture);
+    memcpy(s.feature, picture.feature, sizeof s.feature);
+    drift_mean_add(&b->looks, &s);
+}
+
+static json_t *looks_json(const struct bench *b)
+{
+    struct drift_summary mean;
+    struct signature signature;
+    if (!drift_mean_get(&b->looks, &mean))
+        return json_null();
+    signature_of(&mean, &signature);
+    json_t *values = json_array();
+    for (int i = 0; i < SIGNATURE_VALUES; i++)
+        json_array_append_new(values, json_real((double)signature.value[i]));
+    return values;
+}
+
+static enum status score_frame(struct bench *b, int i, bool looks, double *ret, struct error *err)
 {
     struct nn_view input = nn_session_input(b->session, 0);
     struct confusion counts;
@@ -157,8 +187,10 @@ static enum status score_frame(struct bench *b, int i, double *ret, struct error
     if (st != ST_OK)
         return st;
     struct nn_view logits = nn_session_output(b->session, 0);
-    nn_argmax(&logits, NULL, b->answer);
-    confusion_init(&counts, b->spec.class_count);
+    task_answer(&b->spec, &logits, NULL, b->answer);
+    if (looks)
+        note_looks(b, i, &logits);
+    task_counts_init(b->spec.task, b->spec.class_count, &counts);
     confusion_add(&counts, b->truth[i].classes, b->answer, task_cells(&b->spec));
     *ret = task_score(b->spec.task, &counts);
     return ST_OK;
@@ -169,6 +201,7 @@ static enum status try_model(struct bench *b, struct worker *w, const char *path
                              struct error *err)
 {
     struct error why;
+    bool first = json_array_size(scores) == 0;
     if (take_model(b, path, &why) != ST_OK) {
         json_array_append_new(scores, json_null());
         return ST_OK;
@@ -177,7 +210,7 @@ static enum status try_model(struct bench *b, struct worker *w, const char *path
     enum status st = ST_OK;
     for (int i = 0; i < b->count && st == ST_OK; i++) {
         double score = NAN;
-        st = score_frame(b, i, &score, err);
+        st = score_frame(b, i, first, &score, err);
         json_array_append_new(frames, isfinite(score) ? json_real(score) : json_null());
         throttle_step(&w->throttle);
     }
@@ -185,27 +218,40 @@ static enum status try_model(struct bench *b, struct worker *w, const char *path
     return st;
 }
 
+static enum status try_all(struct bench *b, struct worker *w, const json_t *q, json_t *scores,
+                           struct error *err)
+{
+    const json_t *models = json_object_get(q, "models"), *path;
+    double most = worker_number(q, "frames");
+    size_t i;
+    if (json_array_size(models) > TRIAL_MODELS_MAX || !(most >= 1))
+        return error_set(err, ST_INVALID, "a trial has at most %d models, and frames",
+                         TRIAL_MODELS_MAX);
+    b->count_max = most < TRIAL_FRAMES_MAX ? (int)most : TRIAL_FRAMES_MAX;
+    enum status st = read_frames(b, w, q, err);
+    json_array_foreach(models, i, path) if (st == ST_OK) st =
+        try_model(b, w, json_is_string(path) ? json_string_value(path) : "", scores, err);
+    return st;
+}
+
 enum status worker_trial(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {
     struct bench *b = malloc(sizeof *b);
-    const json_t *models = json_object_get(q, "models"), *path;
+    if (!b)
+        return error_set(err, ST_NOMEM, "no memory for a trial");
+    int threads = omp_get_max_threads();
     json_t *scores = json_array();
-    double most = worker_number(q, "frames");
-    size_t i;
-    enum status st = b ? bench_init(b, w, err) : error_set(err, ST_NOMEM, "no memory for a trial");
-    if (st == ST_OK && (json_array_size(models) > TRIAL_MODELS_MAX || !(most >= 1)))
-        st = error_set(err, ST_INVALID, "a trial has 1 to %d models, and frames", TRIAL_MODELS_MAX);
-    if (st == ST_OK) {
-        b->count_max = most < TRIAL_FRAMES_MAX ? (int)most : TRIAL_FRAMES_MAX;
-        st = read_frames(b, w, q, err);
-    }
-    json_array_foreach(models, i, path) if (st == ST_OK) st =
-        try_model(b, w, json_is_string(path) ? json_string_value(path) : "", scores, err);
+    omp_set_num_threads(w->options.threads);
+    enum status st = bench_init(b, w, err);
     if (st == ST_OK)
+        st = try_all(b, w, q, scores, err);
+    omp_set_num_threads(threads);
+    if (st == ST_OK) {
         json_object_set(reply, "scores", scores);
+        json_object_set_new(reply, "signature", looks_json(b));
+    }
     json_decref(scores);
-    if (b)
-        bench_clear(b);
+    bench_clear(b);
     free(b);
     return st;
 }

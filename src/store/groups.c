@@ -12,7 +12,7 @@
 #define NAME_TRIES_MAX 4096
 #define GROUP_COLUMNS                                                                              \
     "id,version,(SELECT COUNT(*) FROM cameras WHERE line=lines.id),created_us,retired_us,"         \
-    "versions,rejected,encoded,encoded_bytes,served,served_bytes"
+    "versions,rejected,encoded,encoded_bytes,served,served_bytes,number"
 
 static void read_group(sqlite3_stmt *q, struct store_group *g)
 {
@@ -27,6 +27,7 @@ static void read_group(sqlite3_stmt *q, struct store_group *g)
     g->encoded_bytes = db_u64(q, 8);
     g->served = db_u64(q, 9);
     g->served_bytes = db_u64(q, 10);
+    g->number = db_u64(q, 11);
 }
 
 /* Under the lock. */
@@ -71,6 +72,15 @@ enum status store_groups(struct store *s, store_group_row *row, void *context, s
     }
     db_unlock(s);
     return st == ST_END ? ST_OK : st;
+}
+
+enum status store_group_number(struct store *s, const char *id, uint64_t number, struct error *err)
+{
+    db_lock(s);
+    enum status st =
+        db_run(s, err, "UPDATE lines SET number=? WHERE id=?", "it", (int64_t)number, id);
+    db_unlock(s);
+    return st;
 }
 
 /* ---- a new group's name ---- */
@@ -134,8 +144,8 @@ static enum status insert_group(struct store *s, const struct store_move *m, str
     if (st == ST_OK && !free)
         st = error_set(err, ST_CONFLICT, "there is a group '%s' already", m->group);
     if (st == ST_OK)
-        st = db_run(s, err, "INSERT INTO lines(id,created_us) VALUES(?,?)", "ti", m->group,
-                    (int64_t)m->t_us);
+        st = db_run(s, err, "INSERT INTO lines(id,created_us,number) VALUES(?,?,?)", "tii",
+                    m->group, (int64_t)m->t_us, (int64_t)m->number);
     if (st == ST_OK && m->found->version > 0)
         st = versions_put(s, m->group, m->found, err);
     return st;

@@ -73,9 +73,11 @@ static const char schema_groups[] =
     "UPDATE cameras SET line=id,trained_seq=COALESCE((SELECT trained_seq FROM versions"
     " WHERE line=cameras.id ORDER BY id DESC LIMIT 1),0);";
 
+static const char schema_numbers[] = "ALTER TABLE lines ADD COLUMN number INT DEFAULT 0;";
+
 /* Script n leads from schema n to n + 1. */
 static const char *const schemas[] = {schema_first, schema_trainings, schema_requests,
-                                      schema_groups};
+                                      schema_groups, schema_numbers};
 #define SCHEMA_VERSION ((int)(sizeof schemas / sizeof schemas[0]))
 
 void store_options_init(struct store_options *o)

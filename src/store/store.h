@@ -174,6 +174,7 @@ struct store_group {
     uint64_t versions, rejected;     /* of candidates */
     uint64_t encoded, encoded_bytes; /* files of updates that were made, steps and snapshots */
     uint64_t served, served_bytes;   /* answers to cameras with one of them */
+    uint64_t number; /* what whoever decides calls the group (group/group.h), 0: nothing yet */
 };
 
 /* ST_NOT_FOUND. */
@@ -182,6 +183,8 @@ enum status store_group_get(struct store *s, const char *id, struct store_group 
 typedef void store_group_row(const struct store_group *g, void *context);
 /* Those that have members, by id. */
 enum status store_groups(struct store *s, store_group_row *row, void *context, struct error *err);
+
+enum status store_group_number(struct store *s, const char *id, uint64_t number, struct error *err);
 
 /* An id for another group of this camera's: ret[CAMERA_ID_CHARS_MAX + 1]. ST_LIMIT: too many groups
  * were made lately. */
@@ -231,6 +234,7 @@ struct store_move {
     const struct store_version *found; /* the group is new and begins with this version, whose files
                                         * are durable (version 0: with the file's own weights);
                                         * NULL: it is there */
+    uint64_t number;                   /* of a new group */
     uint64_t t_us;
     const char *reason;
 };

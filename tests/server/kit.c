@@ -52,6 +52,7 @@ struct kit *kit_open(void)
     snprintf(s->state, sizeof s->state, "%s/state", k->dir);
     snprintf(s->listen, sizeof s->listen, "off");
     snprintf(s->http, sizeof s->http, "127.0.0.1:0");
+    snprintf(s->grouping, sizeof s->grouping, "none");
     s->disk_free_min_mb = 0;
     write_model(s->student, 1, 4);
     write_model(s->teacher, 2, 8);

@@ -2,6 +2,7 @@
  * camera's version never falls as it comes and goes, and a restart changes nothing. The workers are
  * this program itself. */
 
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -422,6 +423,156 @@ static void what_cannot_be_is_refused(void **state)
     assert_string_equal(camera_of("gate").group, "gate");
 }
 
+/* ---- who is grouped is found out by trying models ---- */
+
+static void start_grouping(void)
+{
+    struct settings *s = &kit->options.settings;
+    snprintf(s->grouping, sizeof s->grouping, "attune");
+    s->group_window_s = 2;
+    kit_start(kit);
+    kit_hello(kit, "gate");
+    kit_hello(kit, "yard");
+}
+
+/* Both film the same. */
+static void await_together(void)
+{
+    while (strcmp(camera_of("gate").group, camera_of("yard").group) != 0)
+        kit_pause();
+}
+
+static void expect_decided(void)
+{
+    json_t *all = kit_json(kit, "/v1/groups", 200), *d;
+    const json_t *decided = json_object_get(all, "decided");
+    size_t i;
+    assert_string_equal(text_of(decided, "policy"), "attune");
+    assert_int_equal(json_array_size(json_object_get(decided, "decisions")), 2);
+    json_array_foreach(json_object_get(decided, "decisions"), i, d)
+    {
+        assert_true(number_of(d, "number") > 0);
+        assert_true(strlen(text_of(d, "text")) > 0 && strlen(text_of(d, "why")) > 0);
+    }
+    json_decref(all);
+}
+
+static void who_films_the_same_learns_together(void **state)
+{
+    (void)state;
+    char *reason;
+    start_grouping();
+    kit_upload(kit, "gate", &seq[0]);
+    kit_upload(kit, "yard", &seq[1]);
+    await_together();
+    assert_int_not_equal(kit_event_of(kit, "gate", "grouped", 0, NULL), 0);
+    if (!kit_event_of(kit, "yard", "group_joined", 0, &reason))
+        kit_await_event(kit, "gate", "group_joined", 0, &reason);
+    assert_true(strlen(reason) > 0);
+    free(reason);
+    expect_decided();
+    struct runner gate, yard;
+    struct answer a = {0};
+    runner_open(&gate, "gate");
+    runner_open(&yard, "yard");
+    json_int_t before = kit_version(kit, "gate");
+    kit_upload(kit, "yard", &seq[1]);
+    kit_await_version(kit, "gate", before + 1);
+    runner_update(&gate, &a);
+    runner_update(&yard, &a);
+    expect_same(&gate, &yard);
+    runner_close(&gate);
+    runner_close(&yard);
+    answer_clear(&a);
+    /* After a restart they still are, without being asked. */
+    uint64_t since = store_event_last(kit->server->store);
+    kit_stop(kit);
+    kit_start(kit);
+    kit_await(kit, "server_started", since);
+    expect_decided();
+    kit_upload(kit, "gate", &seq[0]);
+    kit_await_event(kit, "gate", "labelled", since, NULL);
+    assert_string_equal(camera_of("gate").group, camera_of("yard").group);
+    assert_int_equal(kit_event_of(kit, "gate", "grouped", since, NULL), 0);
+}
+
+static int pid_of_worker(void)
+{
+    json_t *compute = kit_json(kit, "/v1/compute", 200);
+    const json_t *w = json_array_get(json_object_get(compute, "workers"), 0);
+    int pid = (int)number_of(w, "pid");
+    json_decref(compute);
+    return pid;
+}
+
+/* Nothing is trained here: what is killed is at a trial. */
+static void a_worker_killed_in_a_trial_loses_nothing(void **state)
+{
+    (void)state;
+    kit->options.settings.frames_min = 1000;
+    start_grouping();
+    kit_upload(kit, "gate", &seq[0]);
+    kit_upload(kit, "yard", &seq[1]);
+    for (int killed = 0, last = 0; killed < 2; kit_pause()) {
+        int pid = pid_of_worker();
+        if (pid == 0 || pid == last)
+            continue;
+        kill(pid, SIGKILL);
+        last = pid;
+        killed++;
+    }
+    await_together();
+    expect_decided();
+    assert_int_equal(kit_version(kit, "gate"), 0);
+}
+
+struct found_request {
+    uint64_t id;
+    bool open;
+};
+
+static void note_open(const struct store_request *r, void *context)
+{
+    struct found_request *f = context;
+    f->open |= r->id == f->id;
+}
+
+static void await_closed(uint64_t id)
+{
+    for (struct found_request f = {id, true}; f.open; kit_pause()) {
+        f.open = false;
+        assert_int_equal(store_requests_open(kit->server->store, note_open, &f, NULL), ST_OK);
+    }
+}
+
+/* A request of a camera is answered, and stays answered; it was raised before a restart. */
+static void a_request_survives_a_restart(void **state)
+{
+    (void)state;
+    struct drift_request r = {.camera = "gate",
+                              .kind = DRIFT_SCENE,
+                              .since_us = 1,
+                              .score = 2,
+                              .latitude_deg = NAN,
+                              .longitude_deg = NAN,
+                              .seq = 1,
+                              .text = "it has changed"};
+    uint64_t id, since;
+    bool is_new;
+    start_grouping();
+    kit_upload(kit, "gate", &seq[0]);
+    kit_upload(kit, "yard", &seq[1]);
+    await_together();
+    r.t_us = clock_wall_us();
+    assert_int_equal(store_request_raise(kit->server->store, &r, &id, &is_new, NULL), ST_OK);
+    since = store_event_last(kit->server->store);
+    kit_stop(kit);
+    kit_start(kit);
+    kit_upload(kit, "gate", &seq[0]); /* its first frames since */
+    kit_await_event(kit, "gate", "grouped", since, NULL);
+    await_closed(id);
+}
+
 int main(int argc, char **argv)
 {
     log_level_set(LOG_ERROR);
@@ -437,6 +588,9 @@ int main(int argc, char **argv)
         TEST(the_interface_tells_who_is_together),
         TEST(a_group_outlives_its_worker),
         TEST(what_cannot_be_is_refused),
+        TEST(who_films_the_same_learns_together),
+        TEST(a_worker_killed_in_a_trial_loses_nothing),
+        TEST(a_request_survives_a_restart),
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
     return cmocka_run_group_tests(tests, NULL, NULL);
