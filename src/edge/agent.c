@@ -27,7 +27,11 @@
 
 void agent_options_init(struct agent_options *o)
 {
-    *o = (struct agent_options){.threads = 1, .cores = CORES_AUTO, .seed = 1};
+    *o = (struct agent_options){.threads = 1,
+                                .cores = CORES_AUTO,
+                                .seed = 1,
+                                .latitude_deg = (double)NAN,
+                                .longitude_deg = (double)NAN};
 }
 
 /* Decides where inference runs. */

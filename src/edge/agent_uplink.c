@@ -60,7 +60,9 @@ static enum status say_hello(struct agent *a, struct client_settings *ret, struc
                                        .height = a->spec.height,
                                        .fps = feed_fps(a->feed),
                                        .version = slot_version(a->slot),
-                                       .state = "running"};
+                                       .state = "running",
+                                       .latitude_deg = a->options.latitude_deg,
+                                       .longitude_deg = a->options.longitude_deg};
     enum status st = client_say_hello(a->upload_client, &hello, ret, err);
     if (st == ST_OK)
         st = spool_skip_to(a->spool, ret->next_seq, err);

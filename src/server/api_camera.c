@@ -20,22 +20,25 @@ struct hello {
     int width, height;
     double fps;
     json_int_t version;
+    double latitude_deg, longitude_deg;
 };
 
 static bool read_hello(const json_t *body, struct hello *h, struct reply *out)
 {
     json_error_t why;
-    *h = (struct hello){.state = ""}; /* without a task: the student says it */
-    if (json_unpack_ex((json_t *)(uintptr_t)body, &why, 0, "{s:s,s?s,s:i,s:i,s:F,s:I,s?s}",
+    *h = (struct hello){.state = "", .latitude_deg = NAN, .longitude_deg = NAN};
+    /* Without a task: the student says it. */
+    if (json_unpack_ex((json_t *)(uintptr_t)body, &why, 0, "{s:s,s?s,s:i,s:i,s:F,s:I,s?s,s?F,s?F}",
                        "student", &h->student, "task", &h->task, "width", &h->width, "height",
-                       &h->height, "fps", &h->fps, "version", &h->version, "state",
-                       &h->state) != 0) {
+                       &h->height, "fps", &h->fps, "version", &h->version, "state", &h->state,
+                       "latitude", &h->latitude_deg, "longitude", &h->longitude_deg) != 0) {
         reply_error(out, 400, "the hello is not complete: %s; see docs/api.md", why.text);
         return false;
     }
     if (h->width < 1 || h->width > FRAME_SIDE_MAX || h->height < 1 || h->height > FRAME_SIDE_MAX ||
-        !(h->fps > 0 && h->fps <= 10000) || h->version < 0) {
-        reply_error(out, 400, "width, height, fps or version is out of range");
+        !(h->fps > 0 && h->fps <= 10000) || h->version < 0 || fabs(h->latitude_deg) > 90 ||
+        fabs(h->longitude_deg) > 180) {
+        reply_error(out, 400, "width, height, fps, version or place is out of range");
         return false;
     }
     return true;
@@ -75,6 +78,8 @@ static void join(struct request *r, const struct hello *h, struct reply *out)
                              .fps = h->fps,
                              .sampling_fps = s->set.sampling_fps_max,
                              .camera_version = (uint64_t)h->version,
+                             .latitude_deg = h->latitude_deg,
+                             .longitude_deg = h->longitude_deg,
                              .seen_us = clock_wall_us()};
     snprintf(c.id, sizeof c.id, "%.63s", r->args[0]);
     copy_plain(c.state, sizeof c.state, h->state);

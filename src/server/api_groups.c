@@ -79,6 +79,14 @@ static void add_membership(const struct store_membership *m, void *context)
                                     (json_int_t)m->until_us, "reason", m->reason));
 }
 
+static void add_request(const struct store_request *r, void *context)
+{
+    json_array_append_new(context,
+                          json_pack("{s:I,s:s,s:I,s:I,s:s}", "id", (json_int_t)r->id, "camera",
+                                    r->drift.camera, "t_us", (json_int_t)r->drift.t_us, "since_us",
+                                    (json_int_t)r->drift.since_us, "text", r->drift.text));
+}
+
 void api_groups(struct request *r, struct reply *out)
 {
     struct server *s = r->server;
@@ -86,21 +94,25 @@ void api_groups(struct request *r, struct reply *out)
     uint64_t since_us;
     if (!request_number(r, "since_us", 0, 0, INT64_MAX, &since_us, out))
         return;
-    json_t *groups = json_array(), *memberships = json_array();
+    json_t *groups = json_array(), *memberships = json_array(), *requests = json_array();
     enum status st = store_groups(s->store, add_group, groups, &err);
     if (st == ST_OK)
         st = add_members(s, groups, &err);
     if (st == ST_OK)
         st = store_memberships(s->store, NULL, since_us, MEMBERSHIPS_MAX, add_membership,
                                memberships, &err);
+    if (st == ST_OK)
+        st = store_requests_open(s->store, add_request, requests, &err);
     json_t *decided = control_grouping_json(s->control);
     if (st == ST_OK)
         reply_json(out, 200,
-                   json_pack("{s:s,s:O,s:O,s:O?}", "grouping", s->set.grouping, "groups", groups,
-                             "memberships", memberships, "decided", decided));
+                   json_pack("{s:s,s:O,s:O,s:O,s:O?}", "grouping", s->set.grouping, "groups",
+                             groups, "memberships", memberships, "requests", requests, "decided",
+                             decided));
     else
         reply_status(out, st, &err);
     json_decref(groups);
     json_decref(memberships);
+    json_decref(requests);
     json_decref(decided);
 }

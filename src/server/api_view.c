@@ -70,6 +70,10 @@ static json_t *camera_json(const struct server *s, const struct store_camera *c)
         "up_bytes", (json_int_t)c->up_bytes, "down_bytes", (json_int_t)c->down_bytes, "versions",
         (json_int_t)c->versions, "rejected", (json_int_t)c->rejected);
     server_json_accuracy(s, camera, c->accuracy, c->unadapted);
+    if (isfinite(c->latitude_deg) && isfinite(c->longitude_deg)) {
+        json_object_set_new(camera, "latitude", json_real(c->latitude_deg));
+        json_object_set_new(camera, "longitude", json_real(c->longitude_deg));
+    }
     return camera;
 }
 
@@ -109,7 +113,9 @@ static struct store_camera unseen(const struct server *s, const char *id)
     struct store_camera c = {.width = s->student_spec.width,
                              .height = s->student_spec.height,
                              .accuracy = NAN,
-                             .unadapted = NAN};
+                             .unadapted = NAN,
+                             .latitude_deg = NAN,
+                             .longitude_deg = NAN};
     snprintf(c.id, sizeof c.id, "%.63s", id);
     snprintf(c.state, sizeof c.state, "no picture yet");
     return c;

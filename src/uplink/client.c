@@ -405,6 +405,10 @@ static char *hello_json(const struct client_hello *h)
                              "version", (json_int_t)h->version);
     if (json && h->state)
         json_object_set_new(json, "state", json_string(h->state));
+    if (json && isfinite(h->latitude_deg) && isfinite(h->longitude_deg)) {
+        json_object_set_new(json, "latitude", json_real(h->latitude_deg));
+        json_object_set_new(json, "longitude", json_real(h->longitude_deg));
+    }
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     return text;

@@ -69,8 +69,9 @@ struct client_hello {
     const char *task;                 /* task_name */
     int width, height;
     double fps;
-    uint64_t version;  /* of the parameters that run now */
-    const char *state; /* short text for the page, NULL for none */
+    uint64_t version;                   /* of the parameters that run now */
+    const char *state;                  /* short text for the page, NULL for none */
+    double latitude_deg, longitude_deg; /* of the camera; NaN: not known */
 };
 
 enum status client_say_hello(struct client *c, const struct client_hello *hello,

@@ -4,12 +4,13 @@ import {useEffect, useRef, useState} from 'preact/hooks';
 import htm from 'htm';
 import {getJson, follow} from './api.js';
 import {openChart} from './chart.js';
+import {Groups, colourer} from './groups.js';
 
 const html = htm.bind(h);
 const EVENTS_MAX = 200, POINTS_MAX = 4000;
 const AWAY_US = 120e6; // not heard of for so long: shown as away
 
-const state = {cameras: new Map(), series: new Map(), events: [], health: null, live: null, theme: 0};
+const state = {cameras: new Map(), series: new Map(), events: [], health: null, groups: null, live: null, theme: 0};
 let redraw = () => {};
 
 // ---- data ----
@@ -62,7 +63,7 @@ const loadCamera = async id => {
 
 const loadAll = async () => {
   try {
-    const [list, health] = await Promise.all([getJson('v1/cameras'), getJson('v1/health')]);
+    const [list, health] = await Promise.all([getJson('v1/cameras'), getJson('v1/health'), loadGroups()]);
     state.health = health;
     for (const camera of list.cameras) {
       state.cameras.set(camera.id, camera);
@@ -75,11 +76,16 @@ const loadAll = async () => {
   }
 };
 
+const loadGroups = async () => {
+  state.groups = await getJson('v1/groups').catch(() => state.groups);
+};
+
 let due = null; // health and lists are asked for at most twice a second
 const loadHealthSoon = () => {
   due ??= setTimeout(async () => {
     due = null;
     state.health = await getJson('v1/health').catch(() => state.health);
+    await loadGroups();
     redraw();
   }, 500);
 };
@@ -89,8 +95,9 @@ const onEvent = event => {
     state.events.unshift(event);
     state.events.length = Math.min(state.events.length, EVENTS_MAX);
   }
-  if (event.camera && state.live)
-    loadCamera(event.camera);
+  if (state.live)
+    for (const id of event.cameras ?? (event.camera ? [event.camera] : []))
+      loadCamera(id);
   loadHealthSoon();
   redraw();
 };
@@ -113,6 +120,8 @@ const KIND = {
   backlog_full: 'backlog full', server_started: 'started', stream_failed: 'stream failed',
   training_dropped: 'training dropped', chunk_untrained: 'not trained on',
   stream_lost: 'no picture', stream_back: 'picture back',
+  grouped: 'grouping', regrouped: 'grouping', group_joined: 'joined a group', group_left: 'left its group',
+  group_refused: 'stays in its group', groups_lost: 'groups lost', model_kept: 'model kept', trial_failed: 'trial failed',
 };
 
 // Where a camera infers, and which part of the frames and of the size where it is not all.
@@ -188,14 +197,14 @@ const nearestMark = (marks, t_us) => {
   return best && Math.abs(best.t_us - t_us) < 15e6 ? best : null;
 };
 
-const Chart = ({series, theme}) => {
+const Chart = ({series, theme, bands}) => {
   const element = useRef(), chart = useRef();
   const [cursor, setCursor] = useState(null);
   useEffect(() => {
-    chart.current = openChart(element.current, series, setCursor);
+    chart.current = openChart(element.current, series, bands, setCursor);
     return () => chart.current.close();
   }, [theme]);
-  useEffect(() => chart.current.update(series), [series]);
+  useEffect(() => chart.current.update(series, bands), [series, bands]);
   const i = pointAt(series, cursor);
   const mark = cursor != null ? nearestMark(series.marks, cursor * 1e6) : null;
   return html`<div class="chart"><div ref=${element}></div>
@@ -210,15 +219,18 @@ const Chart = ({series, theme}) => {
   </div>`;
 };
 
-const Camera = ({camera, series, metric, theme}) => {
+const Camera = ({camera, series, metric, theme, colours}) => {
   const silent_us = Date.now() * 1000 - camera.seen_us, away = camera.seen_us > 0 && silent_us > AWAY_US;
   return html`<section class=${'card' + (away ? ' away' : '')}>
     <div class="title"><h2>${camera.id}</h2>
+      ${colours.shared(camera.group) && html`<span class="group" style=${`--group: ${colours.of(camera.group)}`}
+        title=${colours.why(camera.id)}><i></i>learns with ${colours.others(camera).join(', ') || 'nobody'}</span>`}
       <span>${camera.width} × ${camera.height}${camera.state ? `, ${camera.state}` : ''}</span>
       <span class="right">${away ? `silent for ${Math.round(silent_us / 60e6)} min` : camera.backlog_chunks ? `${camera.backlog_chunks} waiting` : ''}</span>
     </div>
     <div class="body"><${View} camera=${camera}/><${Numbers} camera=${camera} metric=${metric}/></div>
-    ${series && series.t_us.length > 1 && html`<${Chart} series=${series} theme=${theme}/>`}
+    ${series && series.t_us.length > 1 && html`<${Chart} series=${series} theme=${theme}
+      bands=${colours.bands(camera.id)}/>`}
   </section>`;
 };
 
@@ -233,7 +245,7 @@ const Facts = ({health}) => health && html`<div class="facts">
 
 const Events = ({events}) => html`<section class="card events"><h2>What was decided, and why</h2>
   ${events.length === 0 ? html`<div class="empty">nothing yet</div>` : html`<ol>${events.map(e => html`
-    <li key=${e.id}><time>${clock(e.t_us)}</time><span class="who">${e.camera || 'server'}</span>
+    <li key=${e.id}><time>${clock(e.t_us)}</time><span class="who">${e.camera || e.cameras?.join(', ') || 'server'}</span>
       <span class=${'kind ' + e.kind}>${KIND[e.kind] || e.kind}${e.version != null && (e.kind === 'accepted' || e.kind === 'rejected') ? ` v${e.version}` : ''}</span>
       <span>${e.reason}</span></li>`)}</ol>`}
 </section>`;
@@ -255,15 +267,17 @@ const App = () => {
   const [, set] = useState(0);
   redraw = () => set(n => n + 1);
   const cameras = [...state.cameras.values()].sort((a, b) => a.id < b.id ? -1 : 1);
+  const colours = colourer(state.groups);
   return html`<main>
     <header><h1>attune</h1><p>keeps the small models on these cameras accurate</p>
       <span class=${'live' + (state.live ? '' : ' gone')}><i></i>${state.live == null ? 'connecting' : state.live ? 'live' : 'no connection'}</span>
       <button class="theme" onClick=${nextTheme}>dark / light</button></header>
     ${state.live === false && html`<div class="gone-bar" role="alert">The server does not answer. What you see may be old; the page goes on trying.</div>`}
     <${Facts} health=${state.health}/>
+    ${cameras.length > 1 && state.groups && html`<${Groups} cameras=${cameras} groups=${state.groups} colours=${colours}/>`}
     ${cameras.length === 0 && state.live && state.health ? html`<${Empty}/>` : html`<div class="cards">
       ${cameras.map(c => html`<${Camera} key=${c.id} camera=${c} series=${state.series.get(c.id)}
-        metric=${state.health?.metric ?? 'accuracy'} theme=${state.theme}/>`)}</div>`}
+        metric=${state.health?.metric ?? 'accuracy'} theme=${state.theme} colours=${colours}/>`)}</div>`}
     <${Events} events=${state.events}/>
   </main>`;
 };

@@ -3,7 +3,7 @@ import uPlot from 'uplot';
 
 const HEIGHT = 190;
 const HOLE_S = 90; // no line across a longer silence
-const MARK_PX = 9;
+const MARK_PX = 9, BAND_PX = 5;
 
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -56,14 +56,28 @@ const drawMarks = (plot, marks) => {
   ctx.restore();
 };
 
+// Whom the camera learned with: a band along the upper edge in the groups' colours.
+const drawBands = (plot, bands) => {
+  const {ctx, bbox} = plot, height = BAND_PX * devicePixelRatio;
+  const x = us => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(us / 1e6, 'x', true)));
+  ctx.save();
+  for (const band of bands) {
+    const left = band.since_us ? x(band.since_us) : bbox.left;
+    const right = band.until_us ? x(band.until_us) : bbox.left + bbox.width;
+    ctx.fillStyle = colour(band.colour);
+    ctx.fillRect(left, bbox.top, right - left, height);
+  }
+  ctx.restore();
+};
+
 const axis = more => ({
   stroke: colour('--soft'), font: '12px system-ui, sans-serif',
   grid: {stroke: colour('--line'), width: 1}, ticks: {show: false}, ...more,
 });
 
-// onCursor(index or null) while the pointer moves. Returns {update(series), close()}.
-export const openChart = (element, series, onCursor) => {
-  let current = series;
+// bands: [{since_us, until_us, colour}], a colour's name each. onCursor(index or null) while the pointer moves. Returns {update(series, bands), close()}.
+export const openChart = (element, series, bands, onCursor) => {
+  let current = series, groups = bands;
   const percent = v => Math.round(v * 100) + ' %';
   const plot = new uPlot({
     width: element.clientWidth || 300, height: HEIGHT, legend: {show: false},
@@ -74,13 +88,17 @@ export const openChart = (element, series, onCursor) => {
     series: [{},
       {stroke: colour('--adapted'), width: 2.25, fill: colour('--shade'), points: {show: false}},
       {stroke: colour('--ghost'), width: 1.5, dash: [5, 4], points: {show: false}}],
-    hooks: {draw: [p => drawMarks(p, current.marks)], setCursor: [p => onCursor(p.cursor.idx == null ? null : p.data[0][p.cursor.idx])]},
+    hooks: {draw: [p => {
+      drawBands(p, groups);
+      drawMarks(p, current.marks);
+    }], setCursor: [p => onCursor(p.cursor.idx == null ? null : p.data[0][p.cursor.idx])]},
   }, columns(series), element);
   const resize = new ResizeObserver(() => plot.setSize({width: element.clientWidth, height: HEIGHT}));
   resize.observe(element);
   return {
-    update: next => {
+    update: (next, nextBands) => {
       current = next;
+      groups = nextBands;
       plot.setData(columns(next));
     },
     close: () => {

@@ -1,0 +1,104 @@
+// Who learns with whom: a map of the cameras, and for each the groups that it was in, next to its accuracy.
+import {h} from 'preact';
+import htm from 'htm';
+
+const html = htm.bind(h);
+const COLOURS = 8;
+const WIDTH = 320, HEIGHT = 200, MARGIN = 30;
+const SPAN_US = 30 * 60e6; // of the lines, at most
+
+const unique = list => [...new Set(list)];
+
+// Colours for groups that are or were of several cameras, in the order in which they formed; the others stay grey.
+export const colourer = groups => {
+  const members = new Map(), past = groups?.memberships ?? [];
+  for (const m of past)
+    members.set(m.group, unique([...members.get(m.group) ?? [], m.camera]));
+  const several = [...members].filter(([, cameras]) => cameras.length > 1).map(([id]) => id);
+  const now = new Map((groups?.groups ?? []).map(g => [g.id, g]));
+  const name = id => several.includes(id) ? `--g${several.indexOf(id) % COLOURS}` : '--ghost';
+  const decisions = new Map((groups?.decided?.decisions ?? []).map(d => [d.camera, d]));
+  return {
+    name,
+    of: id => `var(${name(id)})`,
+    shared: id => (now.get(id)?.cameras.length ?? 0) > 1,
+    others: camera => (now.get(camera.group)?.cameras ?? []).filter(id => id !== camera.id),
+    bands: camera => past.filter(m => m.camera === camera && several.includes(m.group))
+      .map(m => ({since_us: m.since_us, until_us: m.until_us, colour: name(m.group)})),
+    why: camera => decisions.get(camera)?.text ?? '',
+    decision: camera => decisions.get(camera),
+  };
+};
+
+// Places within the map, in its units: of the cameras' own where all are known, else around a circle.
+const layout = cameras => {
+  const known = cameras.every(c => c.latitude != null);
+  const turn = 2 * Math.PI / cameras.length;
+  const shrink = known ? Math.cos(cameras[0].latitude * Math.PI / 180) : 1;
+  const points = cameras.map((c, i) => known ? [c.longitude * shrink, -c.latitude] : [Math.cos(i * turn), Math.sin(i * turn)]);
+  const low = [0, 1].map(k => Math.min(...points.map(p => p[k]))), high = [0, 1].map(k => Math.max(...points.map(p => p[k])));
+  const room = [WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN];
+  const scale = Math.min(...[0, 1].map(k => high[k] > low[k] ? room[k] / (high[k] - low[k]) : Infinity));
+  const fit = (p, k) => MARGIN + (scale < Infinity ? (room[k] - (high[k] - low[k]) * scale) / 2 + (p[k] - low[k]) * scale : room[k] / 2);
+  return {known, at: new Map(cameras.map((c, i) => [c.id, [fit(points[i], 0), fit(points[i], 1)]]))};
+};
+
+const middle = points => [0, 1].map(k => points.reduce((sum, p) => sum + p[k], 0) / points.length);
+
+const Map_ = ({cameras, groups, colours}) => {
+  const {known, at} = layout(cameras);
+  const requests = new Map((groups.requests ?? []).map(r => [r.camera, r]));
+  return html`<svg class="map" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img"
+      aria-label=${`the cameras ${known ? 'at their places' : '(their places are not known)'}, coloured by group`}>
+    ${groups.groups.filter(g => g.cameras.length > 1).map(g => {
+      const points = g.cameras.filter(id => at.has(id)).map(id => at.get(id)), [x, y] = middle(points);
+      return points.map(p => html`<line class="tie" x1=${p[0]} y1=${p[1]} x2=${x} y2=${y} style=${`stroke: ${colours.of(g.id)}`}/>`);
+    })}
+    ${cameras.map(c => {
+      const [x, y] = at.get(c.id), request = requests.get(c.id);
+      return html`<g><title>${`${c.id}: ${colours.why(c.id) || 'alone'}${request ? `; ${request.text}` : ''}`}</title>
+        ${request && html`<circle class="drifting" cx=${x} cy=${y} r="13"/>`}
+        <circle class=${c.fault ? 'faulty' : ''} cx=${x} cy=${y} r="8" style=${`fill: ${colours.of(c.group)}`}/>
+        <text x=${x} y=${y + 22}>${c.id}${c.fault ? ` (${c.fault})` : ''}</text></g>`;
+    })}
+  </svg>`;
+};
+
+const clock = us => new Date(us / 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false});
+const percent = v => v == null ? '–' : (v * 100).toFixed(1) + ' %';
+
+// A line a camera: the groups that it was in since the first of them joined, half an hour at most.
+const Lines = ({cameras, groups, colours}) => {
+  const end = Math.max(Date.now() * 1000, ...cameras.map(c => c.seen_us));
+  const begin = Math.max(end - SPAN_US, Math.min(...cameras.map(c => c.created_us || end)));
+  const part = us => Math.min(100, Math.max(0, (us - begin) / Math.max(1, end - begin) * 100));
+  return html`<div class="lines" role="img" aria-label="the group of each camera over time">
+    ${cameras.map(c => html`<span class="name">${c.id}</span>
+      <div class="line">${groups.memberships.filter(m => m.camera === c.id && (!m.until_us || m.until_us > begin)).map(m => {
+        const left = part(Math.max(m.since_us, c.created_us)), right = part(m.until_us || end);
+        return html`<i key=${m.since_us} title=${`group ${m.group}: ${m.reason}`}
+          style=${`left: ${left}%; width: ${right - left}%; background: ${colours.of(m.group)}`}></i>`;
+      })}</div>
+      <span class="now">${percent(c.accuracy)}</span>`)}
+    <div class="axis"><span>${clock(begin)}</span><span>${clock(end)}</span></div>
+  </div>`;
+};
+
+const kilo = bytes => Math.round(bytes / 1000).toLocaleString('en');
+
+const Shared = ({groups, colours}) => {
+  const shared = groups.groups.filter(g => g.cameras.length > 1);
+  return html`<ul class="shared">${shared.map(g => html`<li key=${g.id} style=${`--group: ${colours.of(g.id)}`}>
+    <span class="group"><i></i>${g.cameras.join(', ')}</span>
+    <span class="soft">${percent(g.accuracy)} against ${percent(g.accuracy_unadapted)}, version ${g.version};
+      ${kilo(g.encoded_bytes)} kB of updates made, ${kilo(g.served_bytes)} kB sent</span></li>`)}
+    ${shared.length === 0 && html`<li class="soft">every camera learns alone</li>`}</ul>`;
+};
+
+export const Groups = ({cameras, groups, colours}) => html`<section class="card groups"><h2>Who learns together</h2>
+  <p class="what">Cameras of one colour share a model and what it learns; grey ones learn alone. A dashed ring: the camera's
+    world has changed, and it is being tried whose model fits.</p>
+  <div class="parts"><${Map_} cameras=${cameras} groups=${groups} colours=${colours}/>
+    <div><${Lines} cameras=${cameras} groups=${groups} colours=${colours}/>
+      <${Shared} groups=${groups} colours=${colours}/></div></div>
+</section>`;
