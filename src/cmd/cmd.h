@@ -16,12 +16,12 @@
 enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
 
 #define CMD_LIST(X)                                                                                \
-    X(demo, "server, six cameras and a synthetic town on this machine, three minutes")             \
+    X(demo, "server, eight cameras and a synthetic town on this machine, three minutes")           \
     X(server, "label, retrain and stream updates to cameras; the page")                            \
     X(camera, "run a student on a live source and keep it learning")                               \
     X(eval, "the whole loop over a recorded source under a virtual clock")                         \
     X(replay, "compare schedulers on measured retrainings, in virtual time")                       \
-    X(explain, "why each camera has the compute that it has")                                      \
+    X(explain, "why cameras have the compute that they have, and learn with whom they do")         \
     X(profile, "measure what rates and sizes of uploaded samples cost and bring")                  \
     X(model, "inspect, train, quantize, export and compare networks")                              \
     X(synth, "render the synthetic town: video, labels, boxes")                                    \

@@ -1,6 +1,6 @@
-/* demo.c - a whole site on this machine for three minutes: a server, six cameras, a town.
+/* demo.c - a whole site on this machine for three minutes: a server, eight cameras, a town.
  *
- * The parts are the real ones, as child processes: `attune server` on loopback and two `attune
+ * The parts are the real ones, as child processes: `attune server` on loopback and eight `attune
  * camera`, with a temporary state folder. The demo only starts them, shows what the cameras report
  * and judges the end: adapted against unadapted over the last minute, bit rates, latency.
  */
@@ -28,6 +28,7 @@
 #include "base/file.h"
 #include "cmd/demo_view.h"
 #include "cmd/fetch.h"
+#include "synth/town.h"
 
 #define NAME "demo"
 #define SERVER_START_US 30000000
@@ -54,11 +55,14 @@ struct demo {
     struct demo_view view;
     int http_port, https_port;
     uint64_t start_us;
+    json_t *groups;     /* who learned with whom in the end; NULL: not known */
     char reasons[1024]; /* what fell short */
 };
 
-static const char *const camera_ids[DEMO_CAMERAS] = {"north", "south",   "east",
-                                                     "west",  "harbour", "station"};
+/* Camera i films district i % DISTRICTS. */
+#define DISTRICTS 3
+static const char *const camera_ids[DEMO_CAMERAS] = {
+    "north-1", "harbour-1", "hill-1", "north-2", "harbour-2", "hill-2", "north-3", "harbour-3"};
 
 static atomic_bool interrupted;
 
@@ -71,18 +75,23 @@ static void on_signal(int number)
 static void print_help(void)
 {
     puts(
-        "attune demo: a server and six cameras on this machine, in a town that does not exist.\n\n"
-        "Six cameras film the districts of a synthetic town. It is a clear day when they start;\n"
+        "attune demo: a server and eight cameras on this machine, in a town that does not "
+        "exist.\n\n"
+        "Eight cameras film three districts of a synthetic town. It is a clear day when they "
+        "start;\n"
         "then dusk, night and rain come, from district to district. Each camera runs its small\n"
         "network on every frame, as it would have been without attune and as attune keeps it, and\n"
-        "both are scored against the exact labels. The server divides what this machine has left\n"
-        "among them (attune explain schedule, with the page's address, says how). At the end: a\n"
-        "table, and exit status 0 when the cameras are at least 10 points better over the last\n"
-        "minute on average and none is worse, within 300 kbit/s each way and 40 ms from camera\n"
-        "to labels.\n\n"
+        "both are scored against the exact labels. Cameras that drift alike share a model and "
+        "what\n"
+        "it learns: the page shows these groups form and part (attune explain group, with the\n"
+        "page's address, says why). The server divides what this machine has left among them\n"
+        "(attune explain schedule). At the end: a table, and exit status 0 when the cameras are "
+        "at\n"
+        "least 10 points better over the last minute on average and none is worse, within 300\n"
+        "kbit/s each way and 40 ms from camera to labels.\n\n"
         "usage: attune demo [OPTIONS]\n\n"
         "  --seconds N      how long (default: 180; with less than 150 the night has only begun)\n"
-        "  --fps N          of the cameras (default: what this machine can carry, 3 for each\n"
+        "  --fps N          of the cameras (default: what this machine can carry, 2.25 for each\n"
         "                   processor, from 4 to 12)\n"
         "  --models DIR     folder with town-student.onnx and town-teacher.onnx\n"
         "                   (default: found beside the program)\n"
@@ -264,6 +273,10 @@ static enum status start_server(struct demo *d, struct error *err)
                           (char[]){"4"},
                           (char[]){"--frames-min"},
                           (char[]){"6"},
+                          (char[]){"--group-window-s"},
+                          (char[]){"8"},
+                          (char[]){"--group-frames"},
+                          (char[]){"8"},
                           NULL};
     enum status st = start(d, &d->server, "server", argv, err);
     uint64_t until_us = clock_mono_us() + SERVER_START_US;
@@ -280,19 +293,22 @@ static enum status start_server(struct demo *d, struct error *err)
     return st;
 }
 
-static enum status start_camera(struct demo *d, int i, struct error *err)
+static enum status start_camera(struct demo *d, int i, const struct town_camera_info *place,
+                                struct error *err)
 {
     char source[256], server[64], ca[PATH_MAX], state[PATH_MAX], seconds[32];
     snprintf(source, sizeof source,
              "town:scenario=demo,camera=%d,cameras=%d,districts=%d,seed=1,width=320,height=192,"
              "fps=%g,seconds=%.0f",
-             i, DEMO_CAMERAS, DEMO_CAMERAS, d->fps, d->seconds + 600);
+             i, DEMO_CAMERAS, DISTRICTS, d->fps, d->seconds + 600);
     snprintf(server, sizeof server, "https://127.0.0.1:%d", d->https_port);
     snprintf(ca, sizeof ca, "%.*s/server/tls/cert.pem", PATH_MAX - 64, d->folder);
     snprintf(state, sizeof state, "%.*s/%s", PATH_MAX - 64, d->folder, camera_ids[i]);
     snprintf(seconds, sizeof seconds, "%g", d->seconds);
-    char id[CHILD_LINE_BYTES_MAX / 64];
+    char id[CHILD_LINE_BYTES_MAX / 64], latitude[32], longitude[32];
     snprintf(id, sizeof id, "%s", camera_ids[i]);
+    snprintf(latitude, sizeof latitude, "%.7f", (double)place->y_m / TOWN_DEGREE_M);
+    snprintf(longitude, sizeof longitude, "%.7f", (double)place->x_m / TOWN_DEGREE_M);
     char *const argv[] = {(char[]){"attune"},
                           (char[]){"camera"},
                           (char[]){"--source"},
@@ -305,6 +321,10 @@ static enum status start_camera(struct demo *d, int i, struct error *err)
                           ca,
                           (char[]){"--id"},
                           id,
+                          (char[]){"--latitude"},
+                          latitude,
+                          (char[]){"--longitude"},
+                          longitude,
                           (char[]){"--state"},
                           state,
                           (char[]){"--seconds"},
@@ -315,6 +335,32 @@ static enum status start_camera(struct demo *d, int i, struct error *err)
                           (char[]){"--json"},
                           NULL};
     return start(d, &d->camera_process[i], camera_ids[i], argv, err);
+}
+
+/* Where the cameras of the town stand. */
+static enum status find_places(struct town_camera_info places[DEMO_CAMERAS], struct error *err)
+{
+    struct town_options o;
+    struct town *t;
+    town_options_init(&o);
+    o.cameras = DEMO_CAMERAS;
+    o.districts = DISTRICTS;
+    enum status st = town_open(&o, &t, err);
+    if (st != ST_OK)
+        return st;
+    for (int i = 0; i < DEMO_CAMERAS; i++)
+        town_camera_info(t, i, &places[i]);
+    town_close(&t);
+    return ST_OK;
+}
+
+static enum status start_cameras(struct demo *d, struct error *err)
+{
+    struct town_camera_info places[DEMO_CAMERAS];
+    enum status st = find_places(places, err);
+    for (int i = 0; st == ST_OK && i < DEMO_CAMERAS; i++)
+        st = start_camera(d, i, &places[i], err);
+    return st;
 }
 
 /* Waits for output of the cameras, a tenth of a second at most. */
@@ -450,24 +496,26 @@ static void judge_camera(struct demo *d, const struct demo_camera *c)
 static enum status run(struct demo *d, struct error *err)
 {
     enum status st = start_server(d, err);
-    for (int i = 0; st == ST_OK && i < DEMO_CAMERAS; i++)
-        st = start_camera(d, i, err);
+    if (st == ST_OK)
+        st = start_cameras(d, err);
     if (st != ST_OK)
         return st;
     snprintf(d->view.page, sizeof d->view.page, "http://127.0.0.1:%d/", d->http_port);
     if (d->view.to)
         fprintf(d->view.to,
-                "\n  A server, six cameras and a town on this machine. It is a clear day; dusk, "
-                "night and rain\n  are on their way. Watch the pictures, the weights and the "
-                "reasons: %s\n\n",
+                "\n  A server, eight cameras and a town on this machine. It is a clear day; dusk, "
+                "night and rain\n  are on their way. Watch the pictures, who learns with whom, and "
+                "the reasons: %s\n\n",
                 d->view.page);
     else if (!d->json)
         fprintf(stderr, "page: %s\n", d->view.page);
     d->start_us = d->view.start_us = d->view.line_us = clock_mono_us();
     d->view.total_us = (uint64_t)(d->seconds * 1e6);
     st = watch(d, err);
-    if (st == ST_OK)
+    if (st == ST_OK) {
         ask_teacher(d);
+        d->groups = get_json(d, "/v1/groups");
+    }
     return st;
 }
 
@@ -493,9 +541,9 @@ static int conclude(struct demo *d)
         fell_short(d, "It was stopped early.");
     judge_all(d);
     if (d->json)
-        demo_print_json(stdout, d->cameras, elapsed_s, d->reasons);
+        demo_print_json(stdout, d->cameras, d->groups, elapsed_s, d->reasons);
     else
-        demo_print_table(stdout, d->cameras);
+        demo_print_table(stdout, d->cameras, d->groups);
     if (!d->reasons[0])
         return CMD_OK;
     fprintf(stderr, "attune demo fell short: %s\n", d->reasons);
@@ -505,11 +553,10 @@ static int conclude(struct demo *d)
     return CMD_NO;
 }
 
-/* Town, camera and network of a frame take six cameras about a third of a processor at 3 frames/s.
- */
+/* Town, camera and network of 18 frames/s take about a third of a processor. */
 static double carried_fps(void)
 {
-    double fps = 3.0 * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    double fps = 18.0 / DEMO_CAMERAS * (double)sysconf(_SC_NPROCESSORS_ONLN);
     return fmin(fmax(fps, 4), 12);
 }
 
@@ -539,5 +586,6 @@ int cmd_demo(int argc, char **argv)
     stop_all(&d);
     int status = st == ST_OK ? conclude(&d) : cmd_fail(NAME, &err);
     remove_folder(&d);
+    json_decref(d.groups);
     return status;
 }

@@ -108,7 +108,7 @@ static void draw_bar(const struct demo_view *v, uint64_t now_us)
 static void draw_camera(FILE *to, const struct demo_camera *c)
 {
     char a[8], b[8], d[16];
-    fprintf(to, "\033[2K  %-8s %-34.34s %9s %9s %7s   v%-4" PRIu64 " %6.0f %6.0f\n", c->id,
+    fprintf(to, "\033[2K  %-10s %-34.34s %9s %9s %7s   v%-4" PRIu64 " %6.0f %6.0f\n", c->id,
             c->condition, accuracy(c->now_unadapted, b), accuracy(c->now, a),
             points(c->now, c->now_unadapted, d), c->version, c->up_kbps, c->down_kbps);
 }
@@ -119,8 +119,8 @@ static void draw_block(struct demo_view *v, const struct demo_camera *cameras, u
         fprintf(v->to, "\033[%dA", 4 + DEMO_CAMERAS);
     v->drawn = true;
     draw_bar(v, now_us);
-    fprintf(v->to, "\033[2K  %-43s %s\n", "", "mIoU, last 10 s, exact labels   model  kbit/s");
-    fprintf(v->to, "\033[2K  %-8s %-34s %9s %9s %7s   %-5s %6s %6s\n", "camera", "scene",
+    fprintf(v->to, "\033[2K  %-45s %s\n", "", "mIoU, last 10 s, exact labels   model  kbit/s");
+    fprintf(v->to, "\033[2K  %-10s %-34s %9s %9s %7s   %-5s %6s %6s\n", "camera", "scene",
             "unadapted", "adapted", "points", "", "up", "down");
     for (int i = 0; i < DEMO_CAMERAS; i++)
         draw_camera(v->to, &cameras[i]);
@@ -153,18 +153,45 @@ void demo_view_draw(struct demo_view *v, const struct demo_camera *cameras, uint
         print_lines(v, cameras, now_us);
 }
 
-void demo_print_table(FILE *to, const struct demo_camera *cameras)
+static void print_members(FILE *to, const json_t *cameras)
 {
-    fprintf(to, "\n         mIoU over the last minute\n"
-                "         against exact labels       against the teacher        kbit/s       frames"
-                "                  latency\n"
-                "camera   unadapt. adapted points    unadapt. adapted points      up  down   shown"
-                "  late  by swaps     p95\n");
+    const json_t *c;
+    size_t i;
+    json_array_foreach(cameras, i, c) fprintf(to, "%s%s", i ? ", " : "", json_string_value(c));
+}
+
+/* Who shares a model, and what the updates of all groups came to. */
+static void print_groups(FILE *to, const json_t *answer)
+{
+    const json_t *groups = json_object_get(answer, "groups"), *g;
+    double made = 0, sent = 0;
+    size_t i;
+    if (json_array_size(groups) == 0)
+        return;
+    fprintf(to, "learning together at the end: ");
+    json_array_foreach(groups, i, g)
+    {
+        made += json_number_value(json_object_get(g, "encoded_bytes"));
+        sent += json_number_value(json_object_get(g, "served_bytes"));
+        fputs(i ? " | " : "", to);
+        print_members(to, json_object_get(g, "cameras"));
+    }
+    fprintf(to, "\ntheir updates: %.0f kB made, %.0f kB sent\n\n", made / 1e3, sent / 1e3);
+}
+
+void demo_print_table(FILE *to, const struct demo_camera *cameras, const json_t *groups)
+{
+    fprintf(to,
+            "\n           mIoU over the last minute\n"
+            "           against exact labels       against the teacher        kbit/s       frames"
+            "                  latency\n"
+            "camera     unadapt. adapted points    unadapt. adapted points      up  down   shown"
+            "  late  by swaps     p95\n");
     for (int i = 0; i < DEMO_CAMERAS; i++) {
         const struct demo_camera *c = &cameras[i];
         char a[8], b[8], d[16], e[8], f[8], g[16];
         fprintf(to,
-                "%-8s %8s %7s %6s    %8s %7s %6s    %5.0f %5.0f   %5" PRIu64 " %5" PRIu64
+                "%-10s %8s %7s %6s    %8s %7s %6s    %5.0f %5.0f   %5" PRIu64 " %5" PRIu64
                 " %9" PRIu64 " %4.1f ms\n",
                 c->id, accuracy(c->exact_unadapted, a), accuracy(c->exact, b),
                 points(c->exact, c->exact_unadapted, d), accuracy(c->teacher_unadapted, e),
@@ -172,6 +199,7 @@ void demo_print_table(FILE *to, const struct demo_camera *cameras)
                 c->down_kbps, c->frames, c->dropped_late, c->dropped_by_swap, c->latency_p95_ms);
     }
     fputc('\n', to);
+    print_groups(to, groups);
 }
 
 static json_t *real_or_null(double v)
@@ -192,15 +220,25 @@ static json_t *camera_json(const struct demo_camera *c)
                      (json_int_t)c->version, "versions_applied", (json_int_t)c->versions_applied);
 }
 
-void demo_print_json(FILE *to, const struct demo_camera *cameras, double elapsed_s,
-                     const char *reasons)
+static json_t *groups_json(const json_t *answer)
+{
+    json_t *all = json_array();
+    const json_t *g;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "groups"), i, g)
+        json_array_append(all, json_object_get(g, "cameras"));
+    return all;
+}
+
+void demo_print_json(FILE *to, const struct demo_camera *cameras, const json_t *groups,
+                     double elapsed_s, const char *reasons)
 {
     json_t *list = json_array();
     for (int i = 0; i < DEMO_CAMERAS; i++)
         json_array_append_new(list, camera_json(&cameras[i]));
-    json_t *json =
-        json_pack("{s:o, s:o, s:b, s:s}", "cameras", list, "elapsed_s", real_or_null(elapsed_s),
-                  "passed", reasons[0] == '\0', "reasons", reasons);
+    json_t *json = json_pack("{s:o, s:o, s:o, s:b, s:s}", "cameras", list, "groups",
+                             groups_json(groups), "elapsed_s", real_or_null(elapsed_s), "passed",
+                             reasons[0] == '\0', "reasons", reasons);
     json_dumpf(json, to, JSON_COMPACT | JSON_REAL_PRECISION(8));
     fputc('\n', to);
     json_decref(json);

@@ -5,11 +5,12 @@
 #ifndef ATTUNE_CMD_DEMO_VIEW_H
 #define ATTUNE_CMD_DEMO_VIEW_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#define DEMO_CAMERAS 6
+#define DEMO_CAMERAS 8
 
 /* A camera: live values from its score lines, the rest from its summary and the server. Accuracies
  * are mIoU, NaN where nothing is known. */
@@ -43,10 +44,11 @@ void demo_camera_line(struct demo_camera *c, const char *line);
 
 void demo_view_draw(struct demo_view *v, const struct demo_camera *cameras, uint64_t now_us);
 
-void demo_print_table(FILE *to, const struct demo_camera *cameras);
+/* groups: the answer of GET /v1/groups, NULL where there is none. */
+void demo_print_table(FILE *to, const struct demo_camera *cameras, const json_t *groups);
 
 /* reasons: what fell short, "" for nothing. */
-void demo_print_json(FILE *to, const struct demo_camera *cameras, double elapsed_s,
-                     const char *reasons);
+void demo_print_json(FILE *to, const struct demo_camera *cameras, const json_t *groups,
+                     double elapsed_s, const char *reasons);
 
 #endif

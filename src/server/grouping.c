@@ -432,6 +432,12 @@ static void next_of_review(struct grouping *g)
 static void answer_review(struct grouping *g)
 {
     struct question *q = &g->now;
+    struct group_conditions *c = &g->cameras[q->camera].conditions;
+    if (g->trial.has_signature && is_ours(g, q->camera)) {
+        c->looks_known = true;
+        c->signature = g->trial.signature;
+        grouper_signature(g->grouper, q->camera, &c->signature);
+    }
     for (int i = 0; i < g->trial.model_count; i++) {
         const struct trial_model *m = &g->trial.models[i];
         memcpy(q->by_frame[q->of[i]], m->score, sizeof m->score);
