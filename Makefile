@@ -19,7 +19,7 @@ build: deps $(BUILD)/build.ninja ## build/src/cmd/attune
 $(BUILD)/build.ninja: | deps
 	@meson setup $(BUILD) --werror
 
-demo: build ## server, six cameras and the town on this machine, three minutes
+demo: build ## server, eight cameras and the town on this machine, three minutes
 	@$(ATTUNE) demo --seconds $(SECONDS)
 
 test: build asan-build ## all tests, plain and under ASan+UBSan

@@ -67,6 +67,21 @@ expect 0 "trains because it helps" explain schedule --file "$work/schedule.json"
 expect 0 "0.50 of 2 processors" explain schedule --file "$work/schedule.json"
 echo "{}" >"$work/empty.json"
 expect 3 "is no schedule" explain schedule --file "$work/empty.json"
+expect 2 "takes no name" explain schedule gate
+echo '{"grouping": "attune", "groups": [{"id": "gate", "cameras": ["gate", "yard"], "version": 7,
+ "accuracy": 0.8, "accuracy_unadapted": 0.5, "versions": 6, "encoded_bytes": 30000, "served": 12,
+ "served_bytes": 60000}], "memberships": [{"camera": "yard", "group": "yard", "from_version": 0,
+ "since_us": 0, "until_us": 5, "reason": "its own group"}, {"camera": "yard", "group": "gate",
+ "from_version": 4, "since_us": 5, "until_us": 0, "reason": "it was tried"}],
+ "decided": {"policy": "attune", "trials": 3, "decisions": [{"camera": "yard", "text": "the model fits",
+ "t_us": 5, "why": "joined"}], "zoo": [{"model": "gate-v3.snap", "accuracy": 0.7, "added_us": 1,
+ "uses": 2}]}}' >"$work/groups.json"
+expect 0 "group gate: 2 cameras, version 7, accuracy 80.0 %" explain group --file "$work/groups.json"
+expect 0 "the model fits" explain group yard --file "$work/groups.json"
+expect 0 "it was tried" explain group yard --file "$work/groups.json"
+expect 0 "gate-v3.snap" explain group --file "$work/groups.json"
+expect 3 "no camera or group 'dock'" explain group dock --file "$work/groups.json"
+expect 3 "no list of groups" explain group --file "$work/empty.json"
 head -c 3000 "$models/town-student.onnx" >"$work/torn.onnx"
 expect 3 "torn.onnx" model inspect "$work/torn.onnx"
 expect 3 "" model delta "$work/torn.onnx"

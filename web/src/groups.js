@@ -4,7 +4,8 @@ import htm from 'htm';
 
 const html = htm.bind(h);
 const COLOURS = 8;
-const WIDTH = 320, HEIGHT = 200, MARGIN = 30;
+const WIDTH = 320, HEIGHT = 220, MARGIN = 34;
+const LABEL = [64, 34]; // room for a camera and its name
 const SPAN_US = 30 * 60e6; // of the lines, at most
 
 const unique = list => [...new Set(list)];
@@ -30,6 +31,21 @@ export const colourer = groups => {
   };
 };
 
+// Names must not lie on each other: who stands too near is moved apart, a little at a time.
+const spread = places => {
+  for (let round = 0; round < 80; round++)
+    for (const a of places)
+      for (const b of places) {
+        const gap = [LABEL[0] - Math.abs(a[0] - b[0]), LABEL[1] - Math.abs(a[1] - b[1])];
+        if (a === b || gap[0] <= 0 || gap[1] <= 0)
+          continue;
+        const k = gap[0] / LABEL[0] < gap[1] / LABEL[1] ? 0 : 1, way = a[k] < b[k] || (a[k] === b[k] && places.indexOf(a) < places.indexOf(b)) ? -1 : 1;
+        const inside = (v, size) => Math.min(size - MARGIN, Math.max(MARGIN * .7, v));
+        a[k] = inside(a[k] + way * gap[k] / 4, k ? HEIGHT : WIDTH);
+        b[k] = inside(b[k] - way * gap[k] / 4, k ? HEIGHT : WIDTH);
+      }
+};
+
 // Places within the map, in its units: of the cameras' own where all are known, else around a circle.
 const layout = cameras => {
   const known = cameras.every(c => c.latitude != null);
@@ -40,7 +56,9 @@ const layout = cameras => {
   const room = [WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN];
   const scale = Math.min(...[0, 1].map(k => high[k] > low[k] ? room[k] / (high[k] - low[k]) : Infinity));
   const fit = (p, k) => MARGIN + (scale < Infinity ? (room[k] - (high[k] - low[k]) * scale) / 2 + (p[k] - low[k]) * scale : room[k] / 2);
-  return {known, at: new Map(cameras.map((c, i) => [c.id, [fit(points[i], 0), fit(points[i], 1)]]))};
+  const places = points.map(p => [fit(p, 0), fit(p, 1)]);
+  spread(places);
+  return {known, at: new Map(cameras.map((c, i) => [c.id, places[i]]))};
 };
 
 const middle = points => [0, 1].map(k => points.reduce((sum, p) => sum + p[k], 0) / points.length);
@@ -90,7 +108,7 @@ const Shared = ({groups, colours}) => {
   const shared = groups.groups.filter(g => g.cameras.length > 1);
   return html`<ul class="shared">${shared.map(g => html`<li key=${g.id} style=${`--group: ${colours.of(g.id)}`}>
     <span class="group"><i></i>${g.cameras.join(', ')}</span>
-    <span class="soft">${percent(g.accuracy)} against ${percent(g.accuracy_unadapted)}, version ${g.version};
+    <span class="soft">${percent(g.accuracy)} against ${percent(g.accuracy_unadapted)}, version ${g.version},${' '}
       ${kilo(g.encoded_bytes)} kB of updates made, ${kilo(g.served_bytes)} kB sent</span></li>`)}
     ${shared.length === 0 && html`<li class="soft">every camera learns alone</li>`}</ul>`;
 };
