@@ -25,11 +25,10 @@ static const char help_text[] =
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} verbs[] = {{"inspect", cmd_model_inspect},  {"check", cmd_model_check},
-             {"train", cmd_model_train},      {"export", cmd_model_export},
-             {"diff", cmd_model_diff},        {"delta", cmd_model_delta},
-             {"quantize", cmd_model_quantize},
-             {"describe", cmd_model_describe}};
+} verbs[] = {{"inspect", cmd_model_inspect},   {"check", cmd_model_check},
+             {"train", cmd_model_train},       {"export", cmd_model_export},
+             {"diff", cmd_model_diff},         {"delta", cmd_model_delta},
+             {"quantize", cmd_model_quantize}, {"describe", cmd_model_describe}};
 
 struct nn_model_options cmd_model_options(const int size[2])
 {
