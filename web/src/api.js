@@ -10,7 +10,7 @@ export const getJson = async path => {
 const KINDS = ['server_started', 'camera_joined', 'camera_back', 'labelled', 'sampling_changed', 'accepted',
   'rejected', 'phase_failed', 'training_dropped', 'chunk_untrained', 'worker_restarted', 'chunk_failed',
   'backlog_full', 'stream_failed', 'stream_lost', 'stream_back', 'grouped', 'regrouped', 'group_joined', 'group_left',
-  'group_refused', 'groups_lost', 'model_kept', 'trial_failed'];
+  'group_refused', 'groups_lost', 'model_kept', 'trial_failed', 'drift_request', 'camera_fault', 'camera_well'];
 const RETRY_MS = 3000;
 
 // Calls onEvent for each event and onState(true or false) as the stream comes and goes; for ever.

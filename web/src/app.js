@@ -121,7 +121,7 @@ const KIND = {
   training_dropped: 'training dropped', chunk_untrained: 'not trained on',
   stream_lost: 'no picture', stream_back: 'picture back',
   grouped: 'grouping', regrouped: 'grouping', group_joined: 'joined a group', group_left: 'left its group',
-  group_refused: 'stays in its group', groups_lost: 'groups lost', model_kept: 'model kept', trial_failed: 'trial failed',
+  group_refused: 'stays in its group', groups_lost: 'groups lost', model_kept: 'model kept', trial_failed: 'trial failed', drift_request: 'its world changed', camera_fault: 'camera faulty', camera_well: 'camera well',
 };
 
 // Where a camera infers, and which part of the frames and of the size where it is not all.

@@ -5,6 +5,7 @@ import htm from 'htm';
 const html = htm.bind(h);
 const COLOURS = 8;
 const WIDTH = 320, HEIGHT = 220, MARGIN = 34;
+const FAULTS = ['dirty', 'blind']; // of the camera, not of its world
 const LABEL = [64, 34]; // room for a camera and its name
 const SPAN_US = 30 * 60e6; // of the lines, at most
 
@@ -73,11 +74,12 @@ const Map_ = ({cameras, groups, colours}) => {
       return points.map(p => html`<line class="tie" x1=${p[0]} y1=${p[1]} x2=${x} y2=${y} style=${`stroke: ${colours.of(g.id)}`}/>`);
     })}
     ${cameras.map(c => {
-      const [x, y] = at.get(c.id), request = requests.get(c.id);
+      const [x, y] = at.get(c.id), fault = FAULTS.includes(c.drift?.kind) ? c.drift.kind : '';
+      const request = requests.get(c.id) ?? (c.drift && !fault ? c.drift : null);
       return html`<g><title>${`${c.id}: ${colours.why(c.id) || 'alone'}${request ? `; ${request.text}` : ''}`}</title>
         ${request && html`<circle class="drifting" cx=${x} cy=${y} r="13"/>`}
-        <circle class=${c.fault ? 'faulty' : ''} cx=${x} cy=${y} r="8" style=${`fill: ${colours.of(c.group)}`}/>
-        <text x=${x} y=${y + 22}>${c.id}${c.fault ? ` (${c.fault})` : ''}</text></g>`;
+        <circle class=${fault ? 'faulty' : ''} cx=${x} cy=${y} r="8" style=${`fill: ${colours.of(c.group)}`}/>
+        <text x=${x} y=${y + 22}>${c.id}${fault ? ` (${fault})` : ''}</text></g>`;
     })}
   </svg>`;
 };
@@ -115,7 +117,7 @@ const Shared = ({groups, colours}) => {
 
 export const Groups = ({cameras, groups, colours}) => html`<section class="card groups"><h2>Who learns together</h2>
   <p class="what">Cameras of one colour share a model and what it learns; grey ones learn alone. A dashed ring: the camera's
-    world has changed, and it is being tried whose model fits.</p>
+    world has changed, and it is being tried whose model fits. A ring in red: the camera itself is dirty or blind.</p>
   <div class="parts"><${Map_} cameras=${cameras} groups=${groups} colours=${colours}/>
     <div><${Lines} cameras=${cameras} groups=${groups} colours=${colours}/>
       <${Shared} groups=${groups} colours=${colours}/></div></div>
