@@ -31,6 +31,7 @@ static const char help_text[] =
     "                      attune-fixed-sampling, attune-no-gaimd, attune-no-zoo; planted has the\n"
     "                      scenario's districts for groups\n"
     "  --estimates SOURCE  profile, history or blend (default: blend)\n"
+    "  --cameras N         the scenario's first N cameras alone (default: all)\n"
     "  --seconds N         stop after N seconds (default: the scenario's)\n"
     "  --seed N            of everything random (default: 1)\n"
     "  --threads N         of inference and training (default: 1)\n"
@@ -42,7 +43,7 @@ struct fleet_args {
     struct fleet_options options;
     struct fleet_scenario scenario;
     struct contender policies[CONTENDERS_MAX];
-    int policy_count;
+    int policy_count, cameras;
     const char *path, *list, *estimates, *plot;
     double seconds;
     bool json, quiet;
@@ -53,6 +54,7 @@ static int parse(struct fleet_args *a, int argc, char **argv)
     struct fleet_options *o = &a->options;
     const struct cmd_option options[] = {{"fleet", CMD_TEXT, &a->path, 0, 0},
                                          {"policy", CMD_TEXT, &a->list, 0, 0},
+                                         {"cameras", CMD_WHOLE, &a->cameras, 1, FLEET_CAMERAS_MAX},
                                          {"estimates", CMD_TEXT, &a->estimates, 0, 0},
                                          {"seconds", CMD_NUMBER, &a->seconds, 10, 86400},
                                          {"seed", CMD_COUNT, &o->seed, 0, 9e15},
@@ -132,6 +134,8 @@ int eval_fleet(int argc, char **argv)
     struct error err;
     if (fleet_scenario_open(a.path, &a.scenario, &err) != ST_OK)
         return cmd_fail(NAME, &err);
+    if (a.cameras > 0 && a.cameras < a.scenario.camera_count)
+        a.scenario.camera_count = a.cameras;
     if (a.seconds > 0)
         a.scenario.seconds = a.seconds;
     struct fleet_result *runs = calloc(CONTENDERS_MAX, sizeof *runs);

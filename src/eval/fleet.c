@@ -267,7 +267,8 @@ static enum status run(struct fleet *f, fleet_progress *progress, void *user, st
 
 /* ---- the result ---- */
 
-static double mean_of(const struct eval_mode_result *m, double *sums, double *t_s, size_t points)
+static double mean_of(const struct eval_mode_result *m, double *sums, double *own, double *t_s,
+                      size_t points)
 {
     double sum = 0;
     size_t n = 0;
@@ -280,6 +281,7 @@ static double mean_of(const struct eval_mode_result *m, double *sums, double *t_
         n++;
         if (k < points) {
             sums[k] += v;
+            own[k] = v;
             t_s[k] = m->series[k].t_s;
         }
     }
@@ -299,7 +301,13 @@ static enum status collect(struct fleet *f, struct error *err)
     for (int i = 0; i < n; i++) {
         struct eval_mode_result m = {0};
         score_finish(f->cameras[i].score, &m);
-        r->cameras[i].accuracy = mean_of(&m, r->series, r->t_s, r->points);
+        double *own = calloc(r->points + 1, sizeof *own);
+        if (!own) {
+            free(m.series);
+            return error_set(err, ST_NOMEM, "no memory for the result");
+        }
+        r->cameras[i].series = own;
+        r->cameras[i].accuracy = mean_of(&m, r->series, own, r->t_s, r->points);
         snprintf(r->cameras[i].id, sizeof r->cameras[i].id, "%s", f->cameras[i].source->id);
         r->accuracy += r->cameras[i].accuracy / n;
         r->lowest_camera = fmin(r->lowest_camera, r->cameras[i].accuracy);
@@ -372,6 +380,10 @@ void fleet_result_clear(struct fleet_result *r)
     free(r->t_s);
     free(r->series);
     r->t_s = r->series = NULL;
+    for (int i = 0; i < FLEET_CAMERAS_MAX; i++) {
+        free(r->cameras[i].series);
+        r->cameras[i].series = NULL;
+    }
 }
 
 void fleet_options_init(struct fleet_options *o)

@@ -41,6 +41,7 @@ struct fleet_camera_result {
     double accuracy; /* mean over time; NaN when nothing was scored */
     int trainings, deployed, stopped;
     uint64_t uplink_bytes, lost; /* chunks that were */
+    double *series;              /* [points] accuracy over a sliding 10 s */
 };
 
 /* Who is in which group from then on. */

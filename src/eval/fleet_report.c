@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "eval/fleet_response.h"
 #include "eval/plot.h"
 
 static const char *const use_names[FLEET_USES] = {"infer", "label", "profile", "train"};
@@ -61,6 +62,43 @@ static void camera_rows(const struct fleet_result *runs, int count, struct buf *
     buf_printf(out, "\n");
 }
 
+static bool shares(const struct fleet_result *runs, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (runs[i].uplink_bytes > 0 || runs[i].membership_count > 0)
+            return true;
+    return false;
+}
+
+/* What sharing took and brought; nothing where no fleet had an uplink or groups. */
+static void sharing_rows(const struct fleet_scenario *s, const struct fleet_result *runs, int count,
+                         struct buf *out)
+{
+    if (!shares(runs, count))
+        return;
+    buf_printf(out,
+               "\n                               up   kbit/s down            re-              "
+               "  of pairs      to 90 %%\n"
+               "policy                     kbit/s encoded sent frames quests trials moves zoo  "
+               "prec. recall    s reached\n");
+    for (int i = 0; i < count; i++) {
+        const struct fleet_result *r = &runs[i];
+        struct fleet_response t = fleet_response_of(s, runs, count, i);
+        double kbps = 8e-3 / s->seconds;
+        buf_printf(out, "%-27s %5.0f %7.0f %4.0f %6llu %6d %6d %5d %3d  ", r->policy,
+                   (double)r->uplink_bytes * kbps, (double)r->delta_bytes * kbps,
+                   (double)r->downlink_bytes * kbps, (unsigned long long)r->frames_sent,
+                   r->requests, r->trials, r->moves, r->zoo_starts);
+        if (r->membership_count)
+            buf_printf(out, "%5.2f %6.2f", r->pairs.precision, r->pairs.recall);
+        else
+            buf_printf(out, "    -      -");
+        if (t.changes)
+            buf_printf(out, " %4.0f %3d/%d", t.mean_s, t.reached, t.changes);
+        buf_printf(out, "\n");
+    }
+}
+
 static void estimate_rows(const struct fleet_result *runs, int count, struct buf *out)
 {
     buf_printf(out,
@@ -90,6 +128,7 @@ void fleet_table(const struct fleet_scenario *s, const struct fleet_result *runs
     for (int i = 0; i < count; i++)
         row(&runs[i], &b, out);
     camera_rows(runs, count, out);
+    sharing_rows(s, runs, count, out);
     estimate_rows(runs, count, out);
 }
 
@@ -152,10 +191,20 @@ static json_t *estimates_json(const struct fleet_result *r)
                      real(e->regret));
 }
 
-static json_t *run_json(const struct fleet_result *r, const struct baselines *b)
+static json_t *response_json(const struct fleet_response *t)
 {
+    return json_pack("{s:o,s:i,s:i}", "mean_s", real(t->mean_s), "changes", t->changes, "reached",
+                     t->reached);
+}
+
+static json_t *run_json(const struct fleet_scenario *s, const struct fleet_result *runs, int count,
+                        int i)
+{
+    const struct fleet_result *r = &runs[i];
+    struct baselines all = find_baselines(runs, count), *b = &all;
+    struct fleet_response response = fleet_response_of(s, runs, count, i);
     return json_pack(
-        "{s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I}",
+        "{s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:o}",
         "policy", r->policy, "mean_accuracy", real(r->accuracy), "min_accuracy",
         real(r->lowest_camera), "cameras", cameras_json(r), "retrainings", r->trainings, "deployed",
         r->deployed, "worse", r->worse, "stopped", r->stopped, "unfinished", r->unfinished,
@@ -164,15 +213,14 @@ static json_t *run_json(const struct fleet_result *r, const struct baselines *b)
         real(r->accuracy - b->worst), "gain_over_none", real(r->accuracy - b->none), "estimates",
         estimates_json(r), "groups", groups_json(r), "uplink_bytes", (json_int_t)r->uplink_bytes,
         "frames_sent", (json_int_t)r->frames_sent, "delta_bytes", (json_int_t)r->delta_bytes,
-        "downlink_bytes", (json_int_t)r->downlink_bytes);
+        "downlink_bytes", (json_int_t)r->downlink_bytes, "response", response_json(&response));
 }
 
 json_t *fleet_json(const struct fleet_scenario *s, const struct fleet_result *runs, int count)
 {
-    struct baselines b = find_baselines(runs, count);
     json_t *list = json_array();
     for (int i = 0; i < count; i++)
-        json_array_append_new(list, run_json(&runs[i], &b));
+        json_array_append_new(list, run_json(s, runs, count, i));
     return json_pack("{s:s,s:f,s:f,s:o}", "fleet", s->name, "seconds", s->seconds, "window_s",
                      s->window_s, "runs", list);
 }

@@ -90,6 +90,23 @@ static bool is_id(const char *text)
     return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(text) && *text;
 }
 
+/* Seconds, each later than the one before. */
+static enum status read_changes(const struct yaml_doc *d, const yaml_node *value,
+                                struct fleet_source *c, struct error *err)
+{
+    const yaml_node *list = yaml_get(d, value, "changes_s");
+    size_t n = list && yaml_is_list(list) ? yaml_count(list) : 0;
+    if (list && (n < 1 || n > FLEET_CHANGES_MAX))
+        return yaml_fail(d, list, err, "changes_s is a list of 1 to %d times", FLEET_CHANGES_MAX);
+    enum status st = ST_OK;
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        double after = i > 0 ? c->changes_s[i - 1] : 0;
+        st = yaml_number(d, yaml_value(d, list, i), after, 86400, &c->changes_s[i], err);
+    }
+    c->change_count = (int)n;
+    return st;
+}
+
 /* What there is of where a camera stands. */
 static enum status read_place(const struct yaml_doc *d, const yaml_node *value,
                               struct fleet_source *c, struct error *err)
@@ -110,7 +127,7 @@ static enum status read_place(const struct yaml_doc *d, const yaml_node *value,
 static enum status read_camera(const struct yaml_doc *d, const yaml_node *key,
                                const yaml_node *value, struct fleet_scenario *s, struct error *err)
 {
-    static const char *const keys[] = {"source", "x_m", "y_m", "district"};
+    static const char *const keys[] = {"source", "x_m", "y_m", "district", "changes_s"};
     struct fleet_source *c = &s->cameras[s->camera_count];
     enum status st = copy_text(d, key, "a camera's id", c->id, sizeof c->id, err);
     if (st == ST_OK && !is_id(c->id))
@@ -126,6 +143,8 @@ static enum status read_camera(const struct yaml_doc *d, const yaml_node *key,
         st = copy_text(d, source, "source", c->source, sizeof c->source, err);
     if (st == ST_OK)
         st = read_place(d, value, c, err);
+    if (st == ST_OK)
+        st = read_changes(d, value, c, err);
     s->camera_count += st == ST_OK;
     return st;
 }

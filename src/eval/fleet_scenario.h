@@ -18,14 +18,17 @@
 
 #define FLEET_CAMERAS_MAX 64
 #define FLEET_TEXT_BYTES 512
+#define FLEET_CHANGES_MAX 16
 
 struct fleet_source {
     char id[CAMERA_ID_CHARS_MAX + 1];
     char source[FLEET_TEXT_BYTES]; /* video, folder of images, or town:... */
     bool placed;                   /* x_m and y_m are known */
     double x_m, y_m;               /* where it stands */
-    char district[32];             /* cameras of one district drift alike: the planted truth that
-                                    * groups are compared with; "" for none */
+    int change_count;              /* when its conditions change, in order: */
+    double changes_s[FLEET_CHANGES_MAX];
+    char district[32]; /* cameras of one district drift alike: the planted truth that
+                        * groups are compared with; "" for none */
 };
 
 struct fleet_scenario {

@@ -6,9 +6,10 @@
 #include "profile/pareto.h"
 #include "schedule/planner.h"
 
-#define DEPARTURE 0.1         /* of accuracy */
-#define BEYOND_WINDOWS 3      /* models carry over: what one brings is of use for so many more */
-#define PROFILE_PART_MAX 0.15 /* of a window's compute; who would be beyond it has history alone   \
+#define DEPARTURE 0.1    /* of accuracy */
+#define BEYOND_WINDOWS 3 /* models carry over: what one brings is of use for so many more */
+#define PROFILE_PART_MAX                                                                           \
+    0.15                      /* of a window's compute; who would be beyond it has history alone   \
                                */
 #define CAPACITY_LEFT_MIN 0.1 /* part that labelling and profiling leave at least */
 

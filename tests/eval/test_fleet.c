@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "eval/fleet_report.h"
+#include "eval/fleet_response.h"
 #include "two_networks.h"
 
 static void scenario(const char *more, struct fleet_scenario *ret)
@@ -52,6 +53,7 @@ static void scenarios_are_read(void **state)
                {"student: s\nteacher: t\nfps: 0\ncameras: {a: {source: x}}\n", "f.yaml:3"},
                {"student: s\nteacher: t\ninfers: moon\ncameras: {a: {source: x}}\n", "infers"},
                {"student: s\nteacher: t\ncameras: {a: {source: x, x_m: 5}}\n", "y_m"},
+               {"student: s\nteacher: t\ncameras: {a: {source: x, changes_s: [9, 3]}}\n", "9"},
                {"student: s\nteacher: t\nwindow: 5\ncameras: {a: {source: x}}\n", "window_s"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct error err;
@@ -231,6 +233,37 @@ static void sharing_keeps_within_its_means(void **state)
     }
 }
 
+/* Two runs of one camera with two changes: the first recovers from both, the second from one. */
+static void response_times_are_counted(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    static struct fleet_result runs[2];
+    double t_s[100], quick[100], slow[100];
+    for (int i = 0; i < 100; i++) {
+        t_s[i] = i;
+        quick[i] = i < 20 ? 0.9 : i < 35 ? 0.2 : i < 60 ? 0.8 : i < 75 ? 0.3 : 0.6;
+        slow[i] = i < 20 ? 0.9 : i < 45 ? 0.2 : i < 60 ? 0.75 : 0.3;
+    }
+    s.camera_count = 1;
+    s.seconds = 100;
+    s.cameras[0].change_count = 2;
+    s.cameras[0].changes_s[0] = 20;
+    s.cameras[0].changes_s[1] = 60;
+    for (int i = 0; i < 2; i++) {
+        runs[i].points = 100;
+        runs[i].t_s = t_s;
+        runs[i].cameras[0].series = i ? slow : quick;
+    }
+    struct fleet_response a = fleet_response_of(&s, runs, 2, 0);
+    struct fleet_response b = fleet_response_of(&s, runs, 2, 1);
+    assert_int_equal(a.changes, 2);
+    assert_int_equal(a.reached, 2);
+    assert_float_equal(a.mean_s, (15 + 15) / 2.0, 1e-9);
+    assert_int_equal(b.reached, 1); /* the second time counts whole: 40 s */
+    assert_float_equal(b.mean_s, (25 + 40) / 2.0, 1e-9);
+}
+
 static void micro_windows_need_cameras_that_infer(void **state)
 {
     (void)state;
@@ -274,6 +307,7 @@ int main(void)
                                        cmocka_unit_test(every_policy_runs),
                                        cmocka_unit_test(cameras_of_a_district_share),
                                        cmocka_unit_test(sharing_keeps_within_its_means),
+                                       cmocka_unit_test(response_times_are_counted),
                                        cmocka_unit_test(micro_windows_need_cameras_that_infer),
                                        cmocka_unit_test(bad_sources_are_named)};
     return cmocka_run_group_tests(tests, make_networks, drop_networks);
