@@ -9,6 +9,7 @@
 
 /* With a round trip, and time between its samples, of so much in sum the gains are as given. */
 #define GAIN_SPAN_S 0.2
+#define SPAN_PART 0.1
 #define CHANGE_MIN 0.5 /* of the rate, by one sample */
 #define DEBT_PART 0.2  /* of the rate: what losses take from it in one sample, the rest later */
 #define CHANGE_MAX 1.5
@@ -18,8 +19,13 @@
 #define PROBE_PER_S 0.5
 #define PROBE_AFTER_LOSS_US 5000000
 
-#define GOODPUT_US 500000 /* measured over so long at least */
-#define GOODPUT_PART 0.6  /* of the rate; with less there is no use in growing */
+/* Measured over so long at least, and so many segments or longer: one that was lost is no slow
+ * link. */
+#define GOODPUT_US 500000
+#define GOODPUT_US_MAX 3000000
+#define GOODPUT_SEGMENTS 30
+#define GOODPUT_FORGET_US 30000000
+#define GOODPUT_PART 0.6 /* of the rate; with less there is no use in growing */
 
 #define DRAIN_PART 0.5
 #define DRAIN_BURSTS 2 /* segments that each sender gets through while the queue is empty */
@@ -100,15 +106,20 @@ void gaimd_resume(struct gaimd *g)
 
 static void measure_goodput(struct gaimd *g, const struct gaimd_sample *s)
 {
+    if (s->now_us - g->goodput_seen_us > GOODPUT_FORGET_US)
+        g->goodput_kbps = 0; /* chunks are too short to measure: what was then is not what is */
     if (!g->started || s->limited) {
         g->goodput_at_us = s->now_us;
         g->goodput_acked_bytes = s->acked_bytes;
         return;
     }
     uint64_t span_us = s->now_us - g->goodput_at_us;
-    if (span_us < GOODPUT_US)
+    double acked_bits = (double)(s->acked_bytes - g->goodput_acked_bytes) * 8;
+    if (span_us < GOODPUT_US ||
+        (span_us < GOODPUT_US_MAX && acked_bits < GOODPUT_SEGMENTS * SEGMENT_BITS))
         return;
-    double kbps = (double)(s->acked_bytes - g->goodput_acked_bytes) * 8e3 / (double)span_us;
+    double kbps = acked_bits * 1e3 / (double)span_us;
+    g->goodput_seen_us = s->now_us;
     g->goodput_kbps = g->goodput_kbps > 0 ? (g->goodput_kbps + kbps) / 2 : kbps;
     g->goodput_at_us = s->now_us;
     g->goodput_acked_bytes = s->acked_bytes;
@@ -219,7 +230,10 @@ double gaimd_update(struct gaimd *g, const struct gaimd_sample *s)
     double dt_s = (double)(s->now_us - g->last.now_us) / 1e6;
     g->queue_s = round_trip_queue_s(&g->way);
     g->queue_mean_s += (g->queue_s - g->queue_mean_s) * fmin(dt_s / QUEUE_MEAN_S, 1);
-    double calm = fmin(GAIN_SPAN_S / (g->way.recent_us / 1e6 + dt_s), 1);
+    /* Smoothed: losses and what was gained meanwhile must weigh the same. */
+    double span_s = g->way.recent_us / 1e6 + dt_s;
+    g->span_s = g->span_s > 0 ? g->span_s + SPAN_PART * (span_s - g->span_s) : span_s;
+    double calm = fmin(GAIN_SPAN_S / g->span_s, 1);
     owe_losses(g, s, calm);
     if (g->options.law == GAIMD_AIMD)
         follow_aimd(g, s, dt_s);

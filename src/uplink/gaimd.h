@@ -76,12 +76,14 @@ struct gaimd {
     bool started;     /* `last` holds the sample before */
     struct gaimd_sample last;
     double queue_s, queue_mean_s; /* at the last new round trip, and over the last seconds */
+    double span_s;                /* PRICE: of a round trip and the time between two, smoothed */
     uint64_t cut_us;              /* AIMD: last decrease */
     uint64_t loss_us;             /* PRICE: last seen, 0: never */
     double debt_kbps;             /* PRICE: what losses still take from the rate */
     uint64_t drain_until_us;      /* PRICE: while now is before */
     bool drained;                 /* no rate was chosen since */
     double goodput_kbps;          /* smoothed over about a second of sending */
+    uint64_t goodput_seen_us;     /* when it was last measured */
     uint64_t goodput_at_us;       /* of its last change */
     uint64_t goodput_acked_bytes; /* then */
 };

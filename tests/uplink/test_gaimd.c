@@ -308,6 +308,34 @@ static void rates_stay_in_their_bounds(void **state)
     }
 }
 
+/* A link that was slow once does not hold a camera back whose chunks are too short to measure. */
+static void an_old_goodput_is_forgotten(void **state)
+{
+    (void)state;
+    struct gaimd g;
+    struct gaimd_options o;
+    struct gaimd_sample s = {.srtt_us = 20000};
+    gaimd_options_init(&o);
+    o.rate_start_kbps = 400;
+    gaimd_init(&g, &o);
+    for (int k = 0; k < 50; k++) { /* 40 kbit/s of it arrive */
+        s.now_us += 100000;
+        s.acks++;
+        s.acked_bytes += 500;
+        gaimd_update(&g, &s);
+    }
+    double held_kbps = g.rate_kbps;
+    assert_true(fabs(g.goodput_kbps - 40) < 1 && held_kbps < 3000);
+    for (int k = 0; k < 600; k++) { /* then a burst now and then */
+        s.now_us += 100000;
+        s.acks += 2;
+        s.acked_bytes += 2000;
+        s.limited = k % 2;
+        gaimd_update(&g, &s);
+    }
+    assert_true(g.goodput_kbps == 0 && g.rate_kbps > 2 * held_kbps);
+}
+
 static void laws_have_names(void **state)
 {
     (void)state;
@@ -331,6 +359,7 @@ int main(void)
                                        cmocka_unit_test(aimd_shares_a_deep_queue),
                                        cmocka_unit_test(the_exponent_follows_from_the_loss_pattern),
                                        cmocka_unit_test(rates_stay_in_their_bounds),
+                                       cmocka_unit_test(an_old_goodput_is_forgotten),
                                        cmocka_unit_test(laws_have_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
