@@ -1,5 +1,5 @@
 /* explain.c - `attune explain`: asks the server, and why each camera has the compute that it has
- * (`schedule`); its other subject is in explain_group.c. */
+ * (`schedule`); its other subjects are in explain_group.c and explain_drift.c. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,16 +14,20 @@
 static const char help_text[] =
     "usage: attune explain schedule [--server URL] [OPTIONS]\n"
     "       attune explain group [CAMERA|GROUP] [--server URL] [OPTIONS]\n"
+    "       attune explain drift [CAMERA] [--server URL] [OPTIONS]\n"
     "\n"
     "schedule  the plan that the server follows now: what each camera gets for inference and for\n"
     "          training, under which configuration, what that is expected to bring, and why\n"
     "group     which cameras share a model and why; of one camera also the groups that it was in\n"
+    "drift     what cameras have noticed of their world, and their open requests; of one camera "
+    "also\n"
+    "          what became of the others\n"
     "\n"
     "  --server URL   of the server (default: http://127.0.0.1:8080)\n"
     "  --ca FILE      certificate of the server (STATE/tls/cert.pem there)\n"
     "  --insecure     do not check the certificate\n"
-    "  --file FILE    a saved answer of GET /v1/schedule or /v1/groups instead of a server; - for\n"
-    "                 standard input\n"
+    "  --file FILE    a saved answer of GET /v1/schedule, /v1/groups or /v1/drift instead of a\n"
+    "                 server; - for standard input\n"
     "  --json         the answer as it is\n";
 
 static const struct {
@@ -31,7 +35,8 @@ static const struct {
     int (*print)(const json_t *answer, const char *about);
     int names_max; /* that it takes */
 } subjects[] = {{"schedule", "/v1/schedule", explain_schedule, 0},
-                {"group", "/v1/groups", explain_group, 1}};
+                {"group", "/v1/groups", explain_group, 1},
+                {"drift", "/v1/drift", explain_drift, 1}};
 
 double explain_number(const json_t *o, const char *key)
 {
@@ -156,7 +161,7 @@ int cmd_explain(int argc, char **argv)
     while (k < subject_count && (count == 0 || strcmp(what[0], subjects[k].name) != 0))
         k++;
     if (k == subject_count)
-        return cmd_usage(NAME, "say what to explain: schedule or group");
+        return cmd_usage(NAME, "say what to explain: schedule, group or drift");
     if (count - 1 > subjects[k].names_max)
         return cmd_usage(NAME, "%s takes no name", subjects[k].name);
     json_t *o;

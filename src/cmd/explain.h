@@ -8,6 +8,7 @@
  * Returns an exit status. */
 int explain_schedule(const json_t *answer, const char *about);
 int explain_group(const json_t *answer, const char *about);
+int explain_drift(const json_t *answer, const char *about);
 
 /* A member of an object; NaN, `otherwise` where it is not there. */
 double explain_number(const json_t *o, const char *key);

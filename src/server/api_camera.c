@@ -70,6 +70,16 @@ static void copy_plain(char *ret, size_t size_bytes, const char *text)
     ret[n] = '\0';
 }
 
+/* The configuration's place, where it has one, in place of what the camera said. */
+static void take_place(const struct server *s, struct store_camera *c)
+{
+    const struct camera_settings *set = camera_list_find(&s->options.cameras, c->id);
+    if (!set || (set->latitude == 0 && set->longitude == 0))
+        return;
+    c->latitude_deg = set->latitude;
+    c->longitude_deg = set->longitude;
+}
+
 static void join(struct request *r, const struct hello *h, struct reply *out)
 {
     struct server *s = r->server;
@@ -83,6 +93,7 @@ static void join(struct request *r, const struct hello *h, struct reply *out)
                              .seen_us = clock_wall_us()};
     snprintf(c.id, sizeof c.id, "%.63s", r->args[0]);
     copy_plain(c.state, sizeof c.state, h->state);
+    take_place(s, &c);
     bool is_new;
     struct error err = {0};
     enum status st = store_camera_hello(s->store, &c, &is_new, &err);

@@ -79,6 +79,20 @@ echo '{"grouping": "attune", "groups": [{"id": "gate", "cameras": ["gate", "yard
 expect 0 "group gate: 2 cameras, version 7, accuracy 80.0 %" explain group --file "$work/groups.json"
 expect 0 "the model fits" explain group yard --file "$work/groups.json"
 expect 0 "it was tried" explain group yard --file "$work/groups.json"
+cat > "$work/drift.json" <<'JSON'
+{"cameras": [
+ {"camera": "gate", "told_s": 3, "state": {"kind": "scene", "since_us": 1795298590000000, "score": 1.8,
+   "text": "confidence fell from 0.81 to 0.62, road 40 % -> 22 %"},
+  "requests": [{"id": 12, "kind": "scene", "noticed_at": "camera", "t_us": 1795298598000000,
+    "since_us": 1795298590000000, "text": "confidence fell", "open": true, "outcome": ""},
+   {"id": 2, "kind": "view", "noticed_at": "camera", "t_us": 1795298398000000, "since_us": 1795298390000000,
+    "text": "edges are elsewhere", "open": false, "outcome": "joined group north"}]},
+ {"camera": "yard", "told_s": null, "state": null, "requests": []}]}
+JSON
+expect 0 "gate: scene, confidence fell from 0.81 to 0.62, road 40 % -> 22 %, since" explain drift --file "$work/drift.json"
+expect 0 "yard: has said nothing yet" explain drift --file "$work/drift.json"
+expect 0 "joined group north" explain drift gate --file "$work/drift.json"
+expect 3 "no camera 'nobody'" explain drift nobody --file "$work/drift.json"
 expect 0 "gate-v3.snap" explain group --file "$work/groups.json"
 expect 3 "no camera or group 'dock'" explain group dock --file "$work/groups.json"
 expect 3 "no list of groups" explain group --file "$work/empty.json"
