@@ -344,12 +344,15 @@ static void set_inference(struct windows *w)
     static const struct schedule_curve elsewhere;
     double least = w->control->server->set.accuracy_min;
     int onlooker = w->count;
-    for (int i = 0; i < w->count; i++)
+    for (int i = 0; i < w->count; i++) {
         planner_set_inference(w->planner, i, id_of(w, i), &elsewhere, least);
+        planner_set_members(w->planner, i, windows_group(w, i)->count);
+    }
     for (int i = 0; i < w->inferring_count; i++) {
         const struct inferring *f = &w->inferring[i];
         if (!is_onlooker(w, f)) {
             planner_set_inference(w->planner, f->seat, id_of(w, f->seat), &f->curve, least);
+            planner_set_members(w->planner, f->seat, 1); /* the others' shares are their own */
             continue;
         }
         double accuracy = camera_accuracy(w, f->camera);
