@@ -48,7 +48,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="attune-demo-test-") as folder:
         subprocess.run([os.path.join(build, "tests/kill/kill_helper"), "models", folder,
                         "64", "64"], check=True)
-        p = demo(build, folder, "--seconds", "10", "--fps", "2", "--json")
+        p = demo(build, folder, "--seconds", "20", "--fps", "2", "--json")
         out, err = p.communicate(timeout=120)
         assert p.returncode == 1, (p.returncode, err)
         assert "fell short" in err and "promised" in err, err
