@@ -395,6 +395,8 @@ static enum status watch_camera(struct fleet *f, int camera, struct error *err)
 {
     struct fleet_asking *a = &f->sharing->cameras[camera];
     struct fleet_camera *c = &f->cameras[camera];
+    if (!c->source->placed) /* nobody knows who is near */
+        return ST_OK;
     if (!a->asks && a->asked && has_fallen(f, camera)) {
         a->asks = true;
         a->from = c->labelled;
