@@ -4,7 +4,7 @@
  * A camera asks when its first labelled frames are there, and when its accuracy has fallen; the
  * grouper (group/group.h) names models to try, they are tried on the camera's newest labelled
  * frames, it decides, and what it decided is carried out. At each window's end everything is
- * reviewed.
+ * reviewed. A camera whose place is not known stays alone.
  *
  * Owns:    the grouper, the zoo and its models.
  * Bounds:  FLEET_ZOO_MAX models; a camera asks at most once in ASK_AGAIN_S.
