@@ -225,7 +225,7 @@ static void on_score(void *context, const struct agent_score *score)
 static void options_of_test(struct agent_options *o, struct seen *seen)
 {
     agent_options_init(o);
-    o->seconds = 60; /* a limit: runs end when what they wait for has happened */
+    o->seconds = 150; /* a limit: runs end when what they wait for has happened */
     o->source_url = "town:width=64,height=64,fps=40,scenario=clear";
     o->student_path = student;
     o->server_url = server_url;
