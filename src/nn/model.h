@@ -252,9 +252,9 @@ void nn_model_release_values(struct nn_model *m);
 /* SHA-256 over the original file's bytes: names the model in deltas and checkpoints. */
 const char *nn_model_identity_hex(const struct nn_model *m); /* 64 characters */
 
-/* metadata_props value, the last one of the key, NULL when it is absent. Keys of ours: "attune.task"
- * (task/task.h), "attune.classes" (comma-separated names in class order), "attune.mean",
- * "attune.std" (three numbers each, of RGB in 0..1), "attune.order" (of channels),
+/* metadata_props value, the last one of the key, NULL when it is absent. Keys of ours:
+ * "attune.task" (task/task.h), "attune.classes" (comma-separated names in class order),
+ * "attune.mean", "attune.std" (three numbers each, of RGB in 0..1), "attune.order" (of channels),
  * "attune.detect.*" (task/detect_head.h), "attune.seed", "attune.trained_on",
  * "attune.ranges" (the tensors' `range`; read by nn_model_read). */
 const char *nn_model_metadata(const struct nn_model *m, const char *key);

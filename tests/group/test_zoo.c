@@ -72,13 +72,13 @@ static void last_nights_model_tonight(void **state)
     zoo_close(&z);
     z = open_zoo(8);
     struct zoo_entry rain = entry("rain", 0, 12, 0.7), sun = entry("sun", 1.5f, 12, 0.7);
-    strcpy(rain.conditions.weather, "rain");
-    strcpy(sun.conditions.weather, "sun");
+    snprintf(rain.conditions.weather, sizeof rain.conditions.weather, "rain");
+    snprintf(sun.conditions.weather, sizeof sun.conditions.weather, "sun");
     uint64_t rain_id = add(z, rain, 1, NULL), sun_id = add(z, sun, 1, NULL);
     now = entry("", 0.6f, 12, 0);
     assert_int_equal(zoo_select(z, &now.conditions, &units, 1, ids), 1);
     assert_int_equal(ids[0], rain_id);
-    strcpy(now.conditions.weather, "sun");
+    snprintf(now.conditions.weather, sizeof now.conditions.weather, "sun");
     assert_int_equal(zoo_select(z, &now.conditions, &units, 1, ids), 1);
     assert_int_equal(ids[0], sun_id);
     zoo_close(&z);
