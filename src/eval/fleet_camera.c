@@ -352,22 +352,16 @@ void fleet_camera_send_as(struct fleet_camera *c, const struct fleet_sending *ho
     c->link.rate_kbps = how->kbps;
 }
 
-static void drop_parcel(struct fleet_camera *c)
-{
-    buf_clear(&c->parcels[0].bytes);
-    memmove(c->parcels, c->parcels + 1, (size_t)(--c->parcel_count) * sizeof *c->parcels);
-}
-
 /* Frames that the link is behind with are not sent on top. */
 static enum status send_chunk(struct fleet_camera *c, double now_s, struct error *err)
 {
     uint64_t now_us = (uint64_t)(now_s * 1e6);
     double chunk_s = c->shared->options->scenario->chunk_s;
     if (c->parcel_count == FLEET_PARCELS_MAX) {
-        drop_parcel(c);
+        parcels_drop_first(c->parcels, &c->parcel_count);
         c->lost++;
     }
-    struct fleet_parcel *p = &c->parcels[c->parcel_count];
+    struct parcel *p = &c->parcels[c->parcel_count];
     const struct packing how = {.bytes_max = (size_t)(c->sending.kbps * chunk_s * 125),
                                 .seq = c->chunks++,
                                 .sampling_fps = c->sending.fps};
@@ -393,7 +387,7 @@ static enum status receive(struct fleet_camera *c, double used_s[FLEET_USES], st
     enum status st = teach_chunk(c->shared->teach, b->data, b->size_bytes, &frames, &count, err);
     for (int i = 0; st == ST_OK && i < count; i++)
         st = take_labelled(c, &frames[i].frame, false, &frames[i].labels, used_s, err);
-    drop_parcel(c);
+    parcels_drop_first(c->parcels, &c->parcel_count);
     return st;
 }
 

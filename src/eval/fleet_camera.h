@@ -70,10 +70,7 @@ struct fleet_camera {
     int sampled_count;
     double chunk_due_s;
     struct link link;
-    struct fleet_parcel {
-        uint64_t arrival_us;
-        struct buf bytes;
-    } parcels[FLEET_PARCELS_MAX];
+    struct parcel parcels[FLEET_PARCELS_MAX];
     int parcel_count;
     uint64_t chunks, lost, frames_sent;
 };

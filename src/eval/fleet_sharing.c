@@ -88,6 +88,13 @@ static enum status past_fill(struct fleet *f, const struct learner *l, uint64_t 
     return learner_snapshot(l, &p->snapshot, err);
 }
 
+/* Somebody begins with it. */
+static void past_use(struct fleet *f, const struct fleet_past *p)
+{
+    zoo_use(f->sharing->zoo, p->id, (uint64_t)(f->now_s * 1e6));
+    f->result.zoo_starts++;
+}
+
 /* The group's present model goes to the zoo, under the conditions that it served until now. */
 static enum status keep_past(struct fleet *f, const struct fleet_group *g, struct error *err)
 {
@@ -241,8 +248,7 @@ static enum status start_of(struct fleet *f, int camera, const struct group_deci
         d->start == GROUP_MODEL_GROUP ? group_of(f, d->start_id) : f->cameras[camera].group;
     if (!past)
         return g ? snapshot_of(g->learner, ret, err) : ST_OK;
-    zoo_use(f->sharing->zoo, past->id, (uint64_t)(f->now_s * 1e6));
-    f->result.zoo_starts++;
+    past_use(f, past);
     buf_put(ret, past->snapshot.data, past->snapshot.size_bytes);
     return ret->failed ? error_set(err, ST_NOMEM, "no memory for a past model") : ST_OK;
 }
@@ -337,8 +343,7 @@ static enum status restart(struct fleet *f, struct fleet_group *g, const struct 
     }
     if (st != ST_OK || !(then > now + BETTER))
         return st;
-    zoo_use(f->sharing->zoo, past->id, (uint64_t)(f->now_s * 1e6));
-    f->result.zoo_starts++;
+    past_use(f, past);
     return install(f, g, &past->snapshot, err);
 }
 

@@ -18,11 +18,6 @@
 #include "video/frame.h"
 #include "video/scale.h"
 
-struct parcel { /* bytes on their way */
-    uint64_t arrival_us;
-    struct buf bytes;
-};
-
 struct lane {
     enum eval_mode mode;
     struct lane_shared shared;
@@ -171,19 +166,13 @@ void lane_close(struct lane **lane)
     *lane = NULL;
 }
 
-static void drop_first(struct parcel *parcels, int *count)
-{
-    buf_clear(&parcels[0].bytes);
-    memmove(parcels, parcels + 1, (size_t)(--*count) * sizeof *parcels);
-}
-
 /* Frames kept since the last chunk become one chunk on the uplink. */
 static enum status send_chunk(struct lane *l, uint64_t now_us, struct error *err)
 {
     if (l->pending_count == 0)
         return ST_OK;
     if (l->chunk_count == LANE_CHUNKS_MAX)
-        drop_first(l->chunks, &l->chunk_count);
+        parcels_drop_first(l->chunks, &l->chunk_count);
     struct parcel *p = &l->chunks[l->chunk_count];
     buf_init(&p->bytes);
     const struct packing how = {.bytes_max =
@@ -280,7 +269,7 @@ static enum status swap(struct lane *l, struct error *err)
     const struct buf *b = &l->deltas[0].bytes;
     enum status st = delta_apply(&l->delta_model, b->data, b->size_bytes, &l->version, l->params,
                                  NULL, &applied, err);
-    drop_first(l->deltas, &l->delta_count);
+    parcels_drop_first(l->deltas, &l->delta_count);
     if (st != ST_OK)
         return st;
     l->applied++;
@@ -309,7 +298,7 @@ static enum status run_event(struct lane *l, uint64_t t_us, struct error *err)
 {
     if (l->chunk_count > 0 && l->chunks[0].arrival_us <= t_us) {
         enum status st = label_chunk(l, &l->chunks[0].bytes, err);
-        drop_first(l->chunks, &l->chunk_count);
+        parcels_drop_first(l->chunks, &l->chunk_count);
         return st;
     }
     if (l->delta_count > 0 && l->deltas[0].arrival_us <= t_us)
