@@ -41,49 +41,27 @@ static bool parse_ablation(const char *name, struct contender *c)
     return c->range == CONTENDER_CHEAP || c->settings.infer_part > 0;
 }
 
-/* Policies that divide micro-windows, and ours with one thing left out. */
-static const struct sharing {
-    const char *name;
-    enum allocator_rule rule;
-    enum contender_grouping grouping;
-    bool fair, by_share, weighted, zoo;
-} sharings[] = {
-    {"independent", ALLOCATOR_EQUAL, CONTENDER_ALONE, false, false, false, false},
-    {"recl", ALLOCATOR_RECL, CONTENDER_ALONE, false, false, false, true},
-    {"ecco", ALLOCATOR_ECCO, CONTENDER_ECCO, true, true, true, true},
-    {"attune", ALLOCATOR_ATTUNE, CONTENDER_OURS, true, true, true, true},
-    {"planted", ALLOCATOR_ATTUNE, CONTENDER_PLANTED, true, true, true, false},
-    {"attune-no-grouping", ALLOCATOR_ATTUNE, CONTENDER_ALONE, true, true, true, true},
-    {"attune-no-fairness", ALLOCATOR_ATTUNE, CONTENDER_OURS, false, true, true, true},
-    {"attune-fixed-sampling", ALLOCATOR_ATTUNE, CONTENDER_OURS, true, false, true, true},
-    {"attune-no-gaimd", ALLOCATOR_ATTUNE, CONTENDER_OURS, true, true, false, true},
-    {"attune-no-zoo", ALLOCATOR_ATTUNE, CONTENDER_OURS, true, true, true, false},
-};
-
+/* A row of the table that the server has, too; planted is ours with groups that are given. */
 static bool parse_sharing(const char *name, struct contender *c)
 {
-    for (size_t i = 0; i < sizeof sharings / sizeof sharings[0]; i++) {
-        const struct sharing *s = &sharings[i];
-        if (strcmp(s->name, name) != 0)
-            continue;
-        bool planned = s->rule == ALLOCATOR_ATTUNE && strcmp(name, "attune") == 0;
-        c->training = planned ? CONTENDER_PLANNED : CONTENDER_MICRO;
-        c->settings.policy = SCHEDULE_ATTUNE;
-        c->allocation.rule = s->rule;
-        c->allocation.fairness = s->fair ? c->allocation.fairness : 0;
-        c->grouping = s->grouping;
-        c->by_share = s->by_share;
-        c->weighted = s->weighted;
-        c->zoo = s->zoo;
-        return true;
-    }
-    return false;
+    c->planted = strcmp(name, "planted") == 0;
+    const struct sharing *s = sharing_find(c->planted ? "attune" : name);
+    if (!s)
+        return false;
+    c->division = c->planted ? SHARING_MICRO : s->division;
+    c->settings.policy = s->plan;
+    sharing_allocation(s, &c->allocation);
+    c->grouping = c->planted ? GROUP_POLICY_NONE : s->grouping;
+    c->by_share = s->by_share;
+    c->weighted = s->weighted;
+    c->zoo = s->zoo && !c->planted;
+    return true;
 }
 
 enum status contender_add(const char *name, struct contender *list, int *count, struct error *err)
 {
     struct contender c = {
-        .range = CONTENDER_ALL, .training = CONTENDER_PLANNED, .grouping = CONTENDER_ALONE};
+        .range = CONTENDER_ALL, .division = SHARING_PLANNED, .grouping = GROUP_POLICY_NONE};
     if (strcmp(name, "uniform") == 0)
         return append_baselines(list, count, err);
     snprintf(c.name, sizeof c.name, "%s", name);
@@ -91,7 +69,7 @@ enum status contender_add(const char *name, struct contender *list, int *count, 
     allocator_settings_init(&c.allocation);
     if (parse_uniform(name, &c) || parse_ablation(name, &c) || parse_sharing(name, &c))
         return append(&c, list, count, err);
-    c.settings.policy = schedule_policy_parse(strcmp(name, "ekya") == 0 ? "thief" : name);
+    c.settings.policy = schedule_policy_parse(name);
     if (c.settings.policy == SCHEDULE_POLICY_COUNT)
         return error_set(err, ST_INVALID,
                          "there is no policy '%.30s': none, uniform, uniform-c1-50 (or c2, any "

@@ -6,18 +6,13 @@
  * 10a: attune-fixed-split (half of the machine is inference's) and attune-fixed-configuration (C2
  * is all there is).
  *
- * And what divides micro-windows where cameras infer by themselves (our reading of ECCO, and of
- * what it is compared with): independent (every camera alone, equal parts, one rate), recl (alone,
- * by measured gain, with a zoo), ecco (groups, fairness, rates and bandwidth by the group's share,
- * zoo), attune (ours), attune-no-grouping, -no-fairness, -no-zoo, -no-gaimd (equal bandwidth) and
- * attune-fixed-sampling (one rate), and planted: ours with the districts as groups. ekya is thief,
- * every camera alone.
+ * And the policies of fleets that share (group/sharing.h), with planted: ours with the districts as
+ * groups. A name that is in neither table is one of schedule.h, and the planner divides.
  */
 #ifndef ATTUNE_EVAL_CONTENDER_H
 #define ATTUNE_EVAL_CONTENDER_H
 
-#include "schedule/allocator.h"
-#include "schedule/schedule.h"
+#include "group/sharing.h"
 
 #define CONTENDERS_MAX 16
 #define CONTENDER_NAME_BYTES 32
@@ -26,24 +21,16 @@
 /* Which configurations it may choose from. */
 enum contender_range { CONTENDER_ALL = 1, CONTENDER_CHEAP, CONTENDER_COSTLY };
 
-/* Who divides the compute: the planner (trainings of known length), or the allocator
- * (micro-windows). */
-enum contender_training { CONTENDER_PLANNED = 1, CONTENDER_MICRO };
-
 struct contender {
     char name[CONTENDER_NAME_BYTES];
-    enum contender_training training;
+    enum sharing_division division;    /* before it is known who infers: sharing_divide */
     struct schedule_settings settings; /* of the planner */
     enum contender_range range;
 
     /* Of fleets that share trainings. */
     struct allocator_settings allocation;
-    enum contender_grouping {
-        CONTENDER_ALONE = 1,
-        CONTENDER_PLANTED,
-        CONTENDER_ECCO,
-        CONTENDER_OURS
-    } grouping;
+    enum group_policy grouping;
+    bool planted;  /* groups are the districts, from the start */
     bool by_share; /* frame rates follow the group's share of the training */
     bool weighted; /* bandwidth does */
     bool zoo;      /* a request may start from a past model */

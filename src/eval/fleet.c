@@ -93,7 +93,7 @@ static void fleet_clear(struct fleet *f)
 static int place_of(const struct fleet *f, int camera)
 {
     const struct fleet_source *all = f->s->cameras;
-    if (f->policy->grouping != CONTENDER_PLANTED || !all[camera].district[0])
+    if (!f->policy->planted || !all[camera].district[0])
         return camera;
     int first = 0;
     while (strcmp(all[first].district, all[camera].district) != 0)
@@ -325,14 +325,15 @@ static enum status collect(struct fleet *f, struct error *err)
     return fleet_memory_score(&f->memory, &r->estimates, &r->scored, err);
 }
 
-/* Micro-windows have no say over inference: that is the planner's. */
-static enum status check_policy(const struct fleet *f, struct error *err)
+/* Who says which training goes on: what the policy is, and where the inference is. */
+static enum status choose_driver(struct fleet *f, struct error *err)
 {
-    if (f->policy->training == CONTENDER_MICRO && !f->s->at_cameras)
-        return error_set(err, ST_INVALID,
-                         "policy %s divides training alone: it needs a fleet with 'infers: camera'",
-                         f->policy->name);
-    return ST_OK;
+    const struct contender *p = f->policy;
+    enum sharing_division division = SHARING_PLANNED;
+    enum status st = sharing_divide(p->division, p->name, !f->s->at_cameras, &division, err);
+    f->driver = division == SHARING_MICRO ? &fleet_micro : &fleet_windows;
+    f->result.division = division;
+    return st == ST_OK ? ST_OK : error_prefix(err, "a fleet without 'infers: camera'");
 }
 
 enum status fleet_run(const struct fleet_options *o, const struct contender *policy,
@@ -345,13 +346,9 @@ enum status fleet_run(const struct fleet_options *o, const struct contender *pol
     f->o = o;
     f->s = o->scenario;
     f->policy = policy;
-    f->driver = policy->training == CONTENDER_MICRO ||
-                        (policy->settings.policy == SCHEDULE_ATTUNE && o->scenario->at_cameras)
-                    ? &fleet_micro
-                    : &fleet_windows;
     fleet_memory_init(&f->memory, o->estimates);
     snprintf(f->result.policy, sizeof f->result.policy, "%s", policy->name);
-    enum status st = check_policy(f, err);
+    enum status st = choose_driver(f, err);
     if (st == ST_OK)
         st = open_shared(f, err);
     if (st == ST_OK)

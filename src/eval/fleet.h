@@ -54,6 +54,7 @@ enum fleet_use { FLEET_INFER, FLEET_LABEL, FLEET_PROFILE, FLEET_TRAIN, FLEET_USE
 
 struct fleet_result {
     char policy[CONTENDER_NAME_BYTES];
+    enum sharing_division division; /* what divided the compute: plans or micro-windows */
     double accuracy, lowest_camera; /* means over time; over the cameras, and of the worst one */
     int camera_count;
     struct fleet_camera_result cameras[FLEET_CAMERAS_MAX];

@@ -204,16 +204,18 @@ static json_t *run_json(const struct fleet_scenario *s, const struct fleet_resul
     struct baselines all = find_baselines(runs, count), *b = &all;
     struct fleet_response response = fleet_response_of(s, runs, count, i);
     return json_pack(
-        "{s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:o}",
-        "policy", r->policy, "mean_accuracy", real(r->accuracy), "min_accuracy",
-        real(r->lowest_camera), "cameras", cameras_json(r), "retrainings", r->trainings, "deployed",
-        r->deployed, "worse", r->worse, "stopped", r->stopped, "unfinished", r->unfinished,
-        "used_s", uses_json(r->used_s), "planned_s", uses_json(r->planned_s), "capacity_s",
-        r->capacity_s, "gain_over_best_fixed", real(r->accuracy - b->best), "gain_over_worst_fixed",
-        real(r->accuracy - b->worst), "gain_over_none", real(r->accuracy - b->none), "estimates",
-        estimates_json(r), "groups", groups_json(r), "uplink_bytes", (json_int_t)r->uplink_bytes,
-        "frames_sent", (json_int_t)r->frames_sent, "delta_bytes", (json_int_t)r->delta_bytes,
-        "downlink_bytes", (json_int_t)r->downlink_bytes, "response", response_json(&response));
+        "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,"
+        "s:o}",
+        "policy", r->policy, "division", sharing_division_name(r->division), "mean_accuracy",
+        real(r->accuracy), "min_accuracy", real(r->lowest_camera), "cameras", cameras_json(r),
+        "retrainings", r->trainings, "deployed", r->deployed, "worse", r->worse, "stopped",
+        r->stopped, "unfinished", r->unfinished, "used_s", uses_json(r->used_s), "planned_s",
+        uses_json(r->planned_s), "capacity_s", r->capacity_s, "gain_over_best_fixed",
+        real(r->accuracy - b->best), "gain_over_worst_fixed", real(r->accuracy - b->worst),
+        "gain_over_none", real(r->accuracy - b->none), "estimates", estimates_json(r), "groups",
+        groups_json(r), "uplink_bytes", (json_int_t)r->uplink_bytes, "frames_sent",
+        (json_int_t)r->frames_sent, "delta_bytes", (json_int_t)r->delta_bytes, "downlink_bytes",
+        (json_int_t)r->downlink_bytes, "response", response_json(&response));
 }
 
 json_t *fleet_json(const struct fleet_scenario *s, const struct fleet_result *runs, int count)

@@ -15,17 +15,11 @@
 
 /* ---- opening ---- */
 
-static const enum group_policy policies[] = {[CONTENDER_ALONE] = GROUP_POLICY_NONE,
-                                             [CONTENDER_PLANTED] = GROUP_POLICY_NONE,
-                                             [CONTENDER_ECCO] = GROUP_POLICY_ECCO,
-                                             [CONTENDER_OURS] = GROUP_POLICY_ATTUNE};
-
 enum status fleet_sharing_open(struct fleet *f, struct error *err)
 {
     const struct contender *p = f->policy;
     struct group_settings set;
-    bool groups = p->grouping == CONTENDER_ECCO || p->grouping == CONTENDER_OURS;
-    if (!groups && !p->zoo)
+    if (p->grouping == GROUP_POLICY_NONE && !p->zoo)
         return ST_OK;
     f->sharing = calloc(1, sizeof *f->sharing);
     if (!f->sharing)
@@ -33,7 +27,7 @@ enum status fleet_sharing_open(struct fleet *f, struct error *err)
     for (int i = 0; i < f->s->camera_count; i++)
         f->sharing->cameras[i].reference = NAN;
     group_settings_init(&set);
-    set.policy = policies[p->grouping];
+    set.policy = p->grouping;
     enum status st = grouper_open(&set, &f->sharing->grouper, err);
     for (int i = 0, number; i < f->s->camera_count && st == ST_OK; i++) {
         st = grouper_camera(f->sharing->grouper, f->s->cameras[i].id, &number, err);

@@ -345,7 +345,8 @@ static enum status run_policy(struct replay *r, const struct contender *p, doubl
 {
     *ret = (struct replay_run){.capacity = capacity, .lowest_camera = 1, .lowest = 1};
     snprintf(ret->policy, sizeof ret->policy, "%s", p->name);
-    enum status st = ST_OK;
+    enum sharing_division plans;
+    enum status st = sharing_divide(p->division, p->name, true, &plans, err);
     for (int w = 0; w < r->window_count && st == ST_OK; w++) {
         struct replay_result result;
         for (int i = 0; i < r->camera_count && st == ST_OK; i++)

@@ -282,6 +282,40 @@ static void micro_windows_need_cameras_that_infer(void **state)
     assert_non_null(strstr(err.message, "infers: camera"));
 }
 
+/* Plans where the server infers, or where the name says plans; micro-windows where cameras infer.
+ */
+static void what_divides_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy;
+        bool at_cameras;
+        enum sharing_division want;
+    } cases[] = {{"attune", true, SHARING_MICRO},
+                 {"attune", false, SHARING_PLANNED},
+                 {"planted", true, SHARING_MICRO},
+                 {"ekya", true, SHARING_PLANNED},
+                 {"attune-fixed-split", true, SHARING_PLANNED},
+                 {"attune-fixed-configuration", true, SHARING_PLANNED},
+                 {"none", true, SHARING_PLANNED}};
+    static struct fleet_scenario s;
+    static struct fleet_result r;
+    sharing_scenario(&s);
+    s.seconds = 12;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        s.at_cameras = cases[i].at_cameras;
+        run(&s, cases[i].policy, &r);
+        if (r.division != cases[i].want)
+            fail_msg("%s: %s", cases[i].policy, sharing_division_name(r.division));
+        json_t *json = fleet_json(&s, &r, 1);
+        const json_t *one = json_array_get(json_object_get(json, "runs"), 0);
+        assert_string_equal(json_string_value(json_object_get(one, "division")),
+                            cases[i].want == SHARING_MICRO ? "micro-windows" : "plans");
+        json_decref(json);
+        fleet_result_clear(&r);
+    }
+}
+
 static void bad_sources_are_named(void **state)
 {
     (void)state;
@@ -309,6 +343,7 @@ int main(void)
                                        cmocka_unit_test(sharing_keeps_within_its_means),
                                        cmocka_unit_test(response_times_are_counted),
                                        cmocka_unit_test(micro_windows_need_cameras_that_infer),
+                                       cmocka_unit_test(what_divides_is_told),
                                        cmocka_unit_test(bad_sources_are_named)};
     return cmocka_run_group_tests(tests, make_networks, drop_networks);
 }

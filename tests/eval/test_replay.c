@@ -192,6 +192,22 @@ static void unknown_policies_are_refused(void **state)
     assert_int_equal(count, CONTENDER_BASELINES);
 }
 
+/* A replay has plans only: who divides micro-windows has no say over inference. */
+static void micro_windows_cannot_be_replayed(void **state)
+{
+    (void)state;
+    struct replay_options o;
+    static struct replay_set s;
+    struct error err;
+    replay_options_init(&o);
+    o.profiles = profiles;
+    o.window_s = 100;
+    o.capacities[o.capacity_count++] = 1;
+    assert_int_equal(contender_add("recl", o.policies, &o.policy_count, &err), ST_OK);
+    assert_int_equal(replay_run_all(&o, NULL, NULL, &s, &err), ST_INVALID);
+    assert_non_null(strstr(err.message, "recl"));
+}
+
 /* ---- measured profiles, where they are ---- */
 
 static const double table[4][8] = {
@@ -256,9 +272,13 @@ static void measured_profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(csv_is_sorted),     cmocka_unit_test(bad_rows_have_a_place),
-        cmocka_unit_test(json_is_read),      cmocka_unit_test(numbers_by_hand),
-        cmocka_unit_test(measured_profiles), cmocka_unit_test(unknown_policies_are_refused),
+        cmocka_unit_test(csv_is_sorted),
+        cmocka_unit_test(bad_rows_have_a_place),
+        cmocka_unit_test(json_is_read),
+        cmocka_unit_test(numbers_by_hand),
+        cmocka_unit_test(measured_profiles),
+        cmocka_unit_test(unknown_policies_are_refused),
+        cmocka_unit_test(micro_windows_cannot_be_replayed),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

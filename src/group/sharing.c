@@ -1,0 +1,73 @@
+/* sharing.c - the table, see sharing.h. */
+#include "group/sharing.h"
+
+#include <string.h>
+
+#include "base/names.h"
+
+#define NONE GROUP_POLICY_NONE
+#define ECCO GROUP_POLICY_ECCO
+#define OURS GROUP_POLICY_ATTUNE
+
+/* name, division, plan, rule, grouping, fair, by_share, weighted, zoo */
+static const struct sharing rows[] = {
+    {"independent", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_EQUAL, NONE, false, false, false,
+     false},
+    {"ekya", SHARING_PLANNED, SCHEDULE_THIEF, ALLOCATOR_EQUAL, NONE, false, false, false, false},
+    {"recl", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_RECL, NONE, false, false, false, true},
+    {"ecco", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ECCO, ECCO, true, true, true, true},
+    {"attune", SHARING_JOINT, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, true, true},
+    {"attune-no-grouping", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, NONE, true, true, true,
+     true},
+    {"attune-no-fairness", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, false, true,
+     true, true},
+    {"attune-fixed-sampling", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, false,
+     true, true},
+    {"attune-no-gaimd", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, false,
+     true},
+    {"attune-no-zoo", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, true,
+     false},
+};
+
+static const char *const division_names[] = {NULL, "plans", "micro-windows", "joint"};
+
+const char *sharing_division_name(enum sharing_division d)
+{
+    return names_text(division_names, NAMES_COUNT(division_names), d, NULL);
+}
+
+const struct sharing *sharing_at(int i)
+{
+    return i >= 0 && i < (int)(sizeof rows / sizeof rows[0]) ? &rows[i] : NULL;
+}
+
+const struct sharing *sharing_find(const char *name)
+{
+    const struct sharing *s;
+    for (int i = 0; (s = sharing_at(i)); i++)
+        if (strcmp(s->name, name) == 0)
+            return s;
+    return NULL;
+}
+
+enum status sharing_divide(enum sharing_division d, const char *name, bool infers_here,
+                           enum sharing_division *ret, struct error *err)
+{
+    if (d == SHARING_MICRO && infers_here)
+        return error_set(err, ST_INVALID,
+                         "policy %s divides training alone: it needs cameras that infer by "
+                         "themselves; take attune or ekya",
+                         name);
+    if (d == SHARING_JOINT)
+        d = infers_here ? SHARING_PLANNED : SHARING_MICRO;
+    *ret = d;
+    return ST_OK;
+}
+
+void sharing_allocation(const struct sharing *s, struct allocator_settings *ret)
+{
+    allocator_settings_init(ret);
+    ret->rule = s->rule;
+    if (!s->fair)
+        ret->fairness = 0;
+}
