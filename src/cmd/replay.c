@@ -101,7 +101,7 @@ static int finish_options(struct replay_args *a)
     struct error err;
     enum status st = contender_add_list(a->policies, o->policies, &o->policy_count, &err);
     for (int i = 0; i < o->policy_count && st == ST_OK; i++)
-        if (o->policies[i].training == CONTENDER_MICRO)
+        if (o->policies[i].division == SHARING_MICRO)
             st = error_set(
                 &err, ST_INVALID,
                 "policy %s divides micro-windows among groups: attune eval --fleet has it",

@@ -2,6 +2,7 @@
  * next is turns.c's or windows.c's to decide. */
 #include "server/control.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "base/log.h"
 #include "server/control_internal.h"
 #include "server/grouping.h"
+
+#define CAPACITY_MIN 0.05 /* what labelling leaves at least */
 
 /* ---- what others see ---- */
 
@@ -66,99 +69,6 @@ json_t *control_workers_json(struct control *c)
     return all;
 }
 
-/* ---- seats ---- */
-
-bool control_sits(const struct control *c, int seat)
-{
-    return c->seats[seat].trainee.count > 0;
-}
-
-int control_seat_of(const struct control *c, const char *group)
-{
-    for (int i = 0; i < c->count; i++)
-        if (strcmp(c->seats[i].trainee.id, group) == 0)
-            return i;
-    return -1;
-}
-
-static int member_of(const struct trainee *t, const char *camera)
-{
-    for (int i = 0; i < t->count; i++)
-        if (strcmp(t->members[i].camera, camera) == 0)
-            return i;
-    return -1;
-}
-
-int control_seat_with(const struct control *c, const char *camera)
-{
-    for (int i = 0; i < c->count; i++)
-        if (member_of(&c->seats[i].trainee, camera) >= 0)
-            return i;
-    return -1;
-}
-
-/* An empty one, or another. */
-static int free_seat(const struct control *c)
-{
-    int seat = 0;
-    while (seat < c->count && c->seats[seat].trainee.id[0])
-        seat++;
-    return seat < c->seats_max ? seat : -1;
-}
-
-static void leave(struct control *c, const char *camera)
-{
-    int seat = control_seat_with(c, camera);
-    if (seat < 0)
-        return;
-    struct trainee *t = &c->seats[seat].trainee;
-    int at = member_of(t, camera);
-    memmove(t->members + at, t->members + at + 1, (size_t)(t->count - at - 1) * sizeof *t->members);
-    t->count--;
-    t->stale = true;
-}
-
-static void join(struct seat *s, const char *camera)
-{
-    struct trainee *t = &s->trainee;
-    t->members[t->count] = (struct trainee_member){.added_seq = 0};
-    snprintf(t->members[t->count].camera, sizeof t->members[t->count].camera, "%s", camera);
-    t->count++;
-    t->stale = true;
-}
-
-static void open_seat(struct control *c, int seat, const char *group)
-{
-    struct seat *s = &c->seats[seat];
-    struct store_group known;
-    *s = (struct seat){.executor = -1};
-    snprintf(s->trainee.id, sizeof s->trainee.id, "%s", group);
-    if (store_group_get(c->server->store, group, &known, NULL) == ST_OK)
-        s->trainee.number = known.number;
-    if (seat == c->count)
-        c->count++;
-}
-
-enum status control_sit(struct control *c, const char *camera, const char *group, struct error *err)
-{
-    int known = control_seat_of(c, group), seat = known >= 0 ? known : free_seat(c);
-    if (seat < 0 || (known >= 0 && c->seats[seat].trainee.count == STORE_MEMBERS_MAX))
-        return error_set(err, ST_LIMIT, "there is no room for camera '%s' in group '%s'", camera,
-                         group);
-    pthread_mutex_lock(&c->lock);
-    if (known < 0)
-        open_seat(c, seat, group);
-    leave(c, camera);
-    join(&c->seats[seat], camera);
-    c->revision++;
-    pthread_mutex_unlock(&c->lock);
-    if (known < 0 && c->turns)
-        turns_join(c->turns, seat);
-    else if (known < 0)
-        windows_join(c->windows, seat);
-    return ST_OK;
-}
-
 /* ---- executors and shares ---- */
 
 static void assign(struct control *c, struct seat *s, int executor)
@@ -189,6 +99,12 @@ static int executor_for(struct control *c, const struct seat *s, uint64_t now_us
     return best;
 }
 
+double control_capacity(const struct control *c)
+{
+    const struct server *s = c->server;
+    return fmax(CAPACITY_MIN, limiter_capacity(s->limiter) - s->set.label_share);
+}
+
 void control_share(struct control *c, int seat, enum ledger_kind kind, double share)
 {
     const struct seat *s = &c->seats[seat];
@@ -208,6 +124,18 @@ bool control_start(struct control *c, int seat, const struct job *job, uint64_t 
     assign(c, s, executor);
     s->busy = true;
     executor_start(c->executors[executor], &s->trainee, job);
+    return true;
+}
+
+bool control_end_early(struct control *c, int seat)
+{
+    struct executor *e = c->executors[c->seats[seat].executor];
+    struct job_progress p;
+    executor_progress(e, &p);
+    if (p.steps == 0)
+        return false;
+    executor_set_steps(e, p.steps);
+    executor_pause(e, false);
     return true;
 }
 
@@ -252,6 +180,13 @@ static void note_trained(struct trainee *t, bool again)
 {
     for (int i = 0; i < t->count; i++)
         t->members[i].trained_seq = again ? 0 : t->members[i].added_seq;
+}
+
+void control_note_barren(struct control *c, int seat)
+{
+    struct trainee *t = &c->seats[seat].trainee;
+    for (int i = 0; i < t->count; i++)
+        t->members[i].barren_seq = t->members[i].added_seq;
 }
 
 static void fail(struct control *c, struct seat *s, const struct executor_report *report)
@@ -303,10 +238,7 @@ static void collect(struct control *c, const struct executor_report *report)
         fail(c, s, report);
     else if (report->result.end != JOB_NOTHING)
         succeed(c, s, &report->result);
-    if (c->turns)
-        turns_ended(c->turns, index, report);
-    else
-        windows_ended(c->windows, index, report);
+    c->decider.ops->ended(c->decider.self, index, report);
 }
 
 static void collect_all(struct control *c)
@@ -341,7 +273,7 @@ static void seat_arrival(struct control *c, const struct store_camera *camera)
         return;
     }
     struct trainee *t = &c->seats[control_seat_of(c, camera->group)].trainee;
-    t->members[member_of(t, camera->id)].trained_seq = camera->trained_seq;
+    t->members[control_member_of(t, camera->id)].trained_seq = camera->trained_seq;
 }
 
 /* New cameras take a seat; what was trained before a restart is not trained again. */
@@ -365,8 +297,7 @@ static void clear_seats(struct control *c, uint64_t now_us)
             control_start(c, i, &(struct job){.kind = LEDGER_TRAIN, .close = true}, now_us);
             continue;
         }
-        if (c->turns)
-            turns_leave(c->turns, i);
+        c->decider.ops->leave(c->decider.self, i);
         pthread_mutex_lock(&c->lock);
         *s = (struct seat){.executor = -1};
         pthread_mutex_unlock(&c->lock);
@@ -398,7 +329,7 @@ static void *run(void *context)
         clear_seats(c, now_us);
         if (c->grouping)
             grouping_run(c->grouping, now_us);
-        uint64_t due_us = c->turns ? turns_run(c->turns, now_us) : windows_run(c->windows, now_us);
+        uint64_t due_us = c->decider.ops->run(c->decider.self, now_us);
         bell_wait(bell, seen, wake_us(c, due_us, now_us));
     }
     return NULL;
@@ -406,7 +337,7 @@ static void *run(void *context)
 
 json_t *control_schedule_json(struct control *c)
 {
-    return c && c->windows ? windows_json(c->windows) : NULL;
+    return c ? c->decider.ops->json(c->decider.self) : NULL;
 }
 
 json_t *control_grouping_json(struct control *c)
@@ -437,8 +368,8 @@ static enum status open_policy(struct control *c, struct error *err)
             "policy is attune, round-robin, thief, thief-printed, uniform or none, not "
             "'%.40s'",
             name);
-    return policy == SCHEDULE_ROUND_ROBIN ? turns_open(c, &c->turns, err)
-                                          : windows_open(c, policy, &c->windows, err);
+    return policy == SCHEDULE_ROUND_ROBIN ? turns_open(c, &c->decider, err)
+                                          : windows_open(c, policy, &c->decider, err);
 }
 
 enum status control_open(struct server *s, struct control **ret, struct error *err)
@@ -481,8 +412,8 @@ void control_close(struct control **ptr)
         pthread_join(c->thread, NULL);
     for (int i = 0; i < c->executor_count; i++)
         executor_close(&c->executors[i]);
-    turns_close(&c->turns);
-    windows_close(&c->windows);
+    if (c->decider.ops)
+        c->decider.ops->close(c->decider.self);
     grouping_close(&c->grouping);
     moves_close(&c->moves);
     pthread_mutex_destroy(&c->lock);

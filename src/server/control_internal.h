@@ -1,5 +1,6 @@
-/* control_internal.h - what control.c has in common with the two ways of deciding: turns.c (round
- * robin, as AMS) and windows.c (plans, as Ekya). */
+/* control_internal.h - what control.c has in common with the ways of deciding whose job is next:
+ * turns.c (round robin, as AMS), windows.c (plans, as Ekya) and micro.c (micro-windows, as ECCO).
+ */
 #ifndef ATTUNE_SERVER_CONTROL_INTERNAL_H
 #define ATTUNE_SERVER_CONTROL_INTERNAL_H
 
@@ -23,10 +24,29 @@ struct seat {
     int failures;           /* in a row */
 };
 
-struct turns;
-struct windows;
 struct moves;
 struct grouping;
+
+/* One way of deciding. All but json is the control thread's. */
+struct decider_ops {
+    void (*close)(void *self);
+    /* A group takes the seat; nobody has it any more. */
+    void (*join)(void *self, int seat);
+    void (*leave)(void *self, int seat);
+    /* The seat's job is to end with what it has reached. */
+    void (*hurry)(void *self, int seat);
+    /* The seat's job is over; seat.busy is false by now. */
+    void (*ended)(void *self, int seat, const struct executor_report *report);
+    /* Does what is due; returns when it wants to be asked again. */
+    uint64_t (*run)(void *self, uint64_t now_us);
+    /* What is in force (docs/api.md), NULL: nothing is planned. Any thread. */
+    json_t *(*json)(void *self);
+};
+
+struct decider {
+    const struct decider_ops *ops;
+    void *self;
+};
 
 struct control {
     struct server *server;
@@ -41,8 +61,7 @@ struct control {
     struct grouping *grouping;     /* NULL: every camera is alone */
     struct seat trials;            /* nobody's: the trial that is under way */
     struct store_camera *arrivals; /* [cameras_max] the thread's, while it looks for new ones */
-    struct turns *turns;           /* one of the two */
-    struct windows *windows;
+    struct decider decider;
     pthread_t thread;
     bool running;
 };
@@ -53,6 +72,14 @@ bool control_sits(const struct control *c, int seat);
 /* The seat of the group, of the group that has the camera; -1: none. */
 int control_seat_of(const struct control *c, const char *group);
 int control_seat_with(const struct control *c, const char *camera);
+
+/* Place among the group's members, -1: it is none. */
+int control_member_of(const struct trainee *t, const char *camera);
+
+/* How accurate the camera's model is, and the mean of the group's members that have been scored;
+ * NaN: not known. */
+double control_camera_accuracy(const struct control *c, const char *camera);
+double control_accuracy(const struct control *c, int seat);
 
 /* The camera, whose group in the store is the seat's, is with it from now on, and with no other.
  * The learner is made anew with the next job. ST_LIMIT: no seat is left (for a group without one).
@@ -66,6 +93,16 @@ bool control_start(struct control *c, int seat, const struct job *job, uint64_t 
 
 /* Processors for the job of a busy seat, from now on; 0 of any: it has none any more. */
 void control_share(struct control *c, int seat, enum ledger_kind kind, double share);
+
+/* Processors that there are for training and for inference here. */
+double control_capacity(const struct control *c);
+
+/* The job of a busy seat ends with what it has reached, even where it is paused. False: it has not
+ * trained yet. */
+bool control_end_early(struct control *c, int seat);
+
+/* The frames that there are were not enough to train on: the group waits for more. */
+void control_note_barren(struct control *c, int seat);
 
 /* Starts a trial, one at a time, where a worker is free. False: not now. */
 bool control_try(struct control *c, struct trial *t, uint64_t now_us);
@@ -90,24 +127,8 @@ bool moves_wait(struct moves *m, const char *camera);
 
 /* ---- turns.c, windows.c ---- */
 
-enum status turns_open(struct control *c, struct turns **ret, struct error *err);
-void turns_close(struct turns **t);
-void turns_join(struct turns *t, int seat);
-void turns_leave(struct turns *t, int seat);
-/* The seat's job is over (seat.busy is false by now). `dropped`: it will not be tried again. */
-void turns_ended(struct turns *t, int seat, const struct executor_report *report);
-/* Does what is due; returns when it wants to be asked again. */
-uint64_t turns_run(struct turns *t, uint64_t now_us);
-
-enum status windows_open(struct control *c, enum schedule_policy policy, struct windows **ret,
+enum status turns_open(struct control *c, struct decider *ret, struct error *err);
+enum status windows_open(struct control *c, enum schedule_policy policy, struct decider *ret,
                          struct error *err);
-void windows_close(struct windows **w);
-void windows_join(struct windows *w, int seat);
-/* The job at hand ends with what it has reached. */
-void windows_hurry(struct windows *w, int seat);
-void windows_ended(struct windows *w, int seat, const struct executor_report *report);
-uint64_t windows_run(struct windows *w, uint64_t now_us);
-/* The plan that is in force; safe from any thread. */
-json_t *windows_json(struct windows *w);
 
 #endif

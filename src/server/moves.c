@@ -207,18 +207,9 @@ static enum status keep(struct control *c, int seat, const struct wish *w, struc
 
 static void hurry(struct control *c, int seat)
 {
-    struct job_progress p;
-    struct seat *s = &c->seats[seat];
-    s->held = true;
-    if (!s->busy)
-        return;
-    if (c->windows) {
-        windows_hurry(c->windows, seat);
-        return;
-    }
-    executor_progress(c->executors[s->executor], &p);
-    if (p.steps > 0)
-        executor_set_steps(c->executors[s->executor], p.steps);
+    c->seats[seat].held = true;
+    if (c->seats[seat].busy)
+        c->decider.ops->hurry(c->decider.self, seat);
 }
 
 /* The seat of the group that is meant, -1: there is none. */

@@ -17,35 +17,9 @@ struct turns {
     struct atr *atr;         /* [seats_max] */
 };
 
-enum status turns_open(struct control *c, struct turns **ret, struct error *err)
+static void join(void *self, int seat)
 {
-    struct turns *t = calloc(1, sizeof *t);
-    if (!t)
-        return error_set(err, ST_NOMEM, "no memory for the cameras' turns");
-    t->control = c;
-    t->atr = calloc((size_t)c->seats_max, sizeof *t->atr);
-    enum status st = t->atr ? round_robin_init(&t->ring, c->seats_max, err)
-                            : error_set(err, ST_NOMEM, "no memory for the cameras' turns");
-    if (st != ST_OK) {
-        turns_close(&t);
-        return st;
-    }
-    *ret = t;
-    return ST_OK;
-}
-
-void turns_close(struct turns **t)
-{
-    if (!t || !*t)
-        return;
-    round_robin_clear(&(*t)->ring);
-    free((*t)->atr);
-    free(*t);
-    *t = NULL;
-}
-
-void turns_join(struct turns *t, int seat)
-{
+    struct turns *t = self;
     struct atr_options o;
     atr_options_init(&o);
     o.base_us = (uint64_t)(t->control->server->set.period_s * 1e6);
@@ -53,8 +27,9 @@ void turns_join(struct turns *t, int seat)
     round_robin_add(&t->ring, (uint32_t)seat, o.base_us, clock_mono_us(), NULL);
 }
 
-void turns_leave(struct turns *t, int seat)
+static void leave(void *self, int seat)
 {
+    struct turns *t = self;
     round_robin_remove(&t->ring, (uint32_t)seat);
 }
 
@@ -99,8 +74,9 @@ static void adapt_period(struct turns *t, int seat)
         round_robin_set_period(&t->ring, (uint32_t)seat, atr_update(&t->atr[seat], fps));
 }
 
-void turns_ended(struct turns *t, int seat, const struct executor_report *report)
+static void ended(void *self, int seat, const struct executor_report *report)
 {
+    struct turns *t = self;
     if (report->status != ST_OK)
         delay(t, seat,
               control_penalty_us(t->atr[seat].period_us, t->control->seats[seat].failures));
@@ -135,8 +111,9 @@ static bool any_ready(const struct control *c, uint64_t now_us)
     return false;
 }
 
-uint64_t turns_run(struct turns *t, uint64_t now_us)
+static uint64_t run(void *self, uint64_t now_us)
 {
+    struct turns *t = self;
     uint64_t late_us;
     uint32_t seat;
     while (any_ready(t->control, now_us) && round_robin_next(&t->ring, now_us, &seat, &late_us)) {
@@ -147,4 +124,52 @@ uint64_t turns_run(struct turns *t, uint64_t now_us)
     }
     uint64_t due_us = round_robin_due_us(&t->ring);
     return due_us > now_us ? due_us : now_us + BUSY_US; /* due, but all are at work */
+}
+
+static void hurry(void *self, int seat)
+{
+    const struct turns *t = self;
+    control_end_early(t->control, seat);
+}
+
+/* Turns are no plan. */
+static json_t *no_json(void *self)
+{
+    (void)self;
+    return NULL;
+}
+
+/* ---- open, close ---- */
+
+static void close_turns(void *self)
+{
+    struct turns *t = self;
+    round_robin_clear(&t->ring);
+    free(t->atr);
+    free(t);
+}
+
+static const struct decider_ops ops = {.close = close_turns,
+                                       .join = join,
+                                       .leave = leave,
+                                       .hurry = hurry,
+                                       .ended = ended,
+                                       .run = run,
+                                       .json = no_json};
+
+enum status turns_open(struct control *c, struct decider *ret, struct error *err)
+{
+    struct turns *t = calloc(1, sizeof *t);
+    if (!t)
+        return error_set(err, ST_NOMEM, "no memory for the cameras' turns");
+    t->control = c;
+    t->atr = calloc((size_t)c->seats_max, sizeof *t->atr);
+    enum status st = t->atr ? round_robin_init(&t->ring, c->seats_max, err)
+                            : error_set(err, ST_NOMEM, "no memory for the cameras' turns");
+    if (st != ST_OK) {
+        close_turns(t);
+        return st;
+    }
+    *ret = (struct decider){&ops, t};
+    return ST_OK;
 }

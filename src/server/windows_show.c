@@ -69,8 +69,9 @@ void windows_show(struct windows *w, const struct schedule_snapshot *s,
     pthread_mutex_unlock(&w->lock);
 }
 
-json_t *windows_json(struct windows *w)
+json_t *windows_json(void *self)
 {
+    struct windows *w = self;
     pthread_mutex_lock(&w->lock);
     json_t *copy = json_deep_copy(w->shown);
     pthread_mutex_unlock(&w->lock);
