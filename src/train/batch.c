@@ -114,11 +114,12 @@ static void put_targets(struct learner *l, const struct buffer_entry *e, const s
 #define DRAWS_MAX 64
 
 /* A frame of the part of the data that the configuration uses. */
-static int draw_frame(struct learner *l, int frames)
+static int draw_frame(struct learner *l)
 {
     int index = 0;
     for (int i = 0; i < DRAWS_MAX; i++) {
-        index = buffer_sample(l->buffer, frames, l->options.half_life_us, &l->rng);
+        index = buffer_sample(l->buffer, l->phase.order, l->phase.trainable_frames,
+                              l->options.half_life_us, &l->rng);
         uint64_t h = rng_hash(buffer_at(l->buffer, index)->frame.t_us, l->phase.draw, 0, 0);
         if (l->data >= 1 || (double)(h >> 11) < l->data * 0x1p53)
             break;
@@ -126,12 +127,12 @@ static int draw_frame(struct learner *l, int frames)
     return index;
 }
 
-void batch_draw(struct learner *l, int frames)
+void batch_draw(struct learner *l)
 {
     struct nn_view input = nn_session_input(l->train, 0);
     l->batch.any_soft = false;
     for (int i = 0; i < l->options.batch; i++) {
-        const struct buffer_entry *e = buffer_at(l->buffer, draw_frame(l, frames));
+        const struct buffer_entry *e = buffer_at(l->buffer, draw_frame(l));
         struct window w = draw_window(&l->options, &l->rng);
         struct frame seen = e->frame;
         if (!is_whole(&w)) {
@@ -143,10 +144,10 @@ void batch_draw(struct learner *l, int frames)
     }
 }
 
-static void count_classes(const struct learner *l, int frames, uint64_t count[256])
+static void count_classes(const struct learner *l, uint64_t count[256])
 {
-    for (int i = 0; i < frames; i++) {
-        const struct label_map *map = &buffer_at(l->buffer, i)->labels;
+    for (int i = 0; i < l->phase.trainable_frames; i++) {
+        const struct label_map *map = &buffer_at(l->buffer, l->phase.order[i])->labels;
         size_t pixels = (size_t)map->width * (size_t)map->height;
         for (size_t p = 0; p < pixels; p++)
             count[map->classes[p]]++;
@@ -154,14 +155,14 @@ static void count_classes(const struct learner *l, int frames, uint64_t count[25
 }
 
 /* 1 / sqrt(frequency), scaled so that the mean over labelled pixels is 1. */
-void batch_weigh_classes(struct learner *l, int frames)
+void batch_weigh_classes(struct learner *l)
 {
     uint64_t count[256] = {0};
     for (int c = 0; c < CLASSES_MAX; c++)
         l->batch.class_weight[c] = 1;
     if (!l->options.class_balance)
         return;
-    count_classes(l, frames, count);
+    count_classes(l, count);
     double pixels = 0, sum = 0;
     for (int c = 0; c < l->spec.class_count; c++) {
         pixels += (double)count[c];

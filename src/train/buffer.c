@@ -214,20 +214,21 @@ uint64_t buffer_next_seq(const struct buffer *b)
 
 /* Rejection: a uniform draw is kept with probability 2^(-age / half life); at the 64th try it is
  * kept anyway, so that a half life far below the frame distance ends too. */
-int buffer_sample(const struct buffer *b, int limit, uint64_t half_life_us, struct rng *rng)
+int buffer_sample(const struct buffer *b, const int *among, int count, uint64_t half_life_us,
+                  struct rng *rng)
 {
-    assert(limit >= 1 && limit <= b->count);
-    int i = (int)rng_below(rng, (uint32_t)limit);
+    assert(count >= 1 && count <= b->count);
+    int i = among[rng_below(rng, (uint32_t)count)];
     if (half_life_us == 0)
         return i;
-    uint64_t newest = slot(b, limit - 1)->frame.t_us;
+    uint64_t newest = slot(b, among[count - 1])->frame.t_us;
     for (int tries = 0; tries < 64; tries++) {
         uint64_t t = slot(b, i)->frame.t_us, age = newest > t ? newest - t : 0;
         if (rng_float(rng) < exp2f(-(float)age / (float)half_life_us))
             return i;
-        i = (int)rng_below(rng, (uint32_t)limit);
+        i = among[rng_below(rng, (uint32_t)count)];
     }
-    return limit - 1;
+    return among[count - 1];
 }
 
 void buffer_forget(struct buffer *b)

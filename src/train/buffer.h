@@ -63,9 +63,10 @@ const struct buffer_entry *buffer_at(const struct buffer *b, int i);
 /* Sequence number that the next frame will get. */
 uint64_t buffer_next_seq(const struct buffer *b);
 
-/* Draws an index below `limit` (1..buffer_count) with replacement: uniformly when half_life_us is
- * 0, else with a weight that halves every half_life_us of age. */
-int buffer_sample(const struct buffer *b, int limit, uint64_t half_life_us, struct rng *rng);
+/* Draws one of the indices among[count], oldest first, 1..buffer_count of them, with replacement:
+ * uniformly when half_life_us is 0, else with a weight that halves every half_life_us of age. */
+int buffer_sample(const struct buffer *b, const int *among, int count, uint64_t half_life_us,
+                  struct rng *rng);
 
 void buffer_forget(struct buffer *b); /* drops all frames */
 

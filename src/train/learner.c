@@ -52,9 +52,10 @@ static enum status allocate(struct learner *l, struct error *err)
     l->truth = malloc(pixels);
     l->batch.labels = malloc(batch * pixels);
     l->batch.pixels = malloc((size_t)l->spec.width * (size_t)l->spec.height * 3);
+    l->phase.order = calloc((size_t)o->frames_max, sizeof *l->phase.order);
     l->phase.recent = calloc((size_t)phase_tenth(o), sizeof *l->phase.recent);
     bool ok = l->params && l->rank.magnitude && l->open_mask && l->mask && l->predicted &&
-              l->truth && l->batch.labels && l->batch.pixels && l->phase.recent;
+              l->truth && l->batch.labels && l->batch.pixels && l->phase.order && l->phase.recent;
     if (o->soft_weight > 0) {
         l->batch.probs = malloc(batch * (size_t)o->soft_width * (size_t)o->soft_height *
                                 (size_t)l->spec.class_count);
@@ -162,6 +163,7 @@ void learner_close(struct learner **l_ptr)
     free(l->batch.labels);
     free(l->batch.probs);
     free(l->batch.pixels);
+    free(l->phase.order);
     free(l->phase.recent);
     free(l);
     *l_ptr = NULL;
@@ -233,7 +235,7 @@ static enum status score_frames(struct learner *l, int first, int count,
 {
     struct nn_view input = nn_session_input(l->infer, 0);
     for (int i = first; i < first + count; i++) {
-        const struct buffer_entry *e = buffer_at(l->buffer, i);
+        const struct buffer_entry *e = buffer_at(l->buffer, l->phase.open ? l->phase.order[i] : i);
         task_input(&l->spec, &e->frame, &input, 0);
         enum status st = nn_session_forward(l->infer, err);
         if (st != ST_OK)

@@ -68,8 +68,8 @@ struct learner_options {
     bool gated; /* false: every phase is accepted (AMS) */
     struct gate_options gate;
     double holdout_fraction; /* of the frames that are new since the last phase... */
-    int holdout_max;         /* ...at least 1, at most this many, newest first; 0: by the task, 3
-                              * frames of a segmentation, 24 pictures of a classification */
+    int holdout_max;         /* ...as train/holdout.h says; 0: by the task, 3 frames of a
+                              * segmentation or detection, 24 pictures of a classification */
     int threads;             /* OpenMP threads of a run */
 };
 
@@ -154,10 +154,11 @@ enum status learner_checkpoint(struct learner *l, struct learner_result *ret, st
  * end of the phase the candidate's, not rounded yet; else those of learner_params. */
 const float *learner_candidate(const struct learner *l);
 
-/* Within a phase: the frames that it must not see, *ret_first the first of them. */
+/* Within a phase: how many frames it must not see, *ret_first: the number of those that it may. */
 int learner_holdout(const struct learner *l, int *ret_first);
 
-/* Predicts buffered frames [first, first + count) with params (NULL: the learner's present ones)
+/* Predicts buffered frames [first, first + count), counted from the oldest one and within a phase
+ * with those that are held out behind the others, with params (NULL: the learner's present ones)
  * and adds to *confusion (initialised by the caller with the network's class count). */
 enum status learner_score(struct learner *l, const float *params, int first, int count,
                           struct confusion *confusion, struct error *err);

@@ -17,7 +17,8 @@ struct batch {
 struct phase {
     bool open, mask_ready;
     int steps;
-    int trainable_frames, holdout_frames; /* oldest ones, newest ones */
+    int trainable_frames, holdout_frames; /* so many first and last of order... */
+    int *order;                           /* ...[frames_max], indices into the buffer */
     uint64_t newest_us;
     struct rng rng_before;
     uint64_t draw;             /* which frames a part of the data is, differs from phase to phase */
@@ -55,12 +56,12 @@ struct learner {
 /* ST_INVALID names the option. */
 enum status learner_check_options(const struct learner_options *o, struct error *err);
 
-/* Draws a minibatch from the first `frames` buffered frames into the train session's input and
- * l->batch. */
-void batch_draw(struct learner *l, int frames);
+/* Draws a minibatch from the phase's trainable frames into the train session's input and l->batch.
+ */
+void batch_draw(struct learner *l);
 
-/* Class weights over the first `frames` buffered frames; all 1 without class_balance. */
-void batch_weigh_classes(struct learner *l, int frames);
+/* Class weights over the phase's trainable frames; all 1 without class_balance. */
+void batch_weigh_classes(struct learner *l);
 
 /* Makes the learner train as c says (NULL: as its options say). Not within a phase; on failure it
  * trains as before. */

@@ -8,6 +8,7 @@
 
 #include "nn/loss.h"
 #include "task/detect_loss.h"
+#include "train/holdout.h"
 #include "train/learner_internal.h"
 
 int phase_tenth(const struct learner_options *o)
@@ -15,17 +16,16 @@ int phase_tenth(const struct learner_options *o)
     return o->steps < 10 ? 1 : o->steps / 10;
 }
 
-/* How many of the newest frames this phase must not see. Always 0 without a gate. */
-static int holdout_count(const struct learner *l)
+/* The phase's order of the frames; how many of them it must not see. Always 0 without a gate. */
+static int hold_out(struct learner *l)
 {
-    if (!l->options.gated)
-        return 0;
-    int fresh = 0, count = buffer_count(l->buffer);
-    for (int i = 0; i < count; i++)
-        fresh += buffer_at(l->buffer, i)->frame.t_us > l->seen_us;
-    int held = (int)(l->options.holdout_fraction * fresh);
-    held = held < 1 ? 1 : held;
-    return held < l->options.holdout_max ? held : l->options.holdout_max;
+    const struct holdout_rule rule = {l->options.holdout_fraction, l->options.holdout_max,
+                                      l->seen_us};
+    if (l->options.gated)
+        return holdout_choose(l->buffer, &rule, l->phase.order);
+    for (int i = 0; i < buffer_count(l->buffer); i++)
+        l->phase.order[i] = i;
+    return 0;
 }
 
 static enum status check_ready(const struct learner *l, int held, struct error *err)
@@ -85,7 +85,7 @@ enum status learner_begin_as(struct learner *l, const struct train_configuration
 {
     if (l->phase.open)
         return error_set(err, ST_CONFLICT, "a phase is under way: finish or abandon it first");
-    int held = holdout_count(l);
+    int held = hold_out(l);
     enum status st = check_ready(l, held, err);
     if (st == ST_OK)
         st = learner_configure(l, c, err);
@@ -100,14 +100,16 @@ enum status learner_begin_as(struct learner *l, const struct train_configuration
     if (l->optimizer_before.failed)
         return error_set(err, ST_NOMEM, "no memory to keep the optimiser's state");
     double *recent = l->phase.recent;
+    int *order = l->phase.order;
     l->phase = (struct phase){.open = true,
                               .trainable_frames = buffer_count(l->buffer) - held,
                               .holdout_frames = held,
                               .newest_us = newest_us(l->buffer),
                               .rng_before = l->rng,
                               .draw = rng_hash(l->version, newest_us(l->buffer), 0, 0),
+                              .order = order,
                               .recent = recent};
-    batch_weigh_classes(l, l->phase.trainable_frames);
+    batch_weigh_classes(l);
     choose_before(l);
     return ST_OK;
 }
@@ -174,7 +176,7 @@ static void note_loss(struct learner *l, double loss)
 
 static enum status step(struct learner *l, double *ret_loss, struct error *err)
 {
-    batch_draw(l, l->phase.trainable_frames);
+    batch_draw(l);
     enum status st = nn_session_forward(l->train, err);
     if (st != ST_OK)
         return st;

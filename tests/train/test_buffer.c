@@ -103,10 +103,12 @@ static void draws(void **state)
         assert_int_equal(add(b, (uint64_t)(100 * i), (uint8_t)i, false), ST_OK);
     struct rng rng;
     rng_init(&rng, 5, 0);
-    int uniform[5] = {0}, recent[5] = {0};
+    const int all[5] = {0, 1, 2, 3, 4}, some[2] = {0, 3};
+    int uniform[5] = {0}, recent[5] = {0}, chosen[5] = {0};
     for (int i = 0; i < 15000; i++) {
-        uniform[buffer_sample(b, 5, 0, &rng)]++;
-        recent[buffer_sample(b, 4, 100, &rng)]++;
+        uniform[buffer_sample(b, all, 5, 0, &rng)]++;
+        recent[buffer_sample(b, all, 4, 100, &rng)]++;
+        chosen[buffer_sample(b, some, 2, 300, &rng)]++;
     }
     for (int i = 0; i < 5; i++)
         assert_in_range(uniform[i], 2750, 3250);
@@ -114,6 +116,8 @@ static void draws(void **state)
     for (int i = 0; i < 4; i++)
         assert_in_range(recent[i], (1000 << i) * 9 / 10, (1000 << i) * 11 / 10);
     assert_int_equal(recent[4], 0);
+    assert_in_range(chosen[0], 4750, 5250); /* 300 us older: half as often */
+    assert_int_equal(chosen[0] + chosen[3], 15000);
     buffer_close(&b);
 }
 

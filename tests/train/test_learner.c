@@ -690,6 +690,39 @@ static void checkpoints_are_versions(void **state)
     nn_model_close(&m);
 }
 
+/* Frames of one class from each of two cameras, all of the second one's newer. */
+static void a_group_is_judged_on_every_member(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model();
+    struct learner_options o = quick_options(LEARNER_ATTUNE);
+    struct learner *l = open_learner(m, &o, 5);
+    struct confusion c;
+    struct rng rng;
+    struct scene s;
+    int first;
+    rng_init(&rng, 33, 0);
+    for (int i = 0; i < 20; i++) {
+        scene_draw(&s, (uint64_t)(i + 1) * SECOND_US, 0, &rng);
+        memset(s.classes, i / 10, sizeof s.classes);
+        assert_int_equal(learner_add(l, &s.frame, &s.labels, NULL, i / 10, NULL), ST_OK);
+    }
+    assert_int_equal(learner_begin(l, NULL), ST_OK);
+    int held = learner_holdout(l, &first);
+    assert_int_equal(held, 3);
+    assert_int_equal(first, 17);
+    confusion_init(&c, CLASSES);
+    assert_int_equal(learner_score(l, NULL, first, held, &c, NULL), ST_OK);
+    uint64_t of_class[2] = {0};
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < CLASSES; p++)
+            of_class[k] += c.count[k][p];
+    assert_int_equal(of_class[0], WIDTH * HEIGHT);
+    assert_int_equal(of_class[1], 2 * WIDTH * HEIGHT);
+    learner_close(&l);
+    nn_model_close(&m);
+}
+
 static void a_rejected_checkpoint_changes_nothing(void **state)
 {
     (void)state;
@@ -830,6 +863,7 @@ int main(void)
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(rejected_phases_leave_no_trace),
         cmocka_unit_test(checkpoints_are_versions),
+        cmocka_unit_test(a_group_is_judged_on_every_member),
         cmocka_unit_test(a_rejected_checkpoint_changes_nothing),
         cmocka_unit_test(divergence_is_rejected),
         cmocka_unit_test(restored_goes_on_identically),
