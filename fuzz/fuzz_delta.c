@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "delta/delta.h"
+#include "delta/personal.h"
 
 #define TENSORS 4
 #define STATS 12
@@ -31,6 +31,26 @@ static void make_model(float *initial, struct delta_model *ret)
     (void)st;
 }
 
+/* As a camera's own. */
+static void try_personal(const struct delta_model *m, const uint8_t *data, size_t size, uint64_t at)
+{
+    float difference[TRAINABLE + STATS] = {0};
+    struct delta_personal p;
+    struct delta_info info;
+    struct error err = {.code = ST_OK};
+    if (delta_personal_read(m, data, size, at, &p, &err) != ST_OK) {
+        assert(err.message[0]);
+        return;
+    }
+    for (size_t n = 0; n < p.count; n++)
+        difference[p.index[n]] = p.difference[n];
+    enum status st = delta_info_read(data, size, &info, NULL, 0, &err);
+    assert(st == ST_OK && info.personal && info.versions.base <= at);
+    assert(file_crc32(difference, sizeof difference) == info.result_crc32);
+    (void)st;
+    delta_personal_clear(&p);
+}
+
 static void try_apply(const struct delta_model *m, const uint8_t *data, size_t size, uint64_t at)
 {
     float params[TRAINABLE + STATS];
@@ -38,6 +58,7 @@ static void try_apply(const struct delta_model *m, const uint8_t *data, size_t s
     uint64_t version = at;
     bool applied = false;
     struct error err = {.code = ST_OK};
+    try_personal(m, data, size, at);
     enum status st = delta_apply(m, data, size, &version, params, NULL, &applied, &err);
     if (st != ST_OK) {
         assert(err.message[0] && version == at);

@@ -8,6 +8,7 @@
 
 #define FORMAT_VERSION 1
 #define FLAG_STATISTICS 1
+#define FLAG_PERSONAL 2
 #define HEADER_BYTES 92
 #define TRAILER_BYTES 4
 static const uint8_t magic[4] = {'A', 'T', 'D', 'L'};
@@ -26,7 +27,8 @@ void container_put_header(const struct delta_info *info, struct buf *out)
     buf_put(out, magic, 4);
     buf_put_u16(out, FORMAT_VERSION);
     buf_put_u8(out, (uint8_t)info->step_log2);
-    buf_put_u8(out, info->statistics ? FLAG_STATISTICS : 0);
+    buf_put_u8(out, (uint8_t)((info->statistics ? FLAG_STATISTICS : 0) |
+                              (info->personal ? FLAG_PERSONAL : 0)));
     buf_put(out, info->identity, 32);
     buf_put_u64(out, info->versions.base);
     buf_put_u64(out, info->versions.new);
@@ -53,6 +55,7 @@ static void take_header(struct cursor *in, struct delta_info *info, uint8_t *ret
     info->step_log2 = cursor_u8(in);
     *ret_flags = cursor_u8(in);
     info->statistics = *ret_flags & FLAG_STATISTICS;
+    info->personal = *ret_flags & FLAG_PERSONAL;
     const uint8_t *identity = cursor_take(in, 32);
     if (identity)
         memcpy(info->identity, identity, 32);
@@ -100,10 +103,17 @@ bool container_take_counts(const struct delta_info *info, const uint8_t *bytes, 
     return !in.failed && in.left_bytes == 0 && sum == info->value_count;
 }
 
+/* A step leads to a later version, a personal delta nowhere. */
+static bool versions_are_sound(const struct delta_info *info)
+{
+    return info->personal ? info->versions.base == info->versions.new && !info->statistics
+                          : info->versions.base < info->versions.new;
+}
+
 static bool header_is_sound(const struct delta_info *info, uint8_t flags)
 {
-    return !(flags & ~FLAG_STATISTICS) && info->step_log2 >= DELTA_STEP_MIN &&
-           info->step_log2 <= DELTA_STEP_FLOAT16 && info->versions.base < info->versions.new &&
+    return !(flags & ~(FLAG_STATISTICS | FLAG_PERSONAL)) && info->step_log2 >= DELTA_STEP_MIN &&
+           info->step_log2 <= DELTA_STEP_FLOAT16 && versions_are_sound(info) &&
            info->trainable_count > 0 && info->trainable_count <= DELTA_PARAMS_MAX &&
            info->stat_count <= DELTA_PARAMS_MAX && info->tensor_count > 0 &&
            info->tensor_count <= DELTA_TENSORS_MAX && info->value_count <= info->trainable_count &&

@@ -127,28 +127,20 @@ static enum status encode_body(const struct delta_model *m, const float *base, c
     return failed ? error_set(err, ST_NOMEM, "no memory to encode a delta") : ST_OK;
 }
 
-enum status delta_encode(const struct delta_model *m, struct delta_versions versions,
-                         const float *base, const float *params, const uint8_t *mask, int step_log2,
-                         bool statistics, struct buf *out, struct error *err)
+/* info: versions, step and what kind it is; the rest is filled in. */
+static enum status encode(const struct delta_model *m, struct delta_info info, const float *base,
+                          const float *params, const uint8_t *mask, struct buf *out,
+                          struct error *err)
 {
-    if (versions.base >= versions.new || step_log2 < DELTA_STEP_MIN ||
-        step_log2 > DELTA_STEP_FLOAT16)
-        return error_set(err, ST_INVALID,
-                         "a delta goes to a later version, in steps of 2^-%d to "
-                         "2^-%d",
-                         DELTA_STEP_MIN, DELTA_STEP_FLOAT16);
-    enum status st = check_encodable(m, base, params, mask, step_log2, statistics, err);
+    enum status st = check_encodable(m, base, params, mask, info.step_log2, info.statistics, err);
     if (st != ST_OK)
         return st;
-    struct delta_info info = {.versions = versions,
-                              .step_log2 = step_log2,
-                              .statistics = statistics,
-                              .trainable_count = (uint32_t)m->trainable_count,
-                              .stat_count = (uint32_t)m->stat_count,
-                              .tensor_count = (uint32_t)m->tensor_count,
-                              .result_crc32 = file_crc32(params, total_count(m) * 4)};
     struct buf body;
     buf_init(&body);
+    info.trainable_count = (uint32_t)m->trainable_count;
+    info.stat_count = (uint32_t)m->stat_count;
+    info.tensor_count = (uint32_t)m->tensor_count;
+    info.result_crc32 = file_crc32(params, total_count(m) * 4);
     memcpy(info.identity, m->identity, sizeof info.identity);
     st = encode_body(m, base, params, mask, &info, &body, err);
     size_t begin = out->size_bytes;
@@ -163,6 +155,42 @@ enum status delta_encode(const struct delta_model *m, struct delta_versions vers
     if (st != ST_OK)
         out->size_bytes = begin;
     buf_clear(&body);
+    return st;
+}
+
+static bool step_is_valid(int step_log2)
+{
+    return step_log2 >= DELTA_STEP_MIN && step_log2 <= DELTA_STEP_FLOAT16;
+}
+
+enum status delta_encode(const struct delta_model *m, struct delta_versions versions,
+                         const float *base, const float *params, const uint8_t *mask, int step_log2,
+                         bool statistics, struct buf *out, struct error *err)
+{
+    if (versions.base >= versions.new || !step_is_valid(step_log2))
+        return error_set(err, ST_INVALID,
+                         "a delta goes to a later version, in steps of 2^-%d to "
+                         "2^-%d",
+                         DELTA_STEP_MIN, DELTA_STEP_FLOAT16);
+    const struct delta_info info = {
+        .versions = versions, .step_log2 = step_log2, .statistics = statistics};
+    return encode(m, info, base, params, mask, out, err);
+}
+
+enum status delta_encode_personal(const struct delta_model *m, uint64_t version,
+                                  const float *difference, const uint8_t *mask, int step_log2,
+                                  struct buf *out, struct error *err)
+{
+    if (!step_is_valid(step_log2))
+        return error_set(err, ST_INVALID, "a delta has steps of 2^-%d to 2^-%d", DELTA_STEP_MIN,
+                         DELTA_STEP_FLOAT16);
+    const struct delta_info info = {
+        .versions = {version, version}, .step_log2 = step_log2, .personal = true};
+    float *zeros = calloc(total_count(m), sizeof *zeros);
+    if (!zeros)
+        return error_set(err, ST_NOMEM, "no memory to encode a delta");
+    enum status st = encode(m, info, zeros, difference, mask, out, err);
+    free(zeros);
     return st;
 }
 

@@ -88,12 +88,19 @@ enum status delta_encode_snapshot(const struct delta_model *m, uint64_t version,
                                   const float *params, const struct delta_history *sent,
                                   int step_log2, struct buf *out, struct error *err);
 
+/* A personal delta (delta/personal.h): differences (trainable + stat floats, 0 outside the mask),
+ * from `version` on; no step to another version, no statistics. Else as delta_encode from zeros. */
+enum status delta_encode_personal(const struct delta_model *m, uint64_t version,
+                                  const float *difference, const uint8_t *mask, int step_log2,
+                                  struct buf *out, struct error *err);
+
 /* What a delta says of itself; needs no model and no base. */
 struct delta_info {
     uint8_t identity[32];
     struct delta_versions versions;
     int step_log2;
     bool statistics;
+    bool personal; /* differences, from its base version on: base and new are the same */
     uint32_t trainable_count, stat_count, tensor_count;
     uint32_t value_count;                                           /* coordinates sent */
     size_t bytes, count_bytes, mask_bytes, value_bytes, stat_bytes; /* whole, and by section */
@@ -111,7 +118,8 @@ enum status delta_info_read(const void *bytes, size_t n, struct delta_info *ret,
  *  - base 0 and new > *version (a snapshot): applied to the model's own values; params is only
  *    written. A camera that changes its job sets *version = 0 first.
  *  - new equal to *version and the same result: nothing to do, *ret_applied = false.
- *  - anything else: ST_CONFLICT, ask the server for a snapshot.
+ *  - anything else: ST_CONFLICT, ask the server for a snapshot. So is a personal delta, which
+ *    leads to no version (delta/personal.h).
  * sent (NULL allowed) gains the delta's coordinates, or becomes them for a snapshot. */
 enum status delta_apply(const struct delta_model *m, const void *bytes, size_t n, uint64_t *version,
                         float *params, struct delta_history *sent, bool *ret_applied,

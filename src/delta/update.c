@@ -255,6 +255,10 @@ enum status delta_update_decode(struct delta_update *u, const void *bytes, size_
     enum status st = container_open(bytes, n, &info, &s, err);
     if (st == ST_OK)
         st = check_model(m, &info, err);
+    if (st == ST_OK && info.personal)
+        st = error_set(err, ST_CONFLICT,
+                       "this is a camera's own delta on top of version %llu, no step to another",
+                       (unsigned long long)info.versions.base);
     if (st != ST_OK)
         return st;
     if (info.versions.new == version &&
@@ -278,6 +282,21 @@ enum status delta_update_decode(struct delta_update *u, const void *bytes, size_
         make_whole(u, m->initial);
     *ret_applies = true;
     return ST_OK;
+}
+
+enum status delta_update_decode_personal(struct delta_update *u, const void *bytes, size_t n,
+                                         const float *zeros, struct error *err)
+{
+    struct delta_info info = {0};
+    struct container s;
+    delta_update_clear(u);
+    enum status st = container_open(bytes, n, &info, &s, err);
+    if (st == ST_OK)
+        st = check_model(u->model, &info, err);
+    if (st == ST_OK && !info.personal)
+        st = error_set(err, ST_CONFLICT, "this is a step to version %llu, no personal delta",
+                       (unsigned long long)info.versions.new);
+    return st == ST_OK ? decode(u, &info, &s, zeros, err) : st;
 }
 
 /* ---- putting in place ---- */

@@ -32,6 +32,11 @@ enum status delta_update_decode(struct delta_update *u, const void *bytes, size_
                                 uint64_t version, const float *params, struct delta_history *sent,
                                 bool *ret_applies, struct error *err);
 
+/* Likewise a personal delta (delta/personal.h): brings `zeros` to its differences. ST_CONFLICT: it
+ * is none. */
+enum status delta_update_decode_personal(struct delta_update *u, const void *bytes, size_t n,
+                                         const float *zeros, struct error *err);
+
 /* Makes the update a whole vector, all parameters of `version`, which the caller writes to the
  * result before the exchange. */
 float *delta_update_whole(struct delta_update *u, uint64_t version);
