@@ -55,6 +55,7 @@ static bool parse_sharing(const char *name, struct contender *c)
     c->by_share = s->by_share;
     c->weighted = s->weighted;
     c->zoo = s->zoo && !c->planted;
+    c->personal = s->personal;
     return true;
 }
 

@@ -34,6 +34,7 @@ struct contender {
     bool by_share; /* frame rates follow the group's share of the training */
     bool weighted; /* bandwidth does */
     bool zoo;      /* a request may start from a past model */
+    bool personal; /* a member may have a delta of its own */
 };
 
 /* Appends to list[*count], at most CONTENDERS_MAX. ST_INVALID names the choices. */

@@ -137,6 +137,11 @@ bool grouper_personal(const struct grouper *g, int camera)
     return camera_used(g, camera) && g->cameras[camera].personal;
 }
 
+bool grouper_personal_tried(const struct grouper *g, int camera)
+{
+    return camera_used(g, camera) && g->cameras[camera].personal_tried;
+}
+
 void grouper_signature(struct grouper *g, int camera, const struct signature *s)
 {
     assert(camera_used(g, camera));

@@ -88,7 +88,7 @@ static void measure(struct conclusion *c, struct group *k)
     centre_offsets(c->g, k);
     for (int i = 0; i < k->count; i++) {
         struct camera *m = &c->g->cameras[k->members[i]];
-        const struct group_score *s = c->scores[k->members[i]];
+        const struct group_score *s = personal_score(c, k->members[i]);
         if (!s)
             continue;
         m->previous = m->accuracy;
@@ -125,7 +125,7 @@ static double others_mean(const struct conclusion *c, const struct group *k, int
     double sum = 0;
     *ret_frames = *ret_count = 0;
     for (int i = 0; i < k->count; i++) {
-        const struct group_score *s = c->scores[k->members[i]];
+        const struct group_score *s = personal_score(c, k->members[i]);
         if (!s || k->members[i] == but)
             continue;
         sum += s->accuracy - usual(c->g, k->members[i]);
@@ -163,7 +163,7 @@ static bool behind_attune(const struct conclusion *c, const struct group *k, int
     double others = others_mean(c, k, camera, &frames, &count);
     struct evidence e =
         shortfall(&c->g->settings, m->accuracy, m->frames, m->offset, others, frames, count);
-    *ret = why_none(GROUP_WHY_BEHIND);
+    *ret = why_none(m->personal ? GROUP_WHY_HELD : GROUP_WHY_BEHIND);
     ret->reference = others;
     ret->margin = shortfall_allowed(&c->g->settings, &e);
     if (!isfinite(others))
@@ -184,10 +184,8 @@ static int find_leavers(struct conclusion *c, const struct group *k, int *leaver
         struct camera *m = &c->g->cameras[k->members[i]];
         if (!c->scores[k->members[i]])
             continue;
-        bool behind = s->policy == GROUP_POLICY_ECCO
-                          ? behind_ecco(c, k, k->members[i], &whys[n])
-                          : behind_attune(c, k, k->members[i], &whys[n]) ||
-                                personal_better(c, k->members[i], &whys[n]);
+        bool behind = s->policy == GROUP_POLICY_ECCO ? behind_ecco(c, k, k->members[i], &whys[n])
+                                                     : behind_attune(c, k, k->members[i], &whys[n]);
         m->behind = behind ? m->behind + 1 : 0;
         whys[n].accuracy = m->accuracy;
         whys[n].windows = m->behind;
@@ -293,6 +291,7 @@ static void let_time_pass(struct grouper *g)
 {
     for (int i = 0; i < g->limit; i++) {
         struct camera *m = &g->cameras[i];
+        m->personal_wait -= m->personal_wait > 0;
         if (m->apart_windows > 0 && --m->apart_windows == 0)
             m->apart = 0;
         if (m->moves > 0 && ++m->peace >= MOVES_WINDOWS) {

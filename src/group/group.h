@@ -78,7 +78,7 @@ struct group_settings {
     double camera_sd;     /* of accuracies between cameras that one model serves; 0.03 */
     double confidence;    /* attune: standard errors that make a difference real; 1.64 */
     int merge_pairs_max;  /* pairs of groups that a review compares, 0..; 16 */
-    int personal_max;     /* members whose own delta a review asks about, 0..; 0 */
+    int personal_max;     /* members that have an own delta, or one on trial, at a time, 0..; 0 */
     double personal_gain; /* what an own delta must bring; 0.02 */
     double personal_mib_price; /* and more for each MiB that it takes on the network; 0 */
     double personal_s_price;   /* and for each second of compute; 0 */
@@ -110,7 +110,7 @@ struct group_score group_score_none(void);
     X(STAYED, "stayed")     /* its own group's model still is the one for it */                    \
     X(FELL, "fell")         /* its accuracy fell while the others' did not */                      \
     X(BEHIND, "behind")     /* the shared model serves it worse than the others */                 \
-    X(HELD, "held-back")    /* a delta of its own is much better than what it shares */            \
+    X(HELD, "held-back")    /* behind, and a delta of its own does not help it enough */           \
     X(MERGED, "merged")     /* one model serves both groups */                                     \
     X(SPLIT, "split")       /* several members that disagree with the rest in the same way */      \
     X(MIXED, "mixed")       /* the group fell as a whole, and looks like two */                    \
@@ -172,6 +172,8 @@ uint64_t grouper_group_of(const struct grouper *g, int camera);
 /* Whether it is to have an own delta on top of the shared model. Out of a group, or into one, it
  * goes without. */
 bool grouper_personal(const struct grouper *g, int camera);
+/* Whether it has none, and one is on trial. */
+bool grouper_personal_tried(const struct grouper *g, int camera);
 
 struct group_view {
     uint64_t id; /* from 1, never used twice */
@@ -249,15 +251,19 @@ void grouper_signature(struct grouper *g, int camera, const struct signature *s)
 enum group_review_kind {
     GROUP_REVIEW_MEMBER = 1, /* the camera's group's model on the camera's newest frames */
     GROUP_REVIEW_CROSS,      /* another group's model on them */
-    GROUP_REVIEW_PERSONAL    /* its group's model with the camera's own delta on top: one that is in
-                              * use, or one trained to see whether it pays. On frames that neither
-                              * was trained on */
+    GROUP_REVIEW_PERSONAL    /* its group's model with the camera's own delta on top, the one in use
+                              * or on trial, on frames that neither was trained on: those labelled
+                              * since it was trained. The camera's MEMBER trial, the shared model's,
+                              * is then on the same frames */
 };
 
 struct group_review_trial {
     enum group_review_kind kind;
     uint64_t group;           /* whose model */
     int camera;               /* on whose newest frames */
+    bool train;               /* an own delta is to be trained, for the reviews to come: the camera
+                               * has none (which has no score), or its has faded (the new one takes
+                               * its place if it does better) */
     struct group_score score; /* the caller's to fill, and for an own delta what it costs: */
     double size_mib, compute_s;
 };

@@ -36,10 +36,14 @@ struct camera {
     int offset_windows;
     bool personal;
     int personal_windows; /* in a row that spoke for a change of it */
-    bool moved;           /* by the review; the request that follows is no drift */
-    int moves, peace;     /* out of groups lately; windows since */
-    uint64_t apart;       /* a group that it left, */
-    int apart_windows;    /* and for how long it will not go back */
+    /* Of its own delta, too, but not of the saved state: a trial ends with the process. */
+    bool personal_tried, personal_faded; /* one is on trial; the one in use is to be made anew */
+    int personal_barren;                 /* reviews in a row in which a trial had no score */
+    int personal_wait, personal_fails;   /* windows until the next trial; trials that failed */
+    bool moved;                          /* by the review; the request that follows is no drift */
+    int moves, peace;                    /* out of groups lately; windows since */
+    uint64_t apart;                      /* a group that it left, */
+    int apart_windows;                   /* and for how long it will not go back */
     struct group_why why;
 };
 
@@ -187,9 +191,12 @@ enum status leave_for_new(struct conclusion *c, uint64_t from, const int *leaver
 /* split.c: parts a group that does badly as a whole and looks like two. */
 enum status split_mixed(struct conclusion *c, struct group *k);
 enum status merge_conclude(struct conclusion *c);
-/* Whether an own delta does so much better than the shared model that sharing does harm. */
-bool personal_better(const struct conclusion *c, int camera, struct group_why *ret);
+/* What the camera has: its own delta's score where that is in use, else the shared model's; NULL.
+ */
+const struct group_score *personal_score(const struct conclusion *c, int camera);
 enum status personal_conclude(struct conclusion *c);
+/* It has none any more, nor one on trial. */
+void personal_forget(struct camera *m);
 enum status rest_conclude(struct conclusion *c);
 
 #endif

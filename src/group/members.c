@@ -155,8 +155,7 @@ static uint64_t exit_group(struct grouper *g, int camera, bool *ret_emptied)
     c->behind = 0;
     c->offset = 0;
     c->offset_windows = 0;
-    c->personal = false;
-    c->personal_windows = 0;
+    personal_forget(c);
     *ret_emptied = k->count == 0;
     if (*ret_emptied)
         end_group(g, k);

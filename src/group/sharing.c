@@ -9,24 +9,29 @@
 #define ECCO GROUP_POLICY_ECCO
 #define OURS GROUP_POLICY_ATTUNE
 
-/* name, division, plan, rule, grouping, fair, by_share, weighted, zoo */
+/* name, division, plan, rule, grouping, fair, by_share, weighted, zoo, personal */
 static const struct sharing rows[] = {
     {"independent", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_EQUAL, NONE, false, false, false,
+     false, false},
+    {"ekya", SHARING_PLANNED, SCHEDULE_THIEF, ALLOCATOR_EQUAL, NONE, false, false, false, false,
      false},
-    {"ekya", SHARING_PLANNED, SCHEDULE_THIEF, ALLOCATOR_EQUAL, NONE, false, false, false, false},
-    {"recl", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_RECL, NONE, false, false, false, true},
-    {"ecco", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ECCO, ECCO, true, true, true, true},
-    {"attune", SHARING_JOINT, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, true, true},
+    {"recl", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_RECL, NONE, false, false, false, true,
+     false},
+    {"ecco", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ECCO, ECCO, true, true, true, true, false},
+    {"attune", SHARING_JOINT, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, true, true,
+     false},
     {"attune-no-grouping", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, NONE, true, true, true,
-     true},
+     true, false},
     {"attune-no-fairness", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, false, true,
-     true, true},
+     true, true, false},
     {"attune-fixed-sampling", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, false,
-     true, true},
+     true, true, false},
     {"attune-no-gaimd", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, false,
-     true},
+     true, false},
     {"attune-no-zoo", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, true,
-     false},
+     false, false},
+    {"attune-personal", SHARING_MICRO, SCHEDULE_ATTUNE, ALLOCATOR_ATTUNE, OURS, true, true, true,
+     true, true},
 };
 
 static const char *const division_names[] = {NULL, "plans", "micro-windows", "joint"};

@@ -12,7 +12,8 @@
  *               divides the machine between inference and training
  *
  * and attune with one thing left out: attune-no-grouping, attune-no-fairness, attune-fixed-sampling
- * (one rate), attune-no-gaimd (equal bandwidth), attune-no-zoo.
+ * (one rate), attune-no-gaimd (equal bandwidth), attune-no-zoo; and with one more: attune-personal
+ * (members may have small deltas of their own on top of what they share).
  *
  * Owns:    nothing; the rows live as long as the program.
  * Threads: pure functions.
@@ -45,6 +46,7 @@ struct sharing {
     bool by_share; /* frame rates follow the group's share of the training */
     bool weighted; /* bandwidth does */
     bool zoo;      /* a request may start from a past model */
+    bool personal; /* a member may have a delta of its own */
 };
 
 /* NULL: there is none of this name. */

@@ -90,8 +90,10 @@ static void say_left(struct line *l, const struct group_why *w)
     if (w->code == GROUP_WHY_FELL)
         say(l, "its accuracy fell to %.3f from %.3f", w->accuracy, w->reference);
     else if (w->code == GROUP_WHY_HELD)
-        say(l, "with a delta of its own it reaches %.3f, and %.3f without; %.3f is allowed",
-            w->reference, w->accuracy, w->margin);
+        say(l,
+            "even with a delta of its own the shared model reaches %.3f here and %.3f on the "
+            "others, %.3f is allowed",
+            w->accuracy, w->reference, w->margin);
     else
         say(l, "the shared model reaches %.3f here and %.3f on the others, %.3f is allowed",
             w->accuracy, w->reference, w->margin);

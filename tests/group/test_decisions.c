@@ -326,6 +326,18 @@ static void one_model_for_both_merges(void **state)
     assert_int_equal(merge_windows(GROUP_POLICY_NONE, 0.72, 0.72), 6);
 }
 
+/* That the next review asks for; train: those for which a delta is to be trained, or the others. */
+static int personal_trials(struct grouper *g, bool train)
+{
+    struct group_review r;
+    int n = 0;
+    assert_int_equal(grouper_review(g, 1, &r, NULL), ST_OK);
+    for (int i = 0; i < r.trial_count; i++)
+        n += r.trials[i].kind == GROUP_REVIEW_PERSONAL && r.trials[i].train == train;
+    group_review_clear(&r);
+    return n;
+}
+
 static void own_deltas_must_pay(void **state)
 {
     (void)state;
@@ -339,7 +351,13 @@ static void own_deltas_must_pay(void **state)
     uint64_t t = 100;
     for (int w = 0; w < 3; w++)
         assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.71, &a), 0);
+    assert_int_equal(personal_trials(g, true), 1);
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.71, &a), 0); /* too little */
+    for (int w = 0; w < 2; w++) { /* so it is not asked again for a while */
+        assert_int_equal(personal_trials(g, true) + personal_trials(g, false), w);
+        assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, NAN, &a), 0);
+    }
+    assert_int_equal(personal_trials(g, false), 1); /* trained, to be scored now */
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.745, &a), 0);
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.745, &a), 1);
     assert_true(a.kind == GROUP_ACTION_PERSONAL_ON && a.camera == 2);
@@ -350,10 +368,62 @@ static void own_deltas_must_pay(void **state)
     assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.70, &a), 1);
     assert_int_equal(a.kind, GROUP_ACTION_PERSONAL_OFF);
     assert_false(grouper_personal(g, 2));
-    /* One that brings a lot says that sharing does harm. */
-    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.8, &a), 0);
-    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.8, &a), 1);
+    grouper_close(&g);
+}
+
+/* With a delta that serves it a camera is not behind, and stays; where even that does not help, it
+ * goes. */
+static void own_deltas_keep_members(void **state)
+{
+    (void)state;
+    struct grouper *g = open_grouper(GROUP_POLICY_ATTUNE);
+    struct group_settings s = *grouper_settings(g);
+    double accuracy[] = {0.75, 0.75, 0.70};
+    struct group_action a;
+    s.personal_max = 1;
+    change(g, s);
+    one_group(g, 3);
+    uint64_t t = 100;
+    for (int w = 0; w < 4; w++)
+        assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.75, &a), 0);
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.75, &a), 1);
+    assert_true(a.kind == GROUP_ACTION_PERSONAL_ON && a.why.code == GROUP_WHY_PERSONAL);
+    struct group_explanation e;
+    assert_int_equal(grouper_explain(g, 2, &e, NULL), ST_OK);
+    assert_true(e.personal && strstr(e.text, "with a delta of its own"));
+    assert_non_null(strstr(e.text, "brings 0.700 -> 0.750"));
+    accuracy[2] = 0.45; /* the shared model's, not what the camera has */
+    for (int w = 0; w < 4; w++)
+        assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.74, &a), 0);
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.5, &a), 0);
+    assert_int_equal(window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.5, &a), 1);
     assert_true(a.kind == GROUP_ACTION_LEAVE && a.camera == 2 && a.why.code == GROUP_WHY_HELD);
+    assert_false(grouper_personal(g, 2));
+    grouper_close(&g);
+}
+
+/* No more than personal_max at a time, and one that fades is made anew. */
+static void own_deltas_are_few(void **state)
+{
+    (void)state;
+    struct grouper *g = open_grouper(GROUP_POLICY_ATTUNE);
+    struct group_settings s = *grouper_settings(g);
+    const double accuracy[] = {0.75, 0.75, 0.70, 0.70, 0.70};
+    struct group_action a;
+    s.personal_max = 2;
+    change(g, s);
+    one_group(g, 5);
+    uint64_t t = 100;
+    for (int w = 0; w < 3; w++)
+        window_with(g, ++t * SECOND_US, accuracy, 0.5, NAN, &a);
+    for (int w = 0; w < 6; w++) {
+        assert_int_equal(personal_trials(g, true) + personal_trials(g, false), 2);
+        window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.75, &a);
+    }
+    assert_int_equal(grouper_personal(g, 2) + grouper_personal(g, 3) + grouper_personal(g, 4), 2);
+    assert_int_equal(personal_trials(g, true), 0);
+    window_with(g, ++t * SECOND_US, accuracy, 0.5, 0.715, &a); /* less than was asked */
+    assert_int_equal(personal_trials(g, true), 2);
     grouper_close(&g);
 }
 
@@ -526,6 +596,8 @@ int main(void)
         cmocka_unit_test(those_that_differ_alike_split_together),
         cmocka_unit_test(one_model_for_both_merges),
         cmocka_unit_test(own_deltas_must_pay),
+        cmocka_unit_test(own_deltas_keep_members),
+        cmocka_unit_test(own_deltas_are_few),
         cmocka_unit_test(groups_rest_and_wake),
         cmocka_unit_test(zoo_models_are_tried_and_begun_with),
         cmocka_unit_test(paired_frames_say_more),
