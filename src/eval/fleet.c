@@ -140,8 +140,10 @@ double fleet_accuracy(const struct fleet *f, const struct fleet_group *g)
 void fleet_deploy(struct fleet *f, struct fleet_group *g, double accuracy)
 {
     for (int i = 0; i < g->member_count; i++) {
-        fleet_camera_deploy(&f->cameras[g->members[i]], learner_params(g->learner), accuracy);
-        f->result.cameras[g->members[i]].deployed++;
+        int camera = g->members[i];
+        const float *params = fleet_personal_params(f, camera, learner_params(g->learner));
+        fleet_camera_deploy(&f->cameras[camera], params, accuracy);
+        f->result.cameras[camera].deployed++;
     }
 }
 

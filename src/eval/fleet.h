@@ -67,6 +67,10 @@ struct fleet_result {
     struct group_pairs pairs; /* against the scenario's districts, every second of the run */
     int requests, trials, moves, zoo_starts; /* of groups; trials: models tried on frames */
     uint64_t delta_bytes, downlink_bytes; /* encoded once a group; as its members downloaded it */
+    int personal_trained, personal_used;  /* own deltas of members */
+    int personal_windows;                 /* in which one was used, summed over cameras */
+    uint64_t personal_bytes;              /* of delta_bytes and downlink_bytes */
+    double personal_s;                    /* of used_s for profiling: training them */
     double *t_s, *series;                 /* [points] mean over the cameras */
     size_t points;
     bool scored;                     /* estimates were made and their outcomes seen */

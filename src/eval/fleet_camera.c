@@ -407,20 +407,37 @@ enum status fleet_camera_exchange(struct fleet_camera *c, double now_s, double u
 
 /* ---- models on trial ---- */
 
+static enum status try_frame(struct fleet_camera *c, const struct fleet_labelled *l,
+                             const float *params, uint64_t stamp, struct confusion *ret,
+                             struct error *err)
+{
+    enum status st = label_map_resize(&c->answer, c->spec.out_width, c->spec.out_height, err);
+    if (st == ST_OK)
+        st = labeller_predict(c->shared->labeller, &l->frame, params, stamp, &c->answer, err);
+    task_counts_init(c->spec.task, c->spec.class_count, ret);
+    if (st == ST_OK)
+        confusion_add(ret, l->labels.classes, c->answer.classes, task_cells(&c->spec));
+    return st;
+}
+
+enum status fleet_camera_try_one(struct fleet_camera *c, int age, const float *params,
+                                 uint64_t stamp, struct confusion *ret, struct error *err)
+{
+    int at = (c->newest_next - 1 - age + 2 * FLEET_NEWEST_MAX) % FLEET_NEWEST_MAX;
+    return try_frame(c, &c->newest[at], params, stamp, ret, err);
+}
+
 enum status fleet_camera_try(struct fleet_camera *c, const float *params, uint64_t stamp,
                              float *by_frame, double *ret, int *ret_frames, struct error *err)
 {
     struct confusion sum;
-    enum status st = label_map_resize(&c->answer, c->spec.out_width, c->spec.out_height, err);
+    enum status st = ST_OK;
     task_counts_init(c->spec.task, c->spec.class_count, &sum);
     for (int i = 0; i < c->newest_count && st == ST_OK; i++) {
-        const struct fleet_labelled *l = &c->newest[i];
-        st = labeller_predict(c->shared->labeller, &l->frame, params, stamp, &c->answer, err);
+        struct confusion one;
+        st = try_frame(c, &c->newest[i], params, stamp, &one, err);
         if (st != ST_OK)
             return st;
-        struct confusion one;
-        task_counts_init(c->spec.task, c->spec.class_count, &one);
-        confusion_add(&one, l->labels.classes, c->answer.classes, task_cells(&c->spec));
         confusion_merge(&sum, &one);
         if (by_frame)
             by_frame[i] = (float)task_score(c->spec.task, &one);

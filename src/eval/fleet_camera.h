@@ -104,6 +104,10 @@ void fleet_camera_send_as(struct fleet_camera *c, const struct fleet_sending *ho
 enum status fleet_camera_try(struct fleet_camera *c, const float *params, uint64_t stamp,
                              float *by_frame, double *ret, int *ret_frames, struct error *err);
 
+/* The same of one of them, 0 the newest, as counts; age < newest_count. */
+enum status fleet_camera_try_one(struct fleet_camera *c, int age, const float *params,
+                                 uint64_t stamp, struct confusion *ret, struct error *err);
+
 /* What the newest labelled frames look like; false without any. */
 bool fleet_camera_signature(const struct fleet_camera *c, struct signature *ret);
 

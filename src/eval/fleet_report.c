@@ -99,6 +99,22 @@ static void sharing_rows(const struct fleet_scenario *s, const struct fleet_resu
     }
 }
 
+/* Own deltas of members, where a policy has them. */
+static void personal_rows(const struct fleet_scenario *s, const struct fleet_result *runs,
+                          int count, struct buf *out)
+{
+    for (int i = 0; i < count; i++) {
+        const struct fleet_result *r = &runs[i];
+        if (r->personal_trained)
+            buf_printf(out,
+                       "\n%s: own deltas trained %d (%.1f %% of compute), used by %d members over "
+                       "%d windows, %.1f kbit/s\n",
+                       r->policy, r->personal_trained, 100 * r->personal_s / r->capacity_s,
+                       r->personal_used, r->personal_windows,
+                       (double)r->personal_bytes * 8e-3 / s->seconds);
+    }
+}
+
 static void estimate_rows(const struct fleet_result *runs, int count, struct buf *out)
 {
     buf_printf(out,
@@ -129,6 +145,7 @@ void fleet_table(const struct fleet_scenario *s, const struct fleet_result *runs
         row(&runs[i], &b, out);
     camera_rows(runs, count, out);
     sharing_rows(s, runs, count, out);
+    personal_rows(s, runs, count, out);
     estimate_rows(runs, count, out);
 }
 
@@ -197,6 +214,13 @@ static json_t *response_json(const struct fleet_response *t)
                      t->reached);
 }
 
+static json_t *personal_json(const struct fleet_result *r)
+{
+    return json_pack("{s:i,s:i,s:i,s:I,s:f}", "trained", r->personal_trained, "used",
+                     r->personal_used, "windows", r->personal_windows, "bytes",
+                     (json_int_t)r->personal_bytes, "compute_s", r->personal_s);
+}
+
 static json_t *run_json(const struct fleet_scenario *s, const struct fleet_result *runs, int count,
                         int i)
 {
@@ -205,7 +229,7 @@ static json_t *run_json(const struct fleet_scenario *s, const struct fleet_resul
     struct fleet_response response = fleet_response_of(s, runs, count, i);
     return json_pack(
         "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,"
-        "s:o}",
+        "s:o,s:o}",
         "policy", r->policy, "division", sharing_division_name(r->division), "mean_accuracy",
         real(r->accuracy), "min_accuracy", real(r->lowest_camera), "cameras", cameras_json(r),
         "retrainings", r->trainings, "deployed", r->deployed, "worse", r->worse, "stopped",
@@ -215,7 +239,8 @@ static json_t *run_json(const struct fleet_scenario *s, const struct fleet_resul
         "gain_over_none", real(r->accuracy - b->none), "estimates", estimates_json(r), "groups",
         groups_json(r), "uplink_bytes", (json_int_t)r->uplink_bytes, "frames_sent",
         (json_int_t)r->frames_sent, "delta_bytes", (json_int_t)r->delta_bytes, "downlink_bytes",
-        (json_int_t)r->downlink_bytes, "response", response_json(&response));
+        (json_int_t)r->downlink_bytes, "response", response_json(&response), "personal",
+        personal_json(r));
 }
 
 json_t *fleet_json(const struct fleet_scenario *s, const struct fleet_result *runs, int count)

@@ -11,6 +11,7 @@
 #define ASK_AGAIN_S 20
 #define FALL 0.15       /* of the accuracy, that is a change */
 #define FRAMES_TO_ASK 3 /* of the new world */
+#define PERSONAL_MAX 4  /* members with a delta of their own, or one on trial, at a time */
 #define BETTER 0.02     /* that a past model must be for a group to begin anew with it */
 
 /* ---- opening ---- */
@@ -28,7 +29,10 @@ enum status fleet_sharing_open(struct fleet *f, struct error *err)
         f->sharing->cameras[i].reference = NAN;
     group_settings_init(&set);
     set.policy = p->grouping;
+    set.personal_max = p->personal ? PERSONAL_MAX : 0;
     enum status st = grouper_open(&set, &f->sharing->grouper, err);
+    if (st == ST_OK)
+        st = fleet_personal_init(&f->sharing->personals, nn_model_param_count(f->student), err);
     for (int i = 0, number; i < f->s->camera_count && st == ST_OK; i++) {
         st = grouper_camera(f->sharing->grouper, f->s->cameras[i].id, &number, err);
         if (st == ST_OK && number != i) /* numbers are indices from here on */
@@ -48,6 +52,7 @@ void fleet_sharing_close(struct fleet_sharing **s)
 {
     if (!s || !*s)
         return;
+    fleet_personal_clear(&(*s)->personals);
     grouper_close(&(*s)->grouper);
     zoo_close(&(*s)->zoo);
     for (int i = 0; i < FLEET_ZOO_MAX; i++)
@@ -211,6 +216,7 @@ static enum status install(struct fleet *f, struct fleet_group *g, const struct 
 static enum status enter(struct fleet *f, int camera, struct fleet_group *to, struct error *err)
 {
     struct fleet_camera *c = &f->cameras[camera];
+    fleet_personal_drop(f, camera);
     fleet_group_join(to, camera);
     c->group = to;
     fleet_camera_deploy(c, learner_params(to->learner), NAN);
@@ -411,7 +417,7 @@ static enum status watch_camera(struct fleet *f, int camera, struct error *err)
 
 enum status fleet_sharing_watch(struct fleet *f, struct error *err)
 {
-    enum status st = ST_OK;
+    enum status st = f->sharing ? fleet_personal_watch(f, err) : ST_OK;
     for (int i = 0; f->sharing && i < f->s->camera_count && st == ST_OK; i++)
         st = watch_camera(f, i, err);
     return st;
@@ -433,7 +439,7 @@ static enum status fill_review(struct fleet *f, struct group_review *r, struct e
         else if (g && t->kind == GROUP_REVIEW_CROSS)
             st = try_params(f, t->camera, learner_params(g->learner), NULL, &t->score, err);
     }
-    return st;
+    return st == ST_OK ? fleet_personal_fill(f, r, err) : st;
 }
 
 /* Where the camera is now, from the model of the group that it was in. */
@@ -462,6 +468,9 @@ static enum status act(struct fleet *f, const struct group_action *a, struct err
         if (g)
             g->resting = a->kind == GROUP_ACTION_REST;
         return ST_OK;
+    case GROUP_ACTION_PERSONAL_ON:
+    case GROUP_ACTION_PERSONAL_OFF:
+        return fleet_personal_turn(f, a->camera, a->kind == GROUP_ACTION_PERSONAL_ON, err);
     default:
         return ST_OK;
     }
@@ -498,6 +507,8 @@ enum status fleet_sharing_review(struct fleet *f, struct error *err)
         st = grouper_conclude(s->grouper, &r, &actions, err);
     for (int i = 0; i < actions.count && st == ST_OK; i++)
         st = act(f, &actions.items[i], err);
+    if (st == ST_OK)
+        st = fleet_personal_reviewed(f, &r, err);
     note_conditions(f);
     for (int i = 0; i < f->s->camera_count && st == ST_OK; i++)
         if (f->groups[i]) /* what one group has learned may serve another soon */

@@ -12,6 +12,7 @@
 #ifndef ATTUNE_EVAL_FLEET_SHARING_H
 #define ATTUNE_EVAL_FLEET_SHARING_H
 
+#include "eval/fleet_personal.h"
 #include "eval/fleet_scenario.h"
 #include "group/group.h"
 
@@ -39,6 +40,7 @@ struct fleet_sharing {
     struct zoo *zoo; /* NULL: the policy has none */
     struct fleet_past past[FLEET_ZOO_MAX];
     struct fleet_asking cameras[FLEET_CAMERAS_MAX];
+    struct fleet_personals personals;
 };
 
 /* NULL where the policy shares nothing and keeps nothing. */

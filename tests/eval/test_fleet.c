@@ -213,7 +213,8 @@ static void sharing_keeps_within_its_means(void **state)
                                         "attune-no-fairness",
                                         "attune-fixed-sampling",
                                         "attune-no-gaimd",
-                                        "attune-no-zoo"};
+                                        "attune-no-zoo",
+                                        "attune-personal"};
     static struct fleet_scenario s;
     static struct fleet_result r;
     sharing_scenario(&s);
@@ -231,6 +232,39 @@ static void sharing_keeps_within_its_means(void **state)
         assert_true(r.deployed == 0 || r.downlink_bytes >= r.delta_bytes);
         fleet_result_clear(&r);
     }
+}
+
+/* Members that are worse off than the others get deltas of their own on trial, out of the same
+ * compute; the same seed, the same bits. */
+static void members_own_deltas_are_on_the_account(void **state)
+{
+    (void)state;
+    static struct fleet_scenario s;
+    static struct fleet_result runs[2];
+    sharing_scenario(&s);
+    s.seconds = 160;
+    for (int i = 0; i < 2; i++) {
+        double used_s = 0;
+        run(&s, "attune-personal", &runs[i]);
+        for (int k = 0; k < FLEET_USES; k++)
+            used_s += runs[i].used_s[k];
+        assert_true(used_s <= runs[i].capacity_s * 1.05);
+        assert_true(runs[i].personal_trained > 0 && runs[i].personal_s > 0);
+        assert_true(runs[i].personal_s <= runs[i].used_s[FLEET_PROFILE]);
+        assert_true(runs[i].personal_used <= runs[i].personal_trained);
+        assert_true((runs[i].personal_bytes > 0) == (runs[i].personal_used > 0));
+        assert_true(runs[i].personal_bytes <= runs[i].delta_bytes);
+    }
+    assert_true(runs[0].accuracy == runs[1].accuracy);
+    assert_memory_equal(runs[0].series, runs[1].series, runs[0].points * sizeof(double));
+    struct buf text;
+    buf_init(&text);
+    fleet_table(&s, runs, 2, &text);
+    buf_put_u8(&text, 0);
+    assert_non_null(strstr((const char *)text.data, "own deltas trained"));
+    buf_clear(&text);
+    fleet_result_clear(&runs[0]);
+    fleet_result_clear(&runs[1]);
 }
 
 /* Two runs of one camera with two changes: the first recovers from both, the second from one. */
@@ -341,6 +375,7 @@ int main(void)
                                        cmocka_unit_test(every_policy_runs),
                                        cmocka_unit_test(cameras_of_a_district_share),
                                        cmocka_unit_test(sharing_keeps_within_its_means),
+                                       cmocka_unit_test(members_own_deltas_are_on_the_account),
                                        cmocka_unit_test(response_times_are_counted),
                                        cmocka_unit_test(micro_windows_need_cameras_that_infer),
                                        cmocka_unit_test(what_divides_is_told),
