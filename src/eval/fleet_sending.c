@@ -1,62 +1,52 @@
-/* fleet_sending.c - what each camera of a fleet sends in the window that begins.
- *
- * The labels that the capacity affords are the same under every policy. Fixed: every camera has the
- * same part of them and of the uplink. By share (ECCO, our reading): a group has its part of the
- * training compute of them, its members divide it, and bandwidth goes by the same weights, as GAIMD
- * settles at; what a camera has no use for goes to the others. */
+/* fleet_sending.c - what each camera of a fleet sends in the window that begins (uplink/sending.h).
+ */
 #include <math.h>
 
 #include "eval/fleet_internal.h"
+#include "uplink/sending.h"
 
 #define FPS_LEAST 0.05 /* so that every camera is seen to drift */
 #define FPS_MOST 1.0   /* AMS's highest rate */
 #define DRAWS 8.0      /* how often a training looks at a labelled frame, at most */
 
-static double part_of(const struct fleet *f, const struct fleet_group *g)
-{
-    if (!f->policy->by_share || !f->allocator)
-        return (double)g->member_count / f->s->camera_count;
-    return allocator_share(f->allocator, g->id);
-}
-
-/* Frames a second that a group can train on: each is drawn DRAWS times. */
-static double need_fps(const struct fleet *f, const struct fleet_group *g)
+static struct sending_rules rules_of(const struct fleet *f)
 {
     double train = f->s->capacity * (1 - f->s->label_part);
-    return part_of(f, g) * train / f->costs.recipe_step_s * f->costs.batch / DRAWS;
+    return (struct sending_rules){.by_share = f->policy->by_share,
+                                  .weighted = f->policy->weighted,
+                                  .total_fps = fleet_label_fps(f) * f->s->camera_count,
+                                  .trainable_fps =
+                                      train / f->costs.recipe_step_s * f->costs.batch / DRAWS,
+                                  .fps_min = FPS_LEAST,
+                                  .fps_max = FPS_MOST};
 }
 
-static void set_rates(struct fleet *f, struct fleet_sending *s)
+static void send_as(struct fleet *f, const struct fleet_group *g, const struct sending_member *m)
 {
-    double total = fleet_label_fps(f) * f->s->camera_count;
-    for (int i = 0; i < f->s->camera_count; i++) {
-        const struct fleet_group *g = f->cameras[i].group;
-        double fps = total * part_of(f, g) / g->member_count;
-        if (f->policy->by_share)
-            fps = fmin(fps, need_fps(f, g) / g->member_count);
-        s[i].fps = fmin(fmax(fps, FPS_LEAST), FPS_MOST);
-    }
-}
-
-/* In proportion to the frames, or equally. */
-static void set_bandwidth(struct fleet *f, struct fleet_sending *s)
-{
-    double sum = 0;
-    for (int i = 0; i < f->s->camera_count; i++)
-        sum += f->policy->weighted ? s[i].fps : 1;
-    for (int i = 0; i < f->s->camera_count; i++)
-        s[i].kbps = f->s->uplink_kbps * (f->policy->weighted ? s[i].fps : 1) / sum;
+    const struct task_spec *spec = labeller_student_spec(f->shared.labeller);
+    struct fleet_sending s = {.fps = m->fps,
+                              .width = spec->width,
+                              .height = spec->height,
+                              .kbps = f->s->uplink_kbps * m->weight / f->s->camera_count};
+    for (int i = 0; i < g->member_count; i++)
+        fleet_camera_send_as(&f->cameras[g->members[i]], &s);
 }
 
 void fleet_set_sending(struct fleet *f)
 {
-    const struct task_spec *spec = labeller_student_spec(f->shared.labeller);
-    struct fleet_sending s[FLEET_CAMERAS_MAX];
-    set_rates(f, s);
-    set_bandwidth(f, s);
+    struct sending_rules r = rules_of(f);
+    struct sending_group groups[FLEET_CAMERAS_MAX];
+    struct sending_member members[FLEET_CAMERAS_MAX];
+    int places[FLEET_CAMERAS_MAX], n = 0;
     for (int i = 0; i < f->s->camera_count; i++) {
-        s[i].width = spec->width;
-        s[i].height = spec->height;
-        fleet_camera_send_as(&f->cameras[i], &s[i]);
+        const struct fleet_group *g = f->groups[i];
+        if (!g)
+            continue;
+        double part = f->allocator ? allocator_share(f->allocator, g->id) : NAN;
+        places[n] = i;
+        groups[n++] = (struct sending_group){g->member_count, part};
     }
+    sending_divide(&r, groups, n, members);
+    for (int i = 0; i < n; i++)
+        send_as(f, f->groups[places[i]], &members[i]);
 }

@@ -31,5 +31,8 @@ void api_schedule(struct request *r, struct reply *out)
 {
     json_t *plan = control_schedule_json(r->server->control);
     reply_json(out, 200,
-               plan ? plan : json_pack("{s:s,s:[]}", "policy", r->server->set.policy, "cameras"));
+               plan ? plan
+                    : json_pack("{s:s,s:s,s:[],s:[]}", "policy",
+                                dividing_policy(&r->server->dividing), "division",
+                                dividing_by_name(r->server->dividing.by), "groups", "cameras"));
 }

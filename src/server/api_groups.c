@@ -70,6 +70,32 @@ static enum status add_members(const struct server *s, json_t *groups, struct er
     return st;
 }
 
+/* What the plan in force says of the groups: their parts of the compute, and what training should
+ * bring; null where it says nothing. */
+static void add_shares(struct server *s, json_t *groups)
+{
+    static const char *const keys[] = {"share", "gain", "trains", "reason"};
+    json_t *plan = control_schedule_json(s->control);
+    const json_t *shares = json_object_get(plan, "groups"), *one;
+    json_t *g;
+    size_t i, k;
+    json_array_foreach(groups, i, g)
+    {
+        const char *id = json_string_value(json_object_get(g, "id"));
+        const json_t *found = NULL;
+        json_array_foreach(shares, k, one)
+        {
+            if (strcmp(json_string_value(json_object_get(one, "group")), id) == 0)
+                found = one;
+        }
+        for (k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            json_t *v = json_object_get(found, keys[k]);
+            json_object_set_new(g, keys[k], v ? json_incref(v) : json_null());
+        }
+    }
+    json_decref(plan);
+}
+
 static void add_membership(const struct store_membership *m, void *context)
 {
     json_array_append_new(context,
@@ -99,6 +125,8 @@ void api_groups(struct request *r, struct reply *out)
     if (st == ST_OK)
         st = add_members(s, groups, &err);
     if (st == ST_OK)
+        add_shares(s, groups);
+    if (st == ST_OK)
         st = store_memberships(s->store, NULL, since_us, MEMBERSHIPS_MAX, add_membership,
                                memberships, &err);
     if (st == ST_OK)
@@ -106,9 +134,12 @@ void api_groups(struct request *r, struct reply *out)
     json_t *decided = control_grouping_json(s->control);
     if (st == ST_OK)
         reply_json(out, 200,
-                   json_pack("{s:s,s:O,s:O,s:O,s:O?}", "grouping", s->set.grouping, "groups",
-                             groups, "memberships", memberships, "requests", requests, "decided",
-                             decided));
+                   json_pack("{s:s,s:s,s:s,s:s,s:O,s:O,s:O,s:O?}", "sharing",
+                             s->dividing.sharing->name, "division",
+                             dividing_by_name(s->dividing.by), "policy",
+                             dividing_policy(&s->dividing), "grouping",
+                             group_policy_name(s->dividing.grouping), "groups", groups,
+                             "memberships", memberships, "requests", requests, "decided", decided));
     else
         reply_status(out, st, &err);
     json_decref(groups);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/control_internal.h"
 #include "server/grouping.h"
+#include "server/requests.h"
 
 #define CAPACITY_MIN 0.05 /* what labelling leaves at least */
 
@@ -206,6 +207,9 @@ static void succeed(struct control *c, struct seat *s, const struct job_result *
     s->failures = 0;
     if (r->end == JOB_TRAINED || r->end == JOB_DIVERGED)
         note_trained(&s->trainee, false);
+    for (int i = 0; i < s->trainee.count && !c->grouping && r->end == JOB_TRAINED; i++)
+        requests_trained(c->server, s->trainee.members[i].camera, s->trainee.members[i].trained_seq,
+                         r->accepted);
     if (r->end == JOB_DIVERGED || r->end == JOB_CANCELLED)
         trainee_event(c->server, &s->trainee, "training_dropped", NULL, "%s", r->reason);
 }
@@ -357,19 +361,16 @@ static enum status open_executors(struct control *c, struct error *err)
     return st;
 }
 
-/* The server's round robin is AMS's own, by turns; the other policies plan. */
-static enum status open_policy(struct control *c, struct error *err)
+static enum status open_decider(struct control *c, struct error *err)
 {
-    const char *name = c->server->set.policy;
-    enum schedule_policy policy = schedule_policy_parse(name);
-    if (policy == SCHEDULE_POLICY_COUNT || policy == SCHEDULE_EXHAUSTIVE)
-        return error_set(
-            err, ST_INVALID,
-            "policy is attune, round-robin, thief, thief-printed, uniform or none, not "
-            "'%.40s'",
-            name);
-    return policy == SCHEDULE_ROUND_ROBIN ? turns_open(c, &c->decider, err)
-                                          : windows_open(c, policy, &c->decider, err);
+    switch (c->server->dividing.by) {
+    case DIVIDING_TURNS:
+        return turns_open(c, &c->decider, err);
+    case DIVIDING_PLANS:
+        return windows_open(c, c->server->dividing.plan, &c->decider, err);
+    default:
+        return micro_open(c, &c->decider, err);
+    }
 }
 
 enum status control_open(struct server *s, struct control **ret, struct error *err)
@@ -382,7 +383,7 @@ enum status control_open(struct server *s, struct control **ret, struct error *e
     c->seats_max = 2 * s->set.cameras_max; /* a group each, and as many that are being closed */
     c->seats = calloc((size_t)c->seats_max, sizeof *c->seats);
     c->arrivals = calloc((size_t)s->set.cameras_max, sizeof *c->arrivals);
-    enum status st = c->seats && c->arrivals ? open_policy(c, err)
+    enum status st = c->seats && c->arrivals ? open_decider(c, err)
                                              : error_set(err, ST_NOMEM, "no memory for cameras");
     if (st == ST_OK)
         st = moves_open(c, &c->moves, err);

@@ -22,6 +22,7 @@ struct seat {
     bool held;              /* gets no job: its cameras are about to change */
     bool resting;           /* gets no training: it would bring nothing */
     int failures;           /* in a row */
+    double part;            /* of the compute for training, 0..1: what its cameras were told */
 };
 
 struct moves;
@@ -104,6 +105,12 @@ bool control_end_early(struct control *c, int seat);
 /* The frames that there are were not enough to train on: the group waits for more. */
 void control_note_barren(struct control *c, int seat);
 
+/* What each group has of the compute for training in the long run: parts[seat] 0..1, NaN (or parts
+ * NULL): as its members are of all cameras. Its cameras hear of it, with their weight in the uplink
+ * (uplink/sending.h), as far as the policy has rates and bandwidth follow; seats have it as part.
+ */
+void control_tell_groups(struct control *c, const double *parts);
+
 /* Starts a trial, one at a time, where a worker is free. False: not now. */
 bool control_try(struct control *c, struct trial *t, uint64_t now_us);
 
@@ -125,10 +132,12 @@ enum status moves_ask(struct moves *m, const char *camera, uint64_t number, cons
 /* Is a move of the camera waiting? */
 bool moves_wait(struct moves *m, const char *camera);
 
-/* ---- turns.c, windows.c ---- */
+/* ---- turns.c, windows.c, micro.c ---- */
 
 enum status turns_open(struct control *c, struct decider *ret, struct error *err);
 enum status windows_open(struct control *c, enum schedule_policy policy, struct decider *ret,
                          struct error *err);
+/* Under the policy of server->dividing.sharing. */
+enum status micro_open(struct control *c, struct decider *ret, struct error *err);
 
 #endif

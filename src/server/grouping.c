@@ -545,19 +545,17 @@ void grouping_run(struct grouping *g, uint64_t now_us)
 
 /* ---- open, close ---- */
 
-static enum status read_settings(const struct settings *set, struct group_settings *ret,
+static enum status read_settings(const struct server *s, struct group_settings *ret,
                                  struct error *err)
 {
+    const struct settings *set = &s->set;
     group_settings_init(ret);
-    ret->policy = group_policy_parse(set->grouping);
+    ret->policy = s->dividing.grouping;
     ret->near_time_us = (uint64_t)(set->group_time_s * 1e6);
     ret->near_place_m = set->group_distance_m;
     ret->members_max = set->group_cameras;
     ret->candidates_max = set->group_candidates;
-    ret->zoo_tries = set->zoo_models > 0 ? set->zoo_tries : 0;
-    if (ret->policy == GROUP_POLICY_COUNT)
-        return error_set(err, ST_INVALID, "grouping is attune, ecco or none, not '%.40s'",
-                         set->grouping);
+    ret->zoo_tries = s->dividing.zoo ? set->zoo_tries : 0;
     return group_settings_check(ret, err);
 }
 
@@ -566,8 +564,8 @@ enum status grouping_open(struct control *c, struct grouping **ret, struct error
     struct group_settings s;
     const struct settings *set = &c->server->set;
     *ret = NULL;
-    enum status st = read_settings(set, &s, err);
-    if (st != ST_OK || s.policy == GROUP_POLICY_NONE)
+    enum status st = read_settings(c->server, &s, err);
+    if (st != ST_OK || (s.policy == GROUP_POLICY_NONE && !c->server->dividing.zoo))
         return st;
     struct grouping *g = calloc(1, sizeof *g);
     if (!g)

@@ -19,7 +19,7 @@
 #define GROUPING_TRIES_MAX 3
 #define GROUPING_PAUSE_US (5 * CONTROL_SECOND_US)
 
-/* *ret NULL: every camera is to be alone. ST_INVALID: settings. */
+/* *ret NULL: every camera is to be alone, and no past model is kept. ST_INVALID: settings. */
 enum status grouping_open(struct control *c, struct grouping **ret, struct error *err);
 void grouping_close(struct grouping **g);
 

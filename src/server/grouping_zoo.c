@@ -223,7 +223,8 @@ static void sweep(const struct grouping *g)
 
 enum status grouping_read(struct grouping *g, const struct group_settings *s, struct error *err)
 {
-    int capacity = grouping_server(g)->set.zoo_models;
+    const struct server *server = grouping_server(g);
+    int capacity = server->dividing.zoo ? server->set.zoo_models : 0;
     enum status st = read_grouper(g, s, err);
     if (st == ST_OK && capacity > 0)
         st = read_zoo(g, capacity, err);

@@ -12,6 +12,7 @@
 #include "base/cores.h"
 #include "nn/model.h"
 #include "server/bell.h"
+#include "server/dividing.h"
 #include "server/server.h"
 #include "share/ledger.h"
 #include "share/limiter.h"
@@ -39,6 +40,7 @@ struct counters {
 struct server {
     struct server_options options;
     struct settings set; /* options.settings, for short */
+    struct dividing dividing;
     struct nn_model *student, *teacher;
     struct task_spec student_spec;
     struct store *store;

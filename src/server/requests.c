@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "drift/watch.h"
 
@@ -27,6 +28,28 @@ void requests_raise(struct server *s, const struct drift_request *r)
                                r->at_server ? "server" : "camera", "score", r->score, "since_us",
                                (json_int_t)r->since_us),
                      "%s", r->text);
+}
+
+static void take_newest(const struct store_request *r, void *context)
+{
+    *(struct store_request *)context = *r;
+}
+
+void requests_trained(struct server *s, const char *camera, uint64_t trained_seq, bool accepted)
+{
+    struct store_request r = {.id = 0};
+    struct error err;
+    enum status st = store_requests(s->store, camera, 1, take_newest, &r, &err);
+    if (st == ST_OK && (r.id == 0 || r.closed_us > 0 || trained_seq <= r.drift.seq))
+        return;
+    if (st == ST_OK)
+        st = store_request_close(s->store, r.id,
+                                 accepted ? "learns alone: trained on frames since then"
+                                          : "learns alone: training on frames since then brought "
+                                            "nothing better",
+                                 clock_wall_us(), &err);
+    if (st != ST_OK && st != ST_NOT_FOUND)
+        log_write(LOG_ERROR, "request not closed", "camera=%s why=\"%s\"", camera, err.message);
 }
 
 static void tell_fault(struct server *s, const char *camera, const struct drift_request *r,

@@ -160,7 +160,10 @@ static enum status open_parts(struct server *s, struct error *err)
 enum status server_open(const struct server_options *options, struct server **ret,
                         struct error *err)
 {
+    struct dividing dividing;
     enum status st = settings_check(&options->settings, &options->cameras, err);
+    if (st == ST_OK)
+        st = dividing_read(&options->settings, &options->cameras, &dividing, err);
     if (st != ST_OK)
         return st;
     struct server *s = calloc(1, sizeof *s);
@@ -168,6 +171,7 @@ enum status server_open(const struct server_options *options, struct server **re
         return error_set(err, ST_NOMEM, "no memory for the server");
     s->options = *options;
     s->set = options->settings;
+    s->dividing = dividing;
     s->started_us = clock_mono_us();
     bell_init(&s->bell);
     st = open_parts(s, err);

@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/board.h"
 #include "server/windows_internal.h"
 
 #define DEVIATION_US CONTROL_SECOND_US      /* between plans for a deviation */
@@ -174,41 +173,6 @@ static void follow(struct windows *w, int seat, const struct schedule_grant *g)
         planner_dropped(w->planner, seat, false);
 }
 
-/* ---- what groups are given ---- */
-
-/* Cameras of groups that can be trained; those of one get the same part each. */
-static int count_members(const struct windows *w)
-{
-    int count = 0;
-    for (int i = 0; i < w->count; i++)
-        if (control_sits(w->control, i))
-            count += windows_group(w, i)->count;
-    return count;
-}
-
-/* What a group gets of the machine in the long run: by its members, whatever the plan at hand gives
- * it at the moment, since cameras send for trainings to come. */
-static void tell_groups(struct windows *w)
-{
-    int cameras = count_members(w);
-    bool news = false;
-    for (int i = 0; i < w->count; i++) {
-        if (!control_sits(w->control, i))
-            continue;
-        const struct trainee *t = windows_group(w, i);
-        struct board_group g;
-        board_group_init(&g);
-        g.members = t->count;
-        g.share = control_capacity(w->control) * t->count / cameras;
-        if (t->count > 1)
-            snprintf(g.id, sizeof g.id, "%s", t->id);
-        for (int k = 0; k < t->count; k++)
-            news |= board_set_group(w->control->server->board, t->members[k].camera, &g);
-    }
-    if (news)
-        bell_ring(&w->control->server->bell);
-}
-
 /* ---- plans ---- */
 
 static void make_plan(struct windows *w, uint64_t now_us)
@@ -224,9 +188,11 @@ static void make_plan(struct windows *w, uint64_t now_us)
         log_write(LOG_ERROR, "no plan", "why=\"%s\"", err.message);
         return;
     }
+    /* As its members are, whatever the plan at hand gives a group at the moment: cameras send for
+     * trainings to come. */
+    control_tell_groups(w->control, NULL);
     windows_show(w, &s, &plan, clock_mono_us() - now_us);
     windows_grant_inference(w, &plan);
-    tell_groups(w);
     for (int i = 0; i < w->count; i++) {
         if (!control_sits(w->control, i))
             continue;

@@ -35,6 +35,21 @@ static json_t *grant_json(const struct windows *w, const struct schedule_snapsho
                      server_json_real(g->expected), "why", why_names[g->why], "reason", reason);
 }
 
+/* A group's part of the compute as its cameras were told, and what its training should bring. */
+static json_t *group_json(const struct windows *w, const struct schedule_snapshot *s,
+                          const struct schedule_plan *p, int i)
+{
+    const struct schedule_grant *g = &p->grants[i];
+    const struct schedule_camera *c = &s->cameras[i];
+    double gain = g->option >= 0 ? c->options[g->option].accuracy - c->accuracy : (double)NAN;
+    char reason[SCHEDULE_REASON_CHARS];
+    schedule_reason(s, p, i, reason);
+    return json_pack("{s:s,s:i,s:o,s:f,s:o,s:b,s:s,s:s}", "group", windows_row_id(w, i), "cameras",
+                     windows_group(w, i)->count, "accuracy", server_json_real(c->accuracy), "share",
+                     w->control->seats[i].part, "gain", server_json_real(gain), "trains",
+                     (int)w->control->seats[i].busy, "why", why_names[g->why], "reason", reason);
+}
+
 static json_t *history_json(const struct windows *w)
 {
     json_t *all = json_array();
@@ -51,18 +66,22 @@ static json_t *history_json(const struct windows *w)
 void windows_show(struct windows *w, const struct schedule_snapshot *s,
                   const struct schedule_plan *p, uint64_t took_us)
 {
-    json_t *cameras = json_array();
+    json_t *cameras = json_array(), *groups = json_array();
     for (int i = 0; i < p->count; i++)
         if (windows_row_id(w, i)[0])
             json_array_append_new(cameras, grant_json(w, s, p, i));
+    for (int i = 0; i < w->count; i++)
+        if (windows_row_id(w, i)[0])
+            json_array_append_new(groups, group_json(w, s, p, i));
     json_t *shown = json_pack(
-        "{s:s,s:s,s:I,s:f,s:f,s:f,s:o,s:o,s:i,s:i,s:I,s:f,s:o,s:o}", "policy",
-        schedule_policy_name(s->settings.policy), "event", event_names[s->event], "t_us",
-        (json_int_t)clock_wall_us(), "window_s", w->control->server->set.window_s, "left_s",
-        s->left_s, "capacity", s->capacity, "expected", server_json_real(p->expected),
-        "expected_untrained", server_json_real(p->expected_untrained), "below_floor",
-        p->below_floor, "rounds", p->rounds, "evaluations", (json_int_t)p->evaluations, "plan_ms",
-        (double)took_us / 1e3, "cameras", cameras, "history", history_json(w));
+        "{s:s,s:s,s:s,s:I,s:f,s:f,s:f,s:o,s:o,s:i,s:i,s:I,s:f,s:o,s:o,s:o}", "policy",
+        schedule_policy_name(s->settings.policy), "division", dividing_by_name(DIVIDING_PLANS),
+        "event", event_names[s->event], "t_us", (json_int_t)clock_wall_us(), "window_s",
+        w->control->server->set.window_s, "left_s", s->left_s, "capacity", s->capacity, "expected",
+        server_json_real(p->expected), "expected_untrained",
+        server_json_real(p->expected_untrained), "below_floor", p->below_floor, "rounds", p->rounds,
+        "evaluations", (json_int_t)p->evaluations, "plan_ms", (double)took_us / 1e3, "cameras",
+        cameras, "groups", groups, "history", history_json(w));
     pthread_mutex_lock(&w->lock);
     json_decref(w->shown);
     w->shown = shown;

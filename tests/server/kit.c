@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <curl/curl.h>
@@ -13,12 +14,41 @@
 #include "../video/pictures.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "kit.h"
 #include "nn/build.h"
+#include "server/worker.h"
 #include "uplink/chunk.h"
 #include "video/encode.h"
 
 #define AWAIT_US ((uint64_t)60 * 1000000)
+
+static char self[] = "/proc/self/exe", worker_word[] = "worker";
+char *const kit_worker_argv[] = {self, worker_word, NULL};
+
+bool kit_is_worker(int argc, char **argv, int *ret_status)
+{
+    log_level_set(LOG_ERROR);
+    if (argc > 1 && strcmp(argv[1], worker_word) == 0) {
+        *ret_status = worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+        return true;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    return false;
+}
+
+void kit_trains(struct kit *k, const char *policy, int workers, int steps)
+{
+    struct settings *s = &k->options.settings;
+    k->options.worker_argv = kit_worker_argv;
+    s->workers = workers;
+    snprintf(s->policy, sizeof s->policy, "%s", policy);
+    s->period_s = 1;
+    s->frames_min = 3;
+    s->steps = steps;
+    s->batch = 2;
+    snprintf(s->preset, sizeof s->preset, "full");
+}
 
 static void write_model(const char *path, uint64_t seed, int width)
 {
@@ -53,6 +83,7 @@ struct kit *kit_open(void)
     snprintf(s->listen, sizeof s->listen, "off");
     snprintf(s->http, sizeof s->http, "127.0.0.1:0");
     snprintf(s->grouping, sizeof s->grouping, "none");
+    s->zoo_models = 0;
     s->disk_free_min_mb = 0;
     write_model(s->student, 1, 4);
     write_model(s->teacher, 2, 8);

@@ -17,6 +17,17 @@ struct kit {
     char identity_hex[65]; /* of the student */
 };
 
+/* For main: true where this process is a worker that the server started, which has worked and is to
+ * end with *ret_status. Else quiet logs, and curl is ready. */
+bool kit_is_worker(int argc, char **argv, int *ret_status);
+
+/* The arguments of such a worker: this program itself. */
+extern char *const kit_worker_argv[];
+
+/* Workers of this program, which train often, little and without a gate: every phase is a version.
+ */
+void kit_trains(struct kit *k, const char *policy, int workers, int steps);
+
 /* Makes a folder with student.onnx and teacher.onnx; HTTP on a free port, no HTTPS. */
 struct kit *kit_open(void);
 void kit_close(struct kit **k);

@@ -14,33 +14,20 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "delta/delta.h"
 #include "kit.h"
 #include "server/control.h"
-#include "server/worker.h"
 
 static struct kit *kit;
-static char self[] = "/proc/self/exe", command[] = "worker";
-static char *const worker_argv[] = {self, command, NULL};
 static uint64_t seq[3]; /* of gate, yard and dock */
 
 static int setup(void **state)
 {
     (void)state;
     kit = kit_open();
-    struct settings *s = &kit->options.settings;
-    kit->options.worker_argv = worker_argv;
-    s->workers = 1;
-    snprintf(s->policy, sizeof s->policy, "round-robin");
-    s->period_s = 1;
-    s->frames_min = 3;
-    s->steps = 10;
-    s->batch = 2;
-    snprintf(s->preset, sizeof s->preset, "full"); /* without a gate: every phase is a version */
+    kit_trains(kit, "round-robin", 1, 10);
     memset(seq, 0, sizeof seq);
     return 0;
 }
@@ -439,6 +426,7 @@ static void start_grouping(void)
 {
     struct settings *s = &kit->options.settings;
     snprintf(s->grouping, sizeof s->grouping, "attune");
+    s->zoo_models = 64;
     s->group_window_s = 2;
     kit_start(kit);
     kit_hello(kit, "gate");
@@ -583,9 +571,9 @@ static void a_request_survives_a_restart(void **state)
 
 int main(int argc, char **argv)
 {
-    log_level_set(LOG_ERROR);
-    if (argc > 1 && strcmp(argv[1], command) == 0)
-        return worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+    int status;
+    if (kit_is_worker(argc, argv, &status))
+        return status;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(one_encoding_serves_all_members),
@@ -600,6 +588,5 @@ int main(int argc, char **argv)
         TEST(a_worker_killed_in_a_trial_loses_nothing),
         TEST(a_request_survives_a_restart),
     };
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,31 +11,22 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "kit.h"
 #include "label/label_file.h"
 #include "server/control.h"
-#include "server/worker.h"
 #include "server/worker_process.h"
 
 static struct kit *kit;
-static char self[] = "/proc/self/exe", command[] = "worker";
-static char *const worker_argv[] = {self, command, NULL};
 
 static int setup(void **state)
 {
     (void)state;
     kit = kit_open();
-    kit->options.worker_argv = worker_argv;
-    snprintf(kit->options.settings.policy, SETTING_TEXT_BYTES, "round-robin");
-    kit->options.settings.period_s = 1;
-    kit->options.settings.frames_min = 3;
-    kit->options.settings.steps = 5;
-    kit->options.settings.batch = 2;
+    kit_trains(kit, "round-robin", kit->options.settings.workers, 5);
+    snprintf(kit->options.settings.preset, SETTING_TEXT_BYTES, "attune"); /* with a gate */
     return 0;
 }
 
@@ -341,7 +332,7 @@ static void requests_are_checked(void **state)
     bell_init(&bell);
     worker_process_init(&worker);
     assert_int_equal(ask(json_pack("{s:s}", "op", "phase"), NULL, &err), ST_NETWORK);
-    assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, kit_worker_argv, NULL, &err), ST_OK);
     assert_int_equal(ask(json_pack("{s:s,s:s}", "op", "phase", "group", "gate"), NULL, &err),
                      ST_INVALID);
     assert_non_null(strstr(err.message, "init"));
@@ -383,7 +374,7 @@ static void start_and_fill(int steps, const char *chunk, const char *labels)
 {
     struct error err = {0};
     json_t *reply;
-    assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, kit_worker_argv, NULL, &err), ST_OK);
     assert_int_equal(ask(init_request(steps), NULL, &err), ST_OK);
     assert_int_equal(ask(open_request(0), NULL, &err), ST_OK);
     assert_int_equal(ask(json_pack("{s:s,s:s,s:s,s:s}", "op", "add", "group", "gate", "chunk",
@@ -470,9 +461,9 @@ static void nonsense_is_not_believed(void **state)
 
 int main(int argc, char **argv)
 {
-    log_level_set(LOG_ERROR);
-    if (argc > 1 && strcmp(argv[1], command) == 0)
-        return worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+    int status;
+    if (kit_is_worker(argc, argv, &status))
+        return status;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(label_files_round_trip_or_fail),
@@ -487,6 +478,5 @@ int main(int argc, char **argv)
         TEST(a_killed_worker_costs_one_phase),
         TEST(a_worker_that_cannot_start_is_told),
     };
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

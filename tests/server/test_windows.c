@@ -12,31 +12,19 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "kit.h"
 #include "server/control.h"
-#include "server/worker.h"
 
 static struct kit *kit;
-static char self[] = "/proc/self/exe", command[] = "worker";
-static char *const worker_argv[] = {self, command, NULL};
 static uint64_t gate_seq, yard_seq;
 
 static int setup(void **state)
 {
     (void)state;
     kit = kit_open();
-    struct settings *s = &kit->options.settings;
-    kit->options.worker_argv = worker_argv;
-    s->workers = 2;
-    s->period_s = 1;
-    s->frames_min = 3;
-    s->steps = 16;
-    s->batch = 2;
-    snprintf(s->preset, sizeof s->preset, "full"); /* without a gate: every phase is a version */
+    kit_trains(kit, "attune", 2, 16);
     gate_seq = yard_seq = 0;
     return 0;
 }
@@ -330,9 +318,9 @@ static void unknown_policies_are_refused(void **state)
 
 int main(int argc, char **argv)
 {
-    log_level_set(LOG_ERROR);
-    if (argc > 1 && strcmp(argv[1], command) == 0)
-        return worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+    int status;
+    if (kit_is_worker(argc, argv, &status))
+        return status;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(cameras_train_as_planned),
@@ -346,6 +334,5 @@ int main(int argc, char **argv)
         TEST(a_restart_keeps_the_history),
         TEST(unknown_policies_are_refused),
     };
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

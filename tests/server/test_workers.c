@@ -13,15 +13,12 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "kit.h"
 #include "nn/loss.h"
 #include "server/control.h"
-#include "server/worker.h"
 #include "server/worker_process.h"
 
 #define POISON "/tmp/attune-test-nan-%d" /* while it is there, that process's loss is NaN */
@@ -29,8 +26,6 @@
 #define SANITIZER_MB (1 << 20)
 
 static struct kit *kit;
-static char self[] = "/proc/self/exe", command[] = "worker";
-static char *const worker_argv[] = {self, command, NULL};
 
 double __real_nn_loss_hard(const struct nn_view *logits, const uint8_t *labels,
                            const struct nn_ce_options *options, float scale,
@@ -53,15 +48,7 @@ static int setup(void **state)
 {
     (void)state;
     kit = kit_open();
-    struct settings *s = &kit->options.settings;
-    kit->options.worker_argv = worker_argv;
-    s->workers = 2;
-    snprintf(s->policy, sizeof s->policy, "round-robin");
-    s->period_s = 1;
-    s->frames_min = 3;
-    s->steps = 30;
-    s->batch = 2;
-    snprintf(s->preset, sizeof s->preset, "full"); /* without a gate: every phase is a version */
+    kit_trains(kit, "round-robin", 2, 30);
     return 0;
 }
 
@@ -350,7 +337,7 @@ static json_t *train(int steps)
 static void start_filled(int steps, const char *chunk, const char *labels)
 {
     struct error err;
-    assert_int_equal(worker_process_start(&worker, worker_argv, NULL, &err), ST_OK);
+    assert_int_equal(worker_process_start(&worker, kit_worker_argv, NULL, &err), ST_OK);
     tell(json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:i,s:i}", "op", "init", "student",
                    kit->options.settings.student, "preset", "full", "steps", steps, "batch", 2,
                    "horizon_s", 100.0, "sampling_fps_max", 1.0, "threads", 1, "seed", 1));
@@ -456,9 +443,9 @@ static void a_checkpoint_is_durable(void **state)
 
 int main(int argc, char **argv)
 {
-    log_level_set(LOG_ERROR);
-    if (argc > 1 && strcmp(argv[1], command) == 0)
-        return worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+    int status;
+    if (kit_is_worker(argc, argv, &status))
+        return status;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_account_says_who_used_what),
@@ -470,6 +457,5 @@ int main(int argc, char **argv)
         TEST(slices_are_the_phase),
         TEST(a_checkpoint_is_durable),
     };
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
