@@ -21,6 +21,7 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(camera, "run a student on a live source and keep it learning")                               \
     X(eval, "the whole loop over a recorded source under a virtual clock")                         \
     X(replay, "compare schedulers on measured retrainings, in virtual time")                       \
+    X(status, "one look at a server: cameras, groups, accuracy, what is sent and asked for")       \
     X(explain, "why cameras have the compute that they have, and learn with whom they do")         \
     X(profile, "measure what rates and sizes of uploaded samples cost and bring")                  \
     X(model, "inspect, train, quantize, export and compare networks")                              \

@@ -17,7 +17,9 @@ static const char help_text[] =
     "       attune explain drift [CAMERA] [--server URL] [OPTIONS]\n"
     "\n"
     "schedule  the plan that the server follows now: what each camera gets for inference and for\n"
-    "          training, under which configuration, what that is expected to bring, and why\n"
+    "          training, under which configuration, what that is expected to bring, and why; or "
+    "the\n"
+    "          micro-windows that groups have had, and who has the next\n"
     "group     which cameras share a model and why; of one camera also the groups that it was in\n"
     "drift     what cameras have noticed of their world, and their open requests; of one camera "
     "also\n"
@@ -116,6 +118,32 @@ static void print_history(const json_t *history)
     }
 }
 
+/* The allocator's micro-windows: they are of groups, and inference is the cameras' own. */
+static void print_micro_windows(const json_t *o)
+{
+    const json_t *groups = json_object_get(o, "groups"), *g;
+    double capacity = explain_number(o, "capacity");
+    size_t i;
+    printf("policy %s; micro-windows of %.1f s: %.0f of %.0f in this window of %.0f s, %g "
+           "processor%s\n\n",
+           explain_text(o, "policy", "?"), explain_number(o, "micro_window_s"),
+           explain_number(o, "used"), explain_number(o, "micro_windows"),
+           explain_number(o, "window_s"), capacity, capacity == 1 ? "" : "s");
+    printf("%-16s  cameras  now %%  share %%  gain of the next  had\n", "group");
+    json_array_foreach(groups, i, g)
+    {
+        printf("%-16.63s  %7.0f  %5.1f  %7.1f  ", explain_text(g, "group", "?"),
+               explain_number(g, "cameras"), 100 * explain_number(g, "accuracy"),
+               100 * explain_number(g, "share"));
+        if (isfinite(explain_number(g, "gain")))
+            printf("%+16.1f  ", 100 * explain_number(g, "gain"));
+        else
+            printf("%16s  ", "not known");
+        printf("%3.0f\n    %s\n", explain_number(g, "micro_windows"),
+               explain_text(g, "reason", ""));
+    }
+}
+
 int explain_schedule(const json_t *o, const char *about)
 {
     (void)about;
@@ -125,6 +153,10 @@ int explain_schedule(const json_t *o, const char *about)
         error_set(&err, ST_FORMAT,
                   "the answer is no schedule: GET /v1/schedule of a server gives one");
         return cmd_fail(NAME, &err);
+    }
+    if (json_is_number(json_object_get(o, "micro_window_s"))) {
+        print_micro_windows(o);
+        return CMD_OK;
     }
     if (json_array_size(cameras) == 0) {
         printf("policy %s: there is no plan%s\n", explain_text(o, "policy", "?"),
@@ -137,13 +169,6 @@ int explain_schedule(const json_t *o, const char *about)
     print_cameras(cameras, explain_number(o, "capacity"));
     print_history(json_object_get(o, "history"));
     return CMD_OK;
-}
-
-static enum status read_file(const char *path, json_t **ret, struct error *err)
-{
-    json_error_t why;
-    *ret = strcmp(path, "-") == 0 ? json_loadf(stdin, 0, &why) : json_load_file(path, 0, &why);
-    return *ret ? ST_OK : error_set(err, ST_FORMAT, "%s: %s", path, why.text);
 }
 
 int cmd_explain(int argc, char **argv)
@@ -166,7 +191,7 @@ int cmd_explain(int argc, char **argv)
         return cmd_usage(NAME, "%s takes no name", subjects[k].name);
     json_t *o;
     struct error err;
-    enum status st = file ? read_file(file, &o, &err)
+    enum status st = file ? fetch_saved(file, &o, &err)
                           : fetch_json(server, subjects[k].path, ca, insecure, &o, &err);
     if (st != ST_OK)
         return cmd_fail(NAME, &err);

@@ -33,6 +33,18 @@ static bool has_camera(const json_t *group, const char *camera)
     return false;
 }
 
+/* Its part of the compute, and what its next training should bring. */
+static void print_share(const json_t *g)
+{
+    double share = explain_number(g, "share"), gain = explain_number(g, "gain");
+    if (!isfinite(share))
+        return;
+    printf("  %.1f %% of the training", 100 * share);
+    if (isfinite(gain))
+        printf(", the next should bring %+.1f points", 100 * gain);
+    printf(": %s\n", explain_text(g, "reason", ""));
+}
+
 static void print_group(const json_t *g)
 {
     size_t cameras = json_array_size(json_object_get(g, "cameras"));
@@ -46,6 +58,17 @@ static void print_group(const json_t *g)
         printf("not known yet");
     printf("\n  %.0f updates of %.0f kB made, %.0f times sent: %.0f kB\n",
            explain_number(g, "versions"), encoded / 1e3, explain_number(g, "served"), served / 1e3);
+    print_share(g);
+}
+
+static void print_policy(const json_t *answer, size_t groups)
+{
+    const char *sharing = explain_text(answer, "sharing", NULL);
+    if (sharing)
+        printf("sharing %s (%s), ", sharing, explain_text(answer, "division", "?"));
+    printf("grouping %s; %zu group%s, %.0f trials\n\n", explain_text(answer, "grouping", "?"),
+           groups, groups == 1 ? "" : "s",
+           fmax(0, explain_number(json_object_get(answer, "decided"), "trials")));
 }
 
 static void print_decision(const char *camera, const json_t *d)
@@ -117,9 +140,7 @@ int explain_group(const json_t *answer, const char *about)
         return cmd_fail(NAME, &err);
     }
     if (!about)
-        printf("grouping %s; %zu group%s, %.0f trials\n\n", explain_text(answer, "grouping", "?"),
-               json_array_size(groups), json_array_size(groups) == 1 ? "" : "s",
-               fmax(0, explain_number(json_object_get(answer, "decided"), "trials")));
+        print_policy(answer, json_array_size(groups));
     json_array_foreach(groups, i, g)
     {
         bool camera = about && has_camera(g, about);

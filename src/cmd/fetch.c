@@ -60,3 +60,10 @@ enum status fetch_json(const char *base, const char *path, const char *ca, bool 
     buf_clear(&body);
     return st;
 }
+
+enum status fetch_saved(const char *path, json_t **ret, struct error *err)
+{
+    json_error_t why;
+    *ret = strcmp(path, "-") == 0 ? json_loadf(stdin, 0, &why) : json_load_file(path, 0, &why);
+    return *ret ? ST_OK : error_set(err, ST_FORMAT, "%s: %s", path, why.text);
+}

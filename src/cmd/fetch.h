@@ -15,4 +15,7 @@
 enum status fetch_json(const char *base, const char *path, const char *ca, bool insecure,
                        json_t **ret, struct error *err);
 
+/* A saved answer instead; "-": standard input. ST_FORMAT: it is no JSON, or cannot be read. */
+enum status fetch_saved(const char *path, json_t **ret, struct error *err);
+
 #endif

@@ -49,7 +49,7 @@ struct allocator_settings {
     double fairness;          /* lambda, 0..100; default 0.5 */
     double trust;             /* of the newest observation, 0..1; default 0.4 */
     double keep;              /* of the potential after a micro-window, 0..1; default 0.8 */
-    int slots;                /* micro-windows in a window, 1..ALLOCATOR_SLOTS_MAX; default 20 */
+    int slots;                /* micro-windows in a window, 1..ALLOCATOR_SLOTS_MAX; default 8 */
 };
 
 void allocator_settings_init(struct allocator_settings *s);

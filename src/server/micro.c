@@ -91,14 +91,31 @@ static int seat_of(const struct micro *m, uint64_t id)
 
 /* ---- windows ---- */
 
+/* The part of the compute that a ready group has in any case (schedule/allocator.h). */
+static double least_part(const struct micro *m, int groups)
+{
+    return 1.0 / (m->slots > 2 * groups ? m->slots : 2 * groups);
+}
+
+/* Together the parts are the whole: what groups had in windows of other groups is not. */
 static void tell(struct micro *m)
 {
-    for (int i = 0; i < m->control->count; i++) {
-        uint64_t id = m->seats[i].id;
-        m->parts[i] = id ? allocator_share(m->allocator, id) : (double)NAN;
+    const struct control *c = m->control;
+    int groups = 0;
+    double sum = 0;
+    for (int i = 0; i < c->count; i++)
+        groups += control_sits(c, i) && m->seats[i].id != 0;
+    for (int i = 0; i < c->count; i++) {
+        m->parts[i] = NAN;
+        if (!control_sits(c, i) || m->seats[i].id == 0)
+            continue;
+        m->parts[i] = fmax(allocator_share(m->allocator, m->seats[i].id), least_part(m, groups));
+        sum += m->parts[i];
     }
+    for (int i = 0; i < c->count; i++)
+        m->parts[i] /= sum;
     control_tell_groups(m->control, m->parts);
-    m->revision = m->control->revision;
+    m->revision = c->revision;
 }
 
 /* All that are ready count, whoever has a worker at the moment: what they wait for is theirs. */

@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera eval replay explain profile model synth bench; do
+for command in demo server camera eval replay status explain profile model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -65,10 +65,21 @@ echo '{"policy": "attune", "event": "window", "capacity": 2, "left_s": 60, "expe
  "history": []}' >"$work/schedule.json"
 expect 0 "trains because it helps" explain schedule --file "$work/schedule.json"
 expect 0 "0.50 of 2 processors" explain schedule --file "$work/schedule.json"
+echo '{"policy": "ecco", "division": "micro-windows", "window_s": 60, "left_s": 20, "micro_window_s": 7.5,
+ "micro_windows": 16, "used": 5, "capacity": 2, "cameras": [], "groups": [{"group": "gate", "cameras": 3,
+ "accuracy": 0.5, "share": 0.75, "gain": 0.012, "micro_windows": 4, "trains": true, "why": "train",
+ "reason": "has micro-window 5 of this window"}, {"group": "yard", "cameras": 1, "accuracy": null,
+ "share": 0.25, "gain": null, "micro_windows": 1, "trains": false, "why": "no-frames",
+ "reason": "has nothing new to train on"}]}' >"$work/micro.json"
+expect 0 "policy ecco; micro-windows of 7.5 s: 5 of 16" explain schedule --file "$work/micro.json"
+expect 0 "75.0              +1.2    4" explain schedule --file "$work/micro.json"
+expect 0 "nothing new to train on" explain schedule --file "$work/micro.json"
 echo "{}" >"$work/empty.json"
 expect 3 "is no schedule" explain schedule --file "$work/empty.json"
 expect 2 "takes no name" explain schedule gate
-echo '{"grouping": "attune", "groups": [{"id": "gate", "cameras": ["gate", "yard"], "version": 7,
+echo '{"grouping": "attune", "sharing": "attune", "division": "micro-windows",
+ "groups": [{"id": "gate", "cameras": ["gate", "yard"], "version": 7, "share": 0.6, "gain": 0.02,
+ "reason": "waits for a micro-window",
  "accuracy": 0.8, "accuracy_unadapted": 0.5, "versions": 6, "encoded_bytes": 30000, "served": 12,
  "served_bytes": 60000}], "memberships": [{"camera": "yard", "group": "yard", "from_version": 0,
  "since_us": 0, "until_us": 5, "reason": "its own group"}, {"camera": "yard", "group": "gate",
@@ -77,6 +88,8 @@ echo '{"grouping": "attune", "groups": [{"id": "gate", "cameras": ["gate", "yard
  "t_us": 5, "why": "joined"}], "zoo": [{"model": "gate-v3.snap", "accuracy": 0.7, "added_us": 1,
  "uses": 2}]}}' >"$work/groups.json"
 expect 0 "group gate: 2 cameras, version 7, accuracy 80.0 %" explain group --file "$work/groups.json"
+expect 0 "sharing attune (micro-windows), grouping attune; 1 group" explain group --file "$work/groups.json"
+expect 0 "60.0 % of the training, the next should bring +2.0 points: waits" explain group --file "$work/groups.json"
 expect 0 "the model fits" explain group yard --file "$work/groups.json"
 expect 0 "it was tried" explain group yard --file "$work/groups.json"
 cat > "$work/drift.json" <<'JSON'
@@ -96,6 +109,24 @@ expect 3 "no camera 'nobody'" explain drift nobody --file "$work/drift.json"
 expect 0 "gate-v3.snap" explain group --file "$work/groups.json"
 expect 3 "no camera or group 'dock'" explain group dock --file "$work/groups.json"
 expect 3 "no list of groups" explain group --file "$work/empty.json"
+expect 3 "is 'attune server' running there" status --server http://127.0.0.1:1
+expect 3 "is no status" status --file "$work/empty.json"
+expect 3 "no-such.json" status --file "$work/no-such.json"
+echo '{"health": {"uptime_s": 300, "worker": "running", "phases": 12, "backlog_chunks": 3, "adapt": true},
+ "sharing": "ecco", "division": "micro-windows", "policy": "micro-windows", "grouping": "ecco",
+ "cameras": [{"id": "gate", "group": "gate", "state": "running", "accuracy": 0.8, "accuracy_unadapted": 0.5,
+  "version": 7, "sampling_fps": 0.4, "up_kbps": 100, "down_kbps": 10, "seen_us": 0},
+  {"id": "yard", "group": "gate", "state": "", "accuracy": null, "version": 7, "up_kbps": 20.5}],
+ "groups": [{"id": "gate", "share": 0.75}],
+ "requests": [{"id": 3, "camera": "yard", "text": "confidence fell"}]}' >"$work/status.json"
+expect 0 "up 5 min; sharing ecco (micro-windows), grouping ecco; workers running, 12 trainings" \
+    status --file "$work/status.json"
+expect 0 "2 cameras in 1 group, accuracy 80.0 % (unadapted 50.0 %); uplink 120 kbit/s, downlink 10; chunks that wait: 3; 1 request open" \
+    status --file "$work/status.json"
+expect 0 "gate              gate              running          80.0     50.0        7     75.0" \
+    status --file "$work/status.json"
+expect 0 "confidence fell" status --file "$work/status.json"
+expect 0 '"ecco"' status --file "$work/status.json" --json
 head -c 3000 "$models/town-student.onnx" >"$work/torn.onnx"
 expect 3 "torn.onnx" model inspect "$work/torn.onnx"
 expect 3 "" model delta "$work/torn.onnx"

@@ -273,6 +273,36 @@ static void a_request_is_answered_by_a_training(void **state)
     }
 }
 
+/* What the program prints of this server; it must succeed. */
+static void expect_printed(const char *words, const char *want)
+{
+    char line[512], text[16384] = "";
+    size_t used = 0, n;
+    const char *program = getenv("ATTUNE_PROGRAM");
+    assert_non_null(program);
+    snprintf(line, sizeof line, "%s %s --server http://127.0.0.1:%d", program, words,
+             server_http_port(kit->server));
+    FILE *out = popen(line, "r");
+    assert_non_null(out);
+    while ((n = fread(text + used, 1, sizeof text - 1 - used, out)) > 0)
+        used += n;
+    text[used] = '\0';
+    if (pclose(out) != 0 || !strstr(text, want))
+        fail_msg("%s: no '%s' in: %s", words, want, text);
+}
+
+static void people_see_what_divides(void **state)
+{
+    (void)state;
+    runs_under("ecco", "micro-windows", "ecco");
+    expect_printed("explain schedule", "policy ecco; micro-windows of 0.5 s");
+    expect_printed("explain group", "sharing ecco (micro-windows), grouping ecco");
+    expect_printed("explain group", "% of the training");
+    expect_printed("status", "sharing ecco (micro-windows), grouping ecco; workers running");
+    expect_printed("status", "2 cameras in ");
+    expect_printed("status --json", "\"health\"");
+}
+
 static void a_restart_goes_on(void **state)
 {
     (void)state;
@@ -347,6 +377,7 @@ int main(int argc, char **argv)
         TEST(nobody_trains_for_nothing),
         TEST(a_micro_window_has_an_end),
         TEST(a_request_is_answered_by_a_training),
+        TEST(people_see_what_divides),
         TEST(a_restart_goes_on),
         TEST(what_cannot_be_is_refused),
         TEST(settings_come_to_one_division),

@@ -111,12 +111,14 @@ const Shared = ({groups, colours}) => {
   return html`<ul class="shared">${shared.map(g => html`<li key=${g.id} style=${`--group: ${colours.of(g.id)}`}>
     <span class="group"><i></i>${g.cameras.join(', ')}</span>
     <span class="soft">${percent(g.accuracy)} against ${percent(g.accuracy_unadapted)}, version ${g.version},${' '}
-      ${kilo(g.encoded_bytes)} kB of updates made, ${kilo(g.served_bytes)} kB sent</span></li>`)}
+      ${kilo(g.encoded_bytes)} kB of updates made, ${kilo(g.served_bytes)} kB sent</span>
+    ${g.share != null && html`<span class="soft" title=${g.reason ?? ''}>${percent(g.share)} of the training${g.gain == null ? ''
+      : `, the next should bring ${(100 * g.gain).toFixed(1)} points`}</span>`}</li>`)}
     ${shared.length === 0 && html`<li class="soft">every camera learns alone</li>`}</ul>`;
 };
 
 export const Groups = ({cameras, groups, colours}) => html`<section class="card groups"><h2>Who learns together</h2>
-  <p class="what">Cameras of one colour share a model and what it learns; grey ones learn alone. A dashed ring: the camera's
+  <p class="what">${groups.sharing && html`Policy <b>${groups.sharing}</b>, by ${groups.division}. `}Cameras of one colour share a model and what it learns; grey ones learn alone. A dashed ring: the camera's
     world has changed, and it is being tried whose model fits. A ring in red: the camera itself is dirty or blind.</p>
   <div class="parts"><${Map_} cameras=${cameras} groups=${groups} colours=${colours}/>
     <div><${Lines} cameras=${cameras} groups=${groups} colours=${colours}/>

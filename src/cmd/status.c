@@ -1,0 +1,216 @@
+/* status.c - `attune status`: one look at a running server: its cameras, who learns with whom, what
+ * share of the training they have, how accurate they are, what they send and ask for. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cmd/cmd.h"
+#include "cmd/explain.h"
+#include "cmd/fetch.h"
+
+#define NAME "status"
+#define SILENT_S 60 /* a camera that has said nothing for longer */
+
+static const char help_text[] =
+    "usage: attune status [--server URL] [OPTIONS]\n"
+    "\n"
+    "One look at a server: cameras, groups, their share of the training, accuracy, requests and\n"
+    "what is sent. attune explain says why.\n"
+    "\n"
+    "  --server URL   of the server (default: http://127.0.0.1:8080)\n"
+    "  --ca FILE      certificate of the server (STATE/tls/cert.pem there)\n"
+    "  --insecure     do not check the certificate\n"
+    "  --file FILE    a saved answer of attune status --json instead of a server; - for standard "
+    "input\n"
+    "  --json         {\"health\", \"cameras\", \"groups\", ...}: GET /v1/health, /v1/cameras and\n"
+    "                 /v1/groups in one object\n";
+
+/* ---- asking ---- */
+
+static enum status ask(const char *server, const char *ca, bool insecure, json_t **ret,
+                       struct error *err)
+{
+    static const char *const paths[] = {"/v1/health", "/v1/cameras", NULL};
+    char groups[64];
+    json_t *all = json_object(), *one;
+    enum status st = all ? ST_OK : error_set(err, ST_NOMEM, "no memory for the answers");
+    /* Who was in which group before is not wanted. */
+    snprintf(groups, sizeof groups, "/v1/groups?since_us=%llu",
+             (unsigned long long)clock_wall_us());
+    for (int i = 0; i < 3 && st == ST_OK; i++) {
+        st = fetch_json(server, paths[i] ? paths[i] : groups, ca, insecure, &one, err);
+        if (st != ST_OK)
+            break;
+        if (i == 0)
+            json_object_set_new(all, "health", one);
+        else {
+            json_object_update(all, one);
+            json_decref(one);
+        }
+    }
+    if (st == ST_NETWORK) {
+        struct error why = *err;
+        error_set(err, ST_NETWORK, "%.200s; is 'attune server' running there? --server says where",
+                  why.message);
+    }
+    if (st != ST_OK)
+        json_decref(all);
+    else
+        *ret = all;
+    return st;
+}
+
+/* ---- the table ---- */
+
+static const json_t *named(const json_t *list, const char *key, const char *name)
+{
+    const json_t *o;
+    size_t i;
+    json_array_foreach(list, i, o) if (strcmp(explain_text(o, key, ""), name) == 0) return o;
+    return NULL;
+}
+
+struct sums {
+    double accuracy, unadapted, up_kbps, down_kbps;
+    int scored;
+};
+
+static struct sums sum_up(const json_t *cameras)
+{
+    struct sums s = {.scored = 0};
+    const json_t *c;
+    size_t i;
+    json_array_foreach(cameras, i, c)
+    {
+        double accuracy = explain_number(c, "accuracy");
+        s.up_kbps += fmax(0, explain_number(c, "up_kbps")); /* 0 for what is not told */
+        s.down_kbps += fmax(0, explain_number(c, "down_kbps"));
+        if (!isfinite(accuracy))
+            continue;
+        s.accuracy += accuracy;
+        s.unadapted += fmax(0, explain_number(c, "accuracy_unadapted"));
+        s.scored++;
+    }
+    return s;
+}
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void print_duration(double s)
+{
+    if (s < 120)
+        printf("%.0f s", s);
+    else if (s < 2 * 3600)
+        printf("%.0f min", s / 60);
+    else
+        printf("%.1f h", s / 3600);
+}
+
+static void print_server(const json_t *o)
+{
+    const json_t *health = json_object_get(o, "health");
+    printf("up ");
+    print_duration(fmax(0, explain_number(health, "uptime_s")));
+    printf("; sharing %s (%s), grouping %s; workers %s, %.0f trainings%s\n",
+           explain_text(o, "sharing", "?"), explain_text(o, "policy", "?"),
+           explain_text(o, "grouping", "?"), explain_text(health, "worker", "?"),
+           explain_number(health, "phases"),
+           json_is_false(json_object_get(health, "adapt")) ? "; only watching" : "");
+}
+
+static void print_sums(const json_t *o)
+{
+    const json_t *cameras = json_object_get(o, "cameras");
+    size_t n = json_array_size(cameras), groups = json_array_size(json_object_get(o, "groups"));
+    size_t requests = json_array_size(json_object_get(o, "requests"));
+    double waiting = explain_number(json_object_get(o, "health"), "backlog_chunks");
+    struct sums s = sum_up(cameras);
+    printf("%zu camera%s in %zu group%s", n, plural(n), groups, plural(groups));
+    if (s.scored)
+        printf(", accuracy %.1f %% (unadapted %.1f %%)", 100 * s.accuracy / s.scored,
+               100 * s.unadapted / s.scored);
+    printf("; uplink %.0f kbit/s, downlink %.0f", s.up_kbps, s.down_kbps);
+    if (waiting > 0)
+        printf("; chunks that wait: %.0f", waiting);
+    printf("; %zu request%s open\n", requests, plural(requests));
+}
+
+static void print_percent(double v)
+{
+    if (isfinite(v))
+        printf("  %7.1f", 100 * v);
+    else
+        printf("  %7s", "-");
+}
+
+static void print_state(const json_t *camera)
+{
+    double silent_s = ((double)clock_wall_us() - explain_number(camera, "seen_us")) / 1e6;
+    char text[32];
+    if (silent_s > SILENT_S && silent_s < 1e9)
+        snprintf(text, sizeof text, "silent %.0f s", silent_s);
+    else
+        snprintf(text, sizeof text, "%.31s", explain_text(camera, "state", ""));
+    printf("  %-12.16s", text[0] ? text : "-");
+}
+
+static void print_camera(const json_t *o, const json_t *c)
+{
+    const char *id = explain_text(c, "id", "?"), *group = explain_text(c, "group", "");
+    const json_t *g = named(json_object_get(o, "groups"), "id", group);
+    const json_t *request = named(json_object_get(o, "requests"), "camera", id);
+    printf("%-16.63s  %-16.63s", id, group);
+    print_state(c);
+    print_percent(explain_number(c, "accuracy"));
+    print_percent(explain_number(c, "accuracy_unadapted"));
+    printf("  %7.0f", explain_number(c, "version"));
+    print_percent(explain_number(g, "share"));
+    printf("  %8.2f  %9.1f  %s\n", explain_number(c, "sampling_fps"), explain_number(c, "up_kbps"),
+           request ? explain_text(request, "text", "open") : "-");
+}
+
+static int print(const json_t *o)
+{
+    const json_t *cameras = json_object_get(o, "cameras"), *c;
+    struct error err;
+    size_t i;
+    if (!json_is_array(cameras) || !json_is_object(json_object_get(o, "health"))) {
+        error_set(&err, ST_FORMAT, "the answer is no status: attune status --json gives one");
+        return cmd_fail(NAME, &err);
+    }
+    print_server(o);
+    print_sums(o);
+    if (json_array_size(cameras) == 0)
+        return CMD_OK;
+    printf("\n%-16s  %-16s  %-12s  %7s  %7s  %7s  %7s  %8s  %9s  %s\n", "camera", "group", "state",
+           "now %", "was %", "version", "share %", "frames/s", "up kbit/s", "request");
+    json_array_foreach(cameras, i, c) print_camera(o, c);
+    return CMD_OK;
+}
+
+int cmd_status(int argc, char **argv)
+{
+    const char *server = "http://127.0.0.1:8080", *ca = NULL, *file = NULL;
+    bool insecure = false, json = false;
+    const struct cmd_option options[] = {
+        {"server", CMD_TEXT, &server, 0, 0},     {"ca", CMD_TEXT, &ca, 0, 0},
+        {"insecure", CMD_FLAG, &insecure, 0, 0}, {"file", CMD_TEXT, &file, 0, 0},
+        {"json", CMD_FLAG, &json, 0, 0},         {NULL, 0, NULL, 0, 0}};
+    int bad = cmd_parse(NAME, help_text, options, argc, argv, NULL, 0, 0, NULL);
+    if (bad != -1)
+        return bad;
+    json_t *o;
+    struct error err;
+    enum status st = file ? fetch_saved(file, &o, &err) : ask(server, ca, insecure, &o, &err);
+    if (st != ST_OK)
+        return cmd_fail(NAME, &err);
+    if (json)
+        return cmd_json(NAME, o);
+    int status = print(o);
+    json_decref(o);
+    return status;
+}
