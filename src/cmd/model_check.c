@@ -1,4 +1,5 @@
-/* model_check.c - `attune model check`: can this machine run and train a network, and how fast. */
+/* model_check.c - `attune model check`: can this machine run and train a network, how fast, and how
+ * right is it on labelled frames. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/file.h"
 #include "bench/case.h"
 #include "cmd/model.h"
+#include "cmd/model_check_score.h"
 #include "nn/optimizer.h"
 #include "nn/survey.h"
 
@@ -24,14 +26,23 @@ static const char help[] =
     "  --batch N     pictures a run, default 1 for inference and 8 for training\n"
     "  --size WxH    of the input, where the file leaves it open or for another size\n"
     "  --json        as JSON\n\n"
+    "and with labelled frames its score on them: mIoU, accuracy, or F1 and mean average precision\n"
+    "at an overlap of 0.5, over all and by class\n"
+    "  --source S        a video, or a folder of pictures, as of attune eval\n"
+    "  --labels L        their labels: a folder, or of boxes a CSV file (docs/formats.md)\n"
+    "  --class-map FILE  from the network's classes to the labels'\n"
+    "  --fps X           frames of a second that are looked at, default 1\n"
+    "  --until S         seconds of it, default all; the town has no end\n\n"
     "exit status: 0 it runs and trains here, 1 it does not, 3 the file cannot be read\n\n"
-    "example: attune model check student.onnx --threads 2\n";
+    "example: attune model check student.onnx --threads 2\n"
+    "         attune model check yolox.onnx --source highway.mp4 --labels boxes.csv\n";
 
 struct arguments {
     const char *path;
     double seconds;
     int threads, batch, size[2];
     bool json;
+    struct check_score_source scored;
 };
 
 /* What is measured where processor and file have the precision. */
@@ -58,6 +69,7 @@ struct verdict {
     struct nn_survey survey;
     struct measurement results[WORKS];
     int result_count;
+    struct check_score *score; /* NULL: nothing was to be scored */
 };
 
 static int by_value(const void *a, const void *b)
@@ -193,6 +205,8 @@ static enum status examine(const struct arguments *a, struct verdict *v, struct 
             st = try_model(m, a, v, err);
         else if (st != ST_NOMEM)
             st = survey_file(&bytes, &o, st, v, err);
+        if (st == ST_OK && v->supported && a->scored.source)
+            st = check_score_open(&a->scored, m, &v->score, err);
         if (st != ST_OK)
             error_prefix(err, "%s", a->path);
     }
@@ -239,6 +253,8 @@ static void print_verdict(const struct arguments *a, const struct verdict *v)
     }
     if (v->supported && !nn_precision_is_native(NN_PRECISION_BF16))
         puts("bf16       this processor does not multiply it");
+    if (v->score)
+        check_score_print(v->score);
 }
 
 static json_t *problems_json(const struct verdict *v)
@@ -270,26 +286,35 @@ static json_t *results_json(const struct arguments *a, const struct verdict *v)
 static json_t *verdict_json(const struct arguments *a, const struct verdict *v)
 {
     bool reason = !v->supported && !v->survey.count;
-    return json_pack("{s:s, s:b, s:s?, s:o, s:i, s:b, s:o}", "file", a->path, "supported",
+    return json_pack("{s:s, s:b, s:s?, s:o, s:i, s:b, s:o, s:o?}", "file", a->path, "supported",
                      v->supported, "reason", reason ? v->why.message : NULL, "unsupported",
                      problems_json(v), "judged_by_operator", v->survey.unknown, "bf16_available",
-                     nn_precision_is_native(NN_PRECISION_BF16), "results", results_json(a, v));
+                     nn_precision_is_native(NN_PRECISION_BF16), "results", results_json(a, v),
+                     "score", v->score ? check_score_json(v->score) : NULL);
 }
 
 int cmd_model_check(int argc, char **argv)
 {
-    struct arguments a = {.seconds = 2, .threads = 1};
+    struct arguments a = {.seconds = 2, .threads = 1, .scored = {.fps = 1}};
     const struct cmd_option options[] = {{"json", CMD_FLAG, &a.json, 0, 0},
                                          {"seconds", CMD_NUMBER, &a.seconds, 0, 600},
                                          {"threads", CMD_WHOLE, &a.threads, 1, 256},
                                          {"batch", CMD_WHOLE, &a.batch, 1, CMD_MODEL_BATCH_MAX},
                                          {"size", CMD_SIZE, a.size, 1, CMD_MODEL_SIDE_MAX},
+                                         {"source", CMD_TEXT, &a.scored.source, 0, 0},
+                                         {"labels", CMD_TEXT, &a.scored.labels, 0, 0},
+                                         {"class-map", CMD_TEXT, &a.scored.class_map, 0, 0},
+                                         {"fps", CMD_NUMBER, &a.scored.fps, 0.001, 1000},
+                                         {"until", CMD_NUMBER, &a.scored.until_s, 0.001, 1e9},
                                          {0}};
     int code = cmd_parse(NAME, help, options, argc, argv, &a.path, 1, 1, NULL);
     if (code >= 0)
         return code;
     struct verdict v = {0};
     struct error err = {0};
+    if (!a.scored.source && (a.scored.labels || a.scored.class_map))
+        return cmd_usage(NAME, "--labels and --class-map go with --source");
+    a.scored.threads = a.threads;
     if (examine(&a, &v, &err) != ST_OK)
         return cmd_fail(NAME, &err);
     code = v.supported ? CMD_OK : CMD_NO;
@@ -298,5 +323,6 @@ int cmd_model_check(int argc, char **argv)
     else if (cmd_json(NAME, verdict_json(&a, &v)) != CMD_OK)
         code = CMD_FAILED;
     nn_survey_clear(&v.survey);
+    check_score_close(&v.score);
     return code;
 }

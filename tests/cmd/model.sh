@@ -79,6 +79,27 @@ json "$work/c.json" '{n["operator"] for n in o["unsupported"]} == {"Einsums", "S
 json "$work/c.json" 'len(o["unsupported"]) == 5 and o["judged_by_operator"] > 0'
 expect 1 "5 of 61 nodes are not supported" check "$work/foreign.onnx"
 expect 1 "smaller --batch" check "$student" --size 4096x4096 --batch 1024
+for pair in town-student:town-teacher town-detector-student:town-detector-teacher; do
+    town=(--source town:width=320,height=192)
+    "$attune" model check "$models/${pair%:*}.onnx" "${town[@]}" --until 6 --seconds 0 --json >"$work/c.json" &&
+        "$attune" eval "${town[@]}" --seconds 6 --student "$models/${pair%:*}.onnx" --teacher "$models/${pair#*:}.onnx" \
+            --mode none --quiet --json >"$work/e.json" || complain "scoring ${pair%:*} failed"
+    python3 - "$work" <<'PY' || complain "model check and eval differ on $pair"
+import json, sys
+s = json.load(open(sys.argv[1] + "/c.json"))["score"]
+e = json.load(open(sys.argv[1] + "/e.json"))["modes"][0]
+ok = s["frames"] == 6 and 0.1 < s["score"] < 1 and abs(s["score"] - e["accuracy_truth"]) < 1e-5
+if s["metric"] == "F1":
+    ok = ok and abs(s["average_precision"] - e["map"]["truth"]) < 1e-5
+    some = [c["average_precision"] for c in s["classes"].values() if c["average_precision"] is not None]
+    ok = ok and abs(sum(some) / len(some) - s["average_precision"]) < 1e-5
+sys.exit(not ok)
+PY
+done
+expect 2 "go with --source" check "$student" --labels x.csv
+"$attune" synth --out "$work/bare" --format png --scenario clear --seconds 2 --fps 1 --size 64x64 --cameras 1 --quiet
+rm -f "$work"/bare/*_label.png
+expect 3 "no frame has labels" check "$student" --seconds 0 --source "$work/bare"
 
 # ---- versions: export and diff
 "$make_versions" "$student" "$work/state" || complain "make_versions failed"
