@@ -16,7 +16,8 @@
 
 #include "group/internal.h"
 
-#define ALIKE_UNITS 1.0
+#define ALIKE_UNITS 1.0  /* of signatures over... */
+#define ALIKE_FRAMES 3.0 /* ...so many frames; half of the square of it is chance's */
 
 /* What a policy makes of a request. */
 struct verdict {
@@ -169,6 +170,12 @@ static void decide_ecco(const struct grouper *g, const struct group_request *r, 
     v->why.margin = s->join_margin;
 }
 
+/* Signatures of fewer frames differ more by chance. */
+static double alike_units(const struct group_score *own)
+{
+    return ALIKE_UNITS * (own->frames > 0 ? sqrt((1 + ALIKE_FRAMES / own->frames) / 2) : 1);
+}
+
 /* Whether k's model does for the camera what it does for its members; *ret_cost ranks those that
  * do. */
 static bool serves(const struct grouper *g, const struct group_request *r,
@@ -191,10 +198,12 @@ static bool serves(const struct grouper *g, const struct group_request *r,
         return false;
     if (k->windows > 0)
         return true;
-    return (!known || -short_of.difference <= *ret_allowed) && t->signature <= ALIKE_UNITS;
+    return (!known || -short_of.difference <= *ret_allowed) &&
+           t->signature <= alike_units(&r->trials[0].score);
 }
 
-/* The camera's own group, where it has company: its model is the camera's own. */
+/* The camera's own group: its model is the camera's own. Where it has company, the others' frames
+ * of the new world may come a moment later; a review sees what is not plain at once. */
 static bool stays(const struct grouper *g, const struct group_request *r, struct verdict *v)
 {
     const struct camera *c = &g->cameras[r->camera];
@@ -206,7 +215,8 @@ static bool stays(const struct grouper *g, const struct group_request *r, struct
                                   k->frames, k->count);
     v->why.accuracy = own->accuracy;
     v->why.reference = k->accuracy;
-    v->why.margin = shortfall_allowed(&g->settings, &e);
+    v->why.margin = k->count > 1 ? g->settings.gap + g->settings.confidence * e.error
+                                 : shortfall_allowed(&g->settings, &e);
     v->why.code = GROUP_WHY_STAYED;
     v->group = k->id;
     v->start = GROUP_MODEL_OWN;

@@ -31,6 +31,7 @@
 #include "flow/records.h"
 #include "group/conditions.h"
 #include "group/zoo.h"
+#include "task/task.h"
 
 #define GROUP_CAMERAS_MAX 16384
 #define GROUP_MEMBERS_MAX 256
@@ -85,6 +86,9 @@ struct group_settings {
 };
 
 void group_settings_init(struct group_settings *s);
+/* frame_sd and camera_sd as measured for the task (docs/benchmarks.md, "Grouping"): a frame has few
+ * boxes, and F1 leaps with each. */
+void group_settings_suit(struct group_settings *s, enum task_kind task);
 enum status group_settings_check(const struct group_settings *s, struct error *err);
 
 /* How well a model does on some frames. */

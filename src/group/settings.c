@@ -42,6 +42,14 @@ void group_settings_init(struct group_settings *s)
                                  .personal_gain = 0.02};
 }
 
+void group_settings_suit(struct group_settings *s, enum task_kind task)
+{
+    if (task != TASK_DETECT)
+        return;
+    s->frame_sd = 0.13;
+    s->camera_sd = 0.05;
+}
+
 static enum status check_range(const char *name, double v, double min, double max,
                                struct error *err)
 {
