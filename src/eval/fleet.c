@@ -222,10 +222,22 @@ static enum status note_groups(struct fleet *f, struct error *err)
     return ST_OK;
 }
 
+/* The cameras' chunks move on to where they are now. */
+static void advance_uplink(struct fleet *f)
+{
+    struct shared_link_user *users[FLEET_CAMERAS_MAX];
+    for (int i = 0; i < f->s->camera_count; i++)
+        users[i] = &f->cameras[i].link;
+    shared_link_advance(f->s->uplink_kbps, users, f->s->camera_count, f->now_s - f->uplink_s);
+    f->uplink_s = f->now_s;
+}
+
 static enum status run_frame(struct fleet *f, struct error *err)
 {
     enum status st = ST_OK;
     double label_fps = fleet_label_fps(f);
+    if (f->s->uplink_kbps > 0)
+        advance_uplink(f);
     for (int i = 0; i < f->s->camera_count && st == ST_OK; i++)
         st = run_camera(f, i, label_fps, err);
     f->frame++;
@@ -314,9 +326,9 @@ static enum status collect(struct fleet *f, struct error *err)
         r->accuracy += r->cameras[i].accuracy / n;
         r->lowest_camera = fmin(r->lowest_camera, r->cameras[i].accuracy);
         r->points = m.series_count < r->points ? m.series_count : r->points;
-        r->cameras[i].uplink_bytes = f->cameras[i].link.bytes;
+        r->cameras[i].uplink_bytes = (uint64_t)(f->cameras[i].link.offered / 8);
         r->cameras[i].lost = f->cameras[i].lost;
-        r->uplink_bytes += f->cameras[i].link.bytes;
+        r->uplink_bytes += r->cameras[i].uplink_bytes;
         r->frames_sent += f->cameras[i].frames_sent;
         free(m.series);
     }

@@ -12,6 +12,7 @@
 
 #define PROBE_EVERY 4 /* labelled frames */
 #define CONFIDENCE_CELLS 256
+#define SAVED_CHUNKS_MAX 4 /* of the uplink that was not used */
 
 /* The source with the run's seed in place of "{seed}": another town for another seed. */
 static void name_source(const struct fleet_camera *c, char ret[FLEET_TEXT_BYTES + 32])
@@ -235,6 +236,7 @@ static void note_recent(struct fleet_camera *c, const struct label_map *labels)
     confusion_add(r, labels->classes, c->native.classes, task_cells(&c->spec));
     c->recent_next = (c->recent_next + 1) % FLEET_RECENT_MAX;
     c->recent_count += c->recent_count < FLEET_RECENT_MAX;
+    c->kept_count += c->kept_count < FLEET_RECENT_MAX;
 }
 
 static double accuracy_of(const struct fleet_camera *c, const struct label_map *labels)
@@ -342,27 +344,39 @@ enum status fleet_camera_label(struct fleet_camera *c, double now_s, double labe
 
 void fleet_camera_send_as(struct fleet_camera *c, const struct fleet_sending *how)
 {
-    if (c->link.rate_kbps <= 0)
+    if (c->sending.fps <= 0)
         sampler_init(&c->sampler, how->fps);
     else
         sampler_set_rate(&c->sampler, how->fps);
     if (how->width != c->sending.width || how->height != c->sending.height)
         c->sampled_count = 0; /* of another size */
     c->sending = *how;
-    c->link.rate_kbps = how->kbps;
+    c->link.weight = how->kbps;
 }
 
 /* Frames that the link is behind with are not sent on top. */
+static void drop_late(struct fleet_camera *c)
+{
+    if (c->parcel_count < FLEET_PARCELS_MAX)
+        return;
+    c->link.sent = fmax(c->link.sent, c->parcels[0].end_bits);
+    parcels_drop_first(c->parcels, &c->parcel_count);
+    c->lost++;
+}
+
+/* What its part of the uplink comes to since the last chunk: who sends rarely sends better. */
+static size_t affordable_bytes(const struct fleet_camera *c, double now_s)
+{
+    double chunk_s = c->shared->options->scenario->chunk_s;
+    double saved_s = fmin(fmax(now_s - c->packed_s, chunk_s), SAVED_CHUNKS_MAX * chunk_s);
+    return (size_t)(c->sending.kbps * saved_s * 125);
+}
+
 static enum status send_chunk(struct fleet_camera *c, double now_s, struct error *err)
 {
-    uint64_t now_us = (uint64_t)(now_s * 1e6);
-    double chunk_s = c->shared->options->scenario->chunk_s;
-    if (c->parcel_count == FLEET_PARCELS_MAX) {
-        parcels_drop_first(c->parcels, &c->parcel_count);
-        c->lost++;
-    }
+    drop_late(c);
     struct parcel *p = &c->parcels[c->parcel_count];
-    const struct packing how = {.bytes_max = (size_t)(c->sending.kbps * chunk_s * 125),
+    const struct packing how = {.bytes_max = affordable_bytes(c, now_s),
                                 .seq = c->chunks++,
                                 .sampling_fps = c->sending.fps};
     buf_init(&p->bytes);
@@ -371,7 +385,9 @@ static enum status send_chunk(struct fleet_camera *c, double now_s, struct error
         c->lost++;
         st = ST_OK;
     } else if (st == ST_OK) {
-        p->arrival_us = link_send(&c->link, p->bytes.size_bytes, now_us);
+        c->link.offered += 8.0 * (double)p->bytes.size_bytes;
+        p->end_bits = c->link.offered;
+        c->packed_s = now_s;
         c->parcel_count++;
         c->frames_sent += (uint64_t)c->sampled_count;
     }
@@ -400,7 +416,7 @@ enum status fleet_camera_exchange(struct fleet_camera *c, double now_s, double u
         if (c->sampled_count > 0)
             st = send_chunk(c, now_s, err);
     }
-    while (st == ST_OK && c->parcel_count > 0 && (double)c->parcels[0].arrival_us <= now_s * 1e6)
+    while (st == ST_OK && c->parcel_count > 0 && c->parcels[0].end_bits <= c->link.sent + 1)
         st = receive(c, used_s, err);
     return st;
 }
@@ -462,20 +478,36 @@ bool fleet_camera_signature(const struct fleet_camera *c, struct signature *ret)
 
 /* ---- the model that serves ---- */
 
-double fleet_camera_accuracy(const struct fleet_camera *c)
+/* Over the newest `count` frames that were judged. */
+static double recent_accuracy(const struct fleet_camera *c, int count)
 {
     struct confusion sum;
-    if (c->recent_count == 0)
-        return c->deployed_accuracy;
     task_counts_init(c->spec.task, c->spec.class_count, &sum);
-    for (int i = 0; i < c->recent_count; i++)
-        confusion_merge(&sum, &c->recent[i]);
+    for (int i = 1; i <= count; i++)
+        confusion_merge(&sum,
+                        &c->recent[(c->recent_next - i + FLEET_RECENT_MAX) % FLEET_RECENT_MAX]);
     return task_score(c->spec.task, &sum);
+}
+
+double fleet_camera_accuracy(const struct fleet_camera *c)
+{
+    return c->recent_count > 0 ? recent_accuracy(c, c->recent_count) : c->deployed_accuracy;
 }
 
 double fleet_camera_settled_accuracy(const struct fleet_camera *c)
 {
-    return c->recent_count < FLEET_RECENT_MAX ? NAN : fleet_camera_accuracy(c);
+    return c->recent_count < FLEET_RECENT_MAX ? NAN : recent_accuracy(c, FLEET_RECENT_MAX);
+}
+
+double fleet_camera_usual_accuracy(const struct fleet_camera *c)
+{
+    return c->kept_count < FLEET_RECENT_MAX ? NAN : recent_accuracy(c, FLEET_RECENT_MAX);
+}
+
+void fleet_camera_replace(struct fleet_camera *c, const float *params)
+{
+    fleet_camera_deploy(c, params, NAN);
+    c->kept_count = 0;
 }
 
 void fleet_camera_deploy(struct fleet_camera *c, const float *params, double accuracy)
@@ -483,7 +515,7 @@ void fleet_camera_deploy(struct fleet_camera *c, const float *params, double acc
     memcpy(nn_session_params(c->session), params,
            nn_model_param_count(c->shared->student) * sizeof(float));
     nn_session_params_changed(c->session);
-    c->recent_count = c->recent_next = 0;
+    c->recent_count = 0;
     c->deployed_accuracy = accuracy;
 }
 

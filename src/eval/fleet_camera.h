@@ -14,6 +14,7 @@
 #include "eval/link.h"
 #include "eval/recording.h"
 #include "eval/score.h"
+#include "eval/shared_link.h"
 #include "profile/inference.h"
 #include "uplink/chunk.h"
 #include "video/scale.h"
@@ -26,7 +27,7 @@
 /* What a camera sends, and how much of the site's uplink it has. */
 struct fleet_sending {
     double fps;  /* frames sampled a second */
-    double kbps; /* of the uplink */
+    double kbps; /* its part of the uplink while all send */
     int width, height;
 };
 
@@ -59,8 +60,9 @@ struct fleet_camera {
     struct drift_summary summaries[FLEET_NEWEST_MAX]; /* of them, as the student answered */
     int newest_count, newest_next;
     uint64_t labelled;                         /* frames in all */
-    struct confusion recent[FLEET_RECENT_MAX]; /* prequential, since the model was deployed */
-    int recent_count, recent_next;
+    struct confusion recent[FLEET_RECENT_MAX]; /* prequential, ring */
+    int recent_count, recent_next;             /* of the version that serves */
+    int kept_count;                            /* of its model, whatever the version */
     double deployed_accuracy; /* on held-out frames when it was deployed; NaN: never */
 
     struct fleet_sending sending;
@@ -69,7 +71,8 @@ struct fleet_camera {
     struct frame sampled[CHUNK_FRAMES_MAX];
     int sampled_count;
     double chunk_due_s;
-    struct link link;
+    double packed_s;              /* when the last chunk was */
+    struct shared_link_user link; /* of the site's uplink */
     struct parcel parcels[FLEET_PARCELS_MAX];
     int parcel_count;
     uint64_t chunks, lost, frames_sent;
@@ -118,8 +121,15 @@ double fleet_camera_accuracy(const struct fleet_camera *c);
 /* The same, NaN until as many frames were labelled since the model was deployed as that takes. */
 double fleet_camera_settled_accuracy(const struct fleet_camera *c);
 
-/* These parameters serve from now on; accuracy on held-out frames. */
+/* The same over versions of one model: each frame counts under the version that served then. NaN
+ * until as many frames were labelled since fleet_camera_replace as that takes. */
+double fleet_camera_usual_accuracy(const struct fleet_camera *c);
+
+/* These parameters serve from now on, a version of the same model; accuracy on held-out frames. */
 void fleet_camera_deploy(struct fleet_camera *c, const float *params, double accuracy);
+
+/* Another model's do: nothing is known of how it does here. */
+void fleet_camera_replace(struct fleet_camera *c, const float *params);
 
 /* Factors by share as measured so far, into c->curve; not while a planner has it. */
 void fleet_camera_update_curve(struct fleet_camera *c);

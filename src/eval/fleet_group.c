@@ -90,11 +90,26 @@ enum status fleet_group_keep(struct fleet_group *g, int camera, const struct fra
     return st;
 }
 
+/* The newest frame that the group has: its learner's horizon counts from it. */
+static uint64_t newest_us(const struct fleet_group *g)
+{
+    const struct buffer *b = learner_buffer(g->learner);
+    uint64_t newest = 0;
+    for (int i = 0; i < buffer_count(b); i++)
+        newest = buffer_at(b, i)->frame.t_us > newest ? buffer_at(b, i)->frame.t_us : newest;
+    for (int i = 0; i < g->pending_count; i++)
+        newest = g->pending[i].frame.t_us > newest ? g->pending[i].frame.t_us : newest;
+    return newest;
+}
+
 enum status fleet_group_take_pending(struct fleet_group *g, struct error *err)
 {
+    uint64_t horizon_us = learner_options_of(g->learner)->horizon_us, now_us = newest_us(g);
     enum status st = ST_OK;
     for (int i = 0; i < g->pending_count && st == ST_OK; i++) {
         const struct fleet_labelled *l = &g->pending[i];
+        if (horizon_us && now_us - l->frame.t_us > horizon_us)
+            continue; /* of a member that sends rarely */
         st = learner_add(g->learner, &l->frame, &l->labels, NULL, l->camera, err);
     }
     g->pending_count = 0;

@@ -66,7 +66,8 @@ void fleet_group_leave(struct fleet_group *g, int camera);
 enum status fleet_group_keep(struct fleet_group *g, int camera, const struct frame *frame,
                              const struct label_map *labels, struct error *err);
 
-/* Frames that waited join the learner; call when no training is under way. */
+/* Frames that waited join the learner, but those older than its horizon; call when no training is
+ * under way. */
 enum status fleet_group_take_pending(struct fleet_group *g, struct error *err);
 
 #endif

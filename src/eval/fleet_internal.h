@@ -43,6 +43,7 @@ struct fleet {
     struct fleet_costs costs;
     struct fleet_memory memory; /* what was learned from trainings so far */
     double now_s, window_end_s;
+    double uplink_s; /* until when chunks have moved */
     uint64_t frame;
     struct fleet_result result;
 

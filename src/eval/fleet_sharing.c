@@ -10,7 +10,8 @@
 
 #define ASK_AGAIN_S 20
 #define FALL 0.15       /* of the accuracy, that is a change */
-#define FRAMES_TO_ASK 3 /* of the new world */
+#define FRAMES_FIRST 1  /* labelled frames with which a camera introduces itself */
+#define FRAMES_TO_ASK 3 /* of the new world, with which it asks again */
 #define PERSONAL_MAX 4  /* members with a delta of their own, or one on trial, at a time */
 #define BETTER 0.02     /* that a past model must be for a group to begin anew with it */
 
@@ -30,6 +31,7 @@ enum status fleet_sharing_open(struct fleet *f, struct error *err)
     group_settings_init(&set);
     set.policy = p->grouping;
     set.personal_max = p->personal ? PERSONAL_MAX : 0;
+    group_settings_suit(&set, labeller_student_spec(f->shared.labeller)->task);
     enum status st = grouper_open(&set, &f->sharing->grouper, err);
     if (st == ST_OK)
         st = fleet_personal_init(&f->sharing->personals, nn_model_param_count(f->student), err);
@@ -208,8 +210,10 @@ static enum status install(struct fleet *f, struct fleet_group *g, const struct 
         learner_abandon(g->learner);
     g->training.open = false;
     enum status st = begin_from(g, snapshot, err);
-    if (st == ST_OK)
-        fleet_deploy(f, g, NAN);
+    for (int i = 0; i < g->member_count && st == ST_OK; i++) {
+        fleet_camera_replace(&f->cameras[g->members[i]], learner_params(g->learner));
+        f->result.cameras[g->members[i]].deployed++;
+    }
     return st;
 }
 
@@ -219,7 +223,7 @@ static enum status enter(struct fleet *f, int camera, struct fleet_group *to, st
     fleet_personal_drop(f, camera);
     fleet_group_join(to, camera);
     c->group = to;
-    fleet_camera_deploy(c, learner_params(to->learner), NAN);
+    fleet_camera_replace(c, learner_params(to->learner));
     f->result.downlink_bytes += fleet_snapshot_bytes(to);
     f->result.moves++;
     return seed(to, c, err);
@@ -388,7 +392,7 @@ static enum status request(struct fleet *f, int camera, struct error *err)
 static bool has_fallen(struct fleet *f, int camera)
 {
     struct fleet_asking *a = &f->sharing->cameras[camera];
-    double now = fleet_camera_settled_accuracy(&f->cameras[camera]);
+    double now = fleet_camera_usual_accuracy(&f->cameras[camera]);
     if (!isfinite(now))
         return false;
     a->reference = isfinite(a->reference) ? fmax(a->reference, now) : now;
@@ -406,7 +410,7 @@ static enum status watch_camera(struct fleet *f, int camera, struct error *err)
         a->asks = true;
         a->from = c->labelled;
     }
-    if ((a->asked && !a->asks) || c->labelled < a->from + FRAMES_TO_ASK)
+    if ((a->asked && !a->asks) || c->labelled < a->from + (a->asked ? FRAMES_TO_ASK : FRAMES_FIRST))
         return ST_OK;
     a->asks = false;
     a->asked = true;
@@ -434,7 +438,7 @@ static enum status fill_review(struct fleet *f, struct group_review *r, struct e
         const struct fleet_group *g = group_of(f, t->group);
         struct fleet_camera *c = &f->cameras[t->camera];
         if (t->kind == GROUP_REVIEW_MEMBER)
-            t->score = (struct group_score){.accuracy = fleet_camera_settled_accuracy(c),
+            t->score = (struct group_score){.accuracy = fleet_camera_usual_accuracy(c),
                                             .frames = FLEET_RECENT_MAX};
         else if (g && t->kind == GROUP_REVIEW_CROSS)
             st = try_params(f, t->camera, learner_params(g->learner), NULL, &t->score, err);

@@ -15,7 +15,8 @@ struct link {
 
 /* Bytes on their way. */
 struct parcel {
-    uint64_t arrival_us;
+    uint64_t arrival_us; /* over a link of one's own */
+    double end_bits;     /* over a shared one: it is there when so many of the owner's bits are */
     struct buf bytes;
 };
 
