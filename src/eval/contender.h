@@ -30,11 +30,11 @@ struct contender {
     /* Of fleets that share trainings. */
     struct allocator_settings allocation;
     enum group_policy grouping;
-    bool planted;  /* groups are the districts, from the start */
-    bool by_share; /* frame rates follow the group's share of the training */
-    bool weighted; /* bandwidth does */
-    bool zoo;      /* a request may start from a past model */
-    bool personal; /* a member may have a delta of its own */
+    bool planted;    /* groups are the districts, from the start */
+    double by_share; /* part of the frames that follows the group's share of the training */
+    bool weighted;   /* bandwidth does */
+    bool zoo;        /* a request may start from a past model */
+    bool personal;   /* a member may have a delta of its own */
 };
 
 /* Appends to list[*count], at most CONTENDERS_MAX. ST_INVALID names the choices. */

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drift/answer.h"
 #include "eval/pack.h"
 #include "nn/loss.h"
 #include "video/frame.h"
 
-#define PROBE_EVERY 4 /* labelled frames */
-#define CONFIDENCE_CELLS 256
+#define PROBE_EVERY 4      /* labelled frames */
+#define REFRACTORY_S 60    /* of the drift monitor: an eval's hours are minutes */
 #define SAVED_CHUNKS_MAX 4 /* of the uplink that was not used */
 
 /* The source with the run's seed in place of "{seed}": another town for another seed. */
@@ -84,6 +85,10 @@ enum status fleet_camera_open(const struct fleet_shared *shared, int index, stru
                                .source = &shared->options->scenario->cameras[index],
                                .spec = *labeller_student_spec(shared->labeller),
                                .deployed_accuracy = NAN};
+    struct drift_monitor_options watching;
+    drift_monitor_options_init(&watching);
+    watching.refractory_s = REFRACTORY_S;
+    drift_monitor_init(&c->monitor, &watching);
     scaler_init(&c->scaler);
     scaler_init(&c->shrinker);
     enum status st = open_stream(c, err);
@@ -192,6 +197,25 @@ static enum status sample(struct fleet_camera *c, const struct frame *frame, str
     return st;
 }
 
+/* Of the frame that was inferred last. */
+static void summarise(struct fleet_camera *c, const struct frame *frame, struct drift_summary *ret)
+{
+    struct drift_picture picture;
+    struct nn_view output = nn_session_output(c->session, 0);
+    drift_picture_measure(frame, &picture);
+    drift_summary_answer(ret, &c->spec, &output, c->native.classes);
+    memcpy(ret->feature, picture.feature, sizeof ret->feature);
+}
+
+/* The camera watches itself, as a live one does. */
+static void watch(struct fleet_camera *c, const struct frame *frame)
+{
+    struct drift_summary now;
+    summarise(c, frame, &now);
+    if (drift_monitor_add(&c->monitor, &now, frame->t_us) == DRIFT_BEGAN)
+        c->alarmed = true;
+}
+
 static enum status take_frame(struct fleet_camera *c, double infer_share, double *used_s,
                               struct error *err)
 {
@@ -206,6 +230,8 @@ static enum status take_frame(struct fleet_camera *c, double infer_share, double
     if ((double)n + 1e-9 >= c->next_infer && isfinite(interval)) {
         st = infer(c, ring_frame(c, n), err);
         c->answered = true;
+        if (st == ST_OK)
+            watch(c, ring_frame(c, n));
         c->next_infer = fmax(c->next_infer, (double)n - 1) + (interval > 1 ? interval : 1);
         if (!c->shared->options->scenario->at_cameras)
             *used_s += c->shared->infer_s;
@@ -288,20 +314,6 @@ static enum status judge(struct fleet_camera *c, const struct frame *frame, bool
     if (st == ST_OK)
         note_recent(c, labels);
     return st;
-}
-
-/* Of the frame that was inferred last. */
-static void summarise(struct fleet_camera *c, const struct frame *frame, struct drift_summary *ret)
-{
-    struct drift_picture picture;
-    struct nn_view logits = nn_session_output(c->session, 0);
-    float weight[CLASSES_MAX];
-    drift_picture_measure(frame, &picture);
-    ret->confidence = task_class_weights(&c->spec, c->native.classes, weight);
-    drift_summary_shares(ret, weight, c->spec.class_count);
-    if (c->spec.task != TASK_DETECT)
-        ret->confidence = drift_confidence(&logits, CONFIDENCE_CELLS);
-    memcpy(ret->feature, picture.feature, sizeof ret->feature);
 }
 
 /* The teacher has labelled a frame: the answer is judged, the frame is the group's. */
@@ -516,6 +528,7 @@ void fleet_camera_deploy(struct fleet_camera *c, const float *params, double acc
            nn_model_param_count(c->shared->student) * sizeof(float));
     nn_session_params_changed(c->session);
     c->recent_count = 0;
+    drift_monitor_swapped(&c->monitor);
     c->deployed_accuracy = accuracy;
 }
 

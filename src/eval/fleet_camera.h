@@ -8,6 +8,7 @@
 #ifndef ATTUNE_EVAL_FLEET_CAMERA_H
 #define ATTUNE_EVAL_FLEET_CAMERA_H
 
+#include "drift/monitor.h"
 #include "drift/signature.h"
 #include "edge/sampler.h"
 #include "eval/fleet_group.h"
@@ -49,6 +50,9 @@ struct fleet_camera {
     bool answered;
     double next_infer; /* number of the frame that is inferred next */
     double next_label_s;
+
+    struct drift_monitor monitor; /* of its own answers... */
+    bool alarmed;                 /* ...which say that its world is another */
 
     struct inference_profile inference;
     struct schedule_point points[INFERENCE_POINTS_MAX];

@@ -5,9 +5,9 @@
 #include "eval/fleet_internal.h"
 #include "uplink/sending.h"
 
-#define FPS_LEAST 0.05 /* so that every camera is seen to drift */
+#define FPS_LEAST 0.03 /* so that every camera is seen to drift */
 #define FPS_MOST 1.0   /* AMS's highest rate */
-#define DRAWS 8.0      /* how often a training looks at a labelled frame, at most */
+#define DRAWS 4.0      /* how often a training looks at a labelled frame, at most */
 
 static struct sending_rules rules_of(const struct fleet *f)
 {

@@ -406,7 +406,9 @@ static enum status watch_camera(struct fleet *f, int camera, struct error *err)
     struct fleet_camera *c = &f->cameras[camera];
     if (!c->source->placed) /* nobody knows who is near */
         return ST_OK;
-    if (!a->asks && a->asked && has_fallen(f, camera)) {
+    bool fell = has_fallen(f, camera), asks = c->alarmed || fell;
+    c->alarmed = false;
+    if (!a->asks && a->asked && asks) {
         a->asks = true;
         a->from = c->labelled;
     }

@@ -42,11 +42,11 @@ struct sharing {
     enum schedule_policy plan; /* where the planner divides */
     enum allocator_rule rule;  /* where the allocator does */
     enum group_policy grouping;
-    bool fair;     /* the worst-off group counts more */
-    bool by_share; /* frame rates follow the group's share of the training */
-    bool weighted; /* bandwidth does */
-    bool zoo;      /* a request may start from a past model */
-    bool personal; /* a member may have a delta of its own */
+    bool fair;       /* the worst-off group counts more */
+    double by_share; /* part of the frames that follows the group's share of the training */
+    bool weighted;   /* bandwidth does */
+    bool zoo;        /* a request may start from a past model */
+    bool personal;   /* a member may have a delta of its own */
 };
 
 /* NULL: there is none of this name. */

@@ -11,11 +11,13 @@ static int count_cameras(const struct sending_group *groups, int count)
     return cameras;
 }
 
-static double rate_of(const struct sending_rules *r, const struct sending_group *g, double part)
+static double rate_of(const struct sending_rules *r, const struct sending_group *g, double part,
+                      int cameras)
 {
-    double fps = r->total_fps * part / g->members;
-    if (r->by_share)
-        fps = fmin(fps, r->trainable_fps * part / g->members);
+    double even = r->total_fps / cameras, own = r->total_fps * part / g->members;
+    double fps = (1 - r->by_share) * even + r->by_share * own;
+    if (r->by_share > 0)
+        fps = fmin(fps, fmax(r->trainable_fps * part / g->members, (1 - r->by_share) * even));
     return fmin(fmax(fps, r->fps_min), r->fps_max);
 }
 
@@ -26,9 +28,9 @@ void sending_divide(const struct sending_rules *r, const struct sending_group *g
     double sum = 0;
     for (int i = 0; i < count; i++) {
         const struct sending_group *g = &groups[i];
-        bool known = r->by_share && !isnan(g->part);
+        bool known = r->by_share > 0 && !isnan(g->part);
         double part = known ? g->part : (double)g->members / cameras;
-        double fps = rate_of(r, g, part);
+        double fps = rate_of(r, g, part, cameras);
         ret[i] = (struct sending_member){part, fps, r->weighted ? fps : 1};
         sum += ret[i].weight * g->members;
     }

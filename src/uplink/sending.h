@@ -5,7 +5,8 @@
  * same part of them and of the uplink. By share (ECCO, arXiv 2512.11727, abstract; our reading): a
  * group has its part of the training compute of them, never more than it can train on, and its
  * members divide that; bandwidth goes by the same weights, as GAIMD settles at (gaimd.h), and what
- * a camera has no use for goes to the others.
+ * a camera has no use for goes to the others. Ours: of a part of the labels it goes by share, the
+ * rest is even, as frames also say who drifts, and a share follows a drift with a delay.
  *
  * `attune eval --fleet` has its cameras send so; the server tells cameras their weight, and each
  * chooses its rate within its group's share (controller.h).
@@ -19,7 +20,8 @@
 #include <stdbool.h>
 
 struct sending_rules {
-    bool by_share;           /* rates follow the groups' parts, else all are equal */
+    double by_share;         /* 0..1, of the labels that follow the groups' parts; all cameras have
+                                the same of the rest */
     bool weighted;           /* bandwidth follows the rates, else all have the same */
     double total_fps;        /* frames a second that can be labelled, of all cameras together */
     double trainable_fps;    /* that all training together can use; INFINITY: not known */

@@ -21,14 +21,14 @@ static void names_mean_what_the_papers_say(void **state)
          .rule = ALLOCATOR_ECCO,
          .grouping = GROUP_POLICY_ECCO,
          .fair = true,
-         .by_share = true,
+         .by_share = 1,
          .weighted = true,
          .zoo = true},
         {.name = "attune",
          .rule = ALLOCATOR_ATTUNE,
          .grouping = GROUP_POLICY_ATTUNE,
          .fair = true,
-         .by_share = true,
+         .by_share = 0.3,
          .weighted = true,
          .zoo = true}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {

@@ -17,7 +17,7 @@ static void expect_near(double a, double b, double within)
     assert_true(fabs(a - b) <= within);
 }
 
-static struct sending_rules rules(bool by_share, bool weighted)
+static struct sending_rules rules(double by_share, bool weighted)
 {
     return (struct sending_rules){.by_share = by_share,
                                   .weighted = weighted,
@@ -33,7 +33,7 @@ static void a_group_has_its_part(void **state)
     (void)state;
     static const struct sending_group groups[] = {{3, 0.5}, {1, 0.5}};
     struct sending_member m[2];
-    struct sending_rules r = rules(true, true);
+    struct sending_rules r = rules(1, true);
     sending_divide(&r, groups, 2, m);
     expect_near(m[0].fps, 2 * 0.5 / 3, NEAR);
     expect_near(m[1].fps, 1, NEAR);
@@ -43,12 +43,29 @@ static void a_group_has_its_part(void **state)
     sending_divide(&r, groups, 2, m);
     assert_true(m[0].weight == 1 && m[1].weight == 1);
     expect_near(m[0].fps, 2 * 0.5 / 3, NEAR);
-    r = rules(false, true);
+    r = rules(0, true);
     sending_divide(&r, groups, 2, m);
     expect_near(m[0].fps, 0.5, NEAR);
     expect_near(m[1].fps, 0.5, NEAR);
     expect_near(m[0].part, 0.75, NEAR);
     assert_true(m[0].weight == 1 && m[1].weight == 1);
+}
+
+/* Four cameras that send 2 a second: 0.5 each is the even part, the rest as above. */
+static void a_part_of_the_frames_is_even(void **state)
+{
+    (void)state;
+    static const struct sending_group groups[] = {{3, 0.5}, {1, 0.5}};
+    struct sending_member m[2];
+    struct sending_rules r = rules(0.25, true);
+    sending_divide(&r, groups, 2, m);
+    expect_near(m[0].fps, 0.75 * 0.5 + 0.25 * 2 * 0.5 / 3, NEAR);
+    expect_near(m[1].fps, 0.75 * 0.5 + 0.25 * 1, NEAR);
+    r.trainable_fps =
+        0.9; /* 0.15 a member of the first: but the even part is not for training only */
+    sending_divide(&r, groups, 2, m);
+    expect_near(m[0].fps, 0.75 * 0.5, NEAR);
+    expect_near(m[1].fps, 0.45, NEAR);
 }
 
 /* More than can be trained on is waste, whatever can be labelled. */
@@ -57,7 +74,7 @@ static void no_group_sends_more_than_it_can_use(void **state)
     (void)state;
     static const struct sending_group groups[] = {{2, 0.25}, {2, 0.75}};
     struct sending_member m[2];
-    struct sending_rules r = rules(true, true);
+    struct sending_rules r = rules(1, true);
     r.total_fps = 100;
     r.trainable_fps = 0.8;
     sending_divide(&r, groups, 2, m);
@@ -80,7 +97,7 @@ static void weights_are_one_on_the_average(void **state)
         struct sending_member m[8];
         int count = 1 + (int)((double)rng_float(&rng) * 8), cameras = 0;
         struct sending_rules r =
-            rules((double)rng_float(&rng) < 0.5, (double)rng_float(&rng) < 0.5);
+            rules(fmax(0, 2 * (double)rng_float(&rng) - 1), (double)rng_float(&rng) < 0.5);
         r.trainable_fps = (double)rng_float(&rng) < 0.5 ? INFINITY : 3 * (double)rng_float(&rng);
         for (int i = 0; i < count; i++) {
             groups[i].members = 1 + (int)((double)rng_float(&rng) * 5);
@@ -94,7 +111,7 @@ static void weights_are_one_on_the_average(void **state)
             assert_true(m[i].fps >= r.fps_min && m[i].fps <= r.fps_max);
             expect_near(m[i].weight * (r.weighted ? m[0].fps : 1),
                         m[0].weight * (r.weighted ? m[i].fps : 1), 1e-9);
-            if (!r.by_share || isnan(groups[i].part))
+            if (r.by_share <= 0 || isnan(groups[i].part))
                 expect_near(m[i].part, (double)groups[i].members / cameras, NEAR);
         }
         expect_near(sum / cameras, 1, 1e-9);
@@ -104,6 +121,7 @@ static void weights_are_one_on_the_average(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_group_has_its_part),
+                                       cmocka_unit_test(a_part_of_the_frames_is_even),
                                        cmocka_unit_test(no_group_sends_more_than_it_can_use),
                                        cmocka_unit_test(weights_are_one_on_the_average)};
     return cmocka_run_group_tests(tests, NULL, NULL);
