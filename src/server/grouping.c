@@ -550,6 +550,7 @@ static enum status read_settings(const struct server *s, struct group_settings *
 {
     const struct settings *set = &s->set;
     group_settings_init(ret);
+    group_settings_suit(ret, s->student_spec.task);
     ret->policy = s->dividing.grouping;
     ret->near_time_us = (uint64_t)(set->group_time_s * 1e6);
     ret->near_place_m = set->group_distance_m;
