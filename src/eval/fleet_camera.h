@@ -102,6 +102,17 @@ enum status fleet_camera_label(struct fleet_camera *c, double now_s, double labe
 enum status fleet_camera_exchange(struct fleet_camera *c, double now_s, double used_s[FLEET_USES],
                                   struct error *err);
 
+/* Where there is an uplink, a frame that the rate is due for is kept for the next chunk, at the
+ * size that is sent. */
+enum status fleet_camera_sample(struct fleet_camera *c, const struct frame *frame,
+                                struct error *err);
+
+/* The teacher has labelled a frame: the answer is judged, the frame is the group's. newest: it is
+ * the newest of the stream. */
+enum status fleet_camera_take_labelled(struct fleet_camera *c, const struct frame *frame,
+                                       bool newest, const struct label_map *labels,
+                                       double used_s[FLEET_USES], struct error *err);
+
 /* From the next frame and the next chunk on. */
 void fleet_camera_send_as(struct fleet_camera *c, const struct fleet_sending *how);
 
