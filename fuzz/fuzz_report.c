@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drift/signature.h"
 #include "uplink/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -19,6 +20,9 @@ static void check_report(const struct inference_report *r)
         assert(p->configuration.stride >= 1 && p->configuration.scale > 0);
         assert(p->factor >= 0 && p->factor <= 1 && p->demand >= 0);
     }
+    if (r->drift.kind != DRIFT_NONE)
+        assert(r->drift.score >= 0 && strlen(r->drift.text) < sizeof r->drift.text);
+    assert(!r->drift.has_signature || signature_is_valid(&r->drift.signature));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
