@@ -23,6 +23,8 @@ static const char help[] =
     "  --std R,G,B        ... and divided by; 0.0039216 for networks that take 0..255\n"
     "  --order rgb|bgr    of the input's channels\n"
     "of a detector\n"
+    "  --fit FIT          of a teacher: stretch (default), or letterbox: pictures keep their "
+    "aspect\n"
     "  --head HEAD        yolox, fastestdet or grid (src/task/detect_head.h)\n"
     "  --channels N,...   which of the file's classes those of --classes are, where not all\n"
     "  --threshold X      score from which a box is answered, default 0.35\n"
@@ -32,25 +34,20 @@ static const char help[] =
     "           --head fastestdet --classes person,bicycle,car,motorcycle,bus,truck \\\n"
     "           --channels 0,1,2,3,5,7 --mean 0,0,0 --std 1,1,1 --order bgr\n";
 
-static const char *const keys[] = {"attune.task",
-                                   "attune.classes",
-                                   "attune.mean",
-                                   "attune.std",
-                                   "attune.order",
-                                   "attune.detect.head",
-                                   "attune.detect.channels",
-                                   "attune.detect.threshold",
-                                   "attune.detect.unsure",
-                                   "attune.detect.nms"};
+static const char *const keys[] = {
+    "attune.task",          "attune.classes",         "attune.mean",
+    "attune.std",           "attune.order",           "attune.fit",
+    "attune.detect.head",   "attune.detect.channels", "attune.detect.threshold",
+    "attune.detect.unsure", "attune.detect.nms"};
 #define KEYS (sizeof keys / sizeof *keys)
 
-static const char *const flags[KEYS] = {"task", "classes",  "mean",      "std",    "order",
+static const char *const flags[KEYS] = {"task", "classes",  "mean",      "std",    "order", "fit",
                                         "head", "channels", "threshold", "unsure", "nms"};
 
 static void print_spec(const struct task_spec *s)
 {
-    printf("task         %s\ninput        %d x %d, %s\nclasses     ", task_name(s->task), s->width,
-           s->height, s->bgr ? "bgr" : "rgb");
+    printf("task         %s\ninput        %d x %d, %s%s\nclasses     ", task_name(s->task),
+           s->width, s->height, s->bgr ? "bgr" : "rgb", s->letterbox ? ", letterbox" : "");
     for (int k = 0; k < s->class_count; k++)
         printf(" %s", s->class_name[k]);
     puts("");

@@ -45,7 +45,9 @@ static enum status open_model(const char *path, const struct nn_model_options *o
                               struct error *err)
 {
     enum status st = nn_model_open(path, o, &z->model, err);
-    return st == ST_OK ? task_spec_read(z->model, &z->spec, err) : st;
+    if (st == ST_OK)
+        st = task_spec_read(z->model, &z->spec, err);
+    return st == ST_OK ? task_spec_check_student(&z->spec, err) : st;
 }
 
 /* What a frame needs, the scaler's tables among it: so that none has to wait for memory. */

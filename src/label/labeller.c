@@ -1,6 +1,7 @@
-/* labeller.c - a frame is scaled to each network's input, the classes are taken at the logits and
- * resized by nearest neighbour to what the caller wants. The student runs twice a frame, as it is
- * and as its file has it: two sessions, so that weights are reloaded only when a version changes.
+/* labeller.c - a frame is scaled to each network's input (or fitted into it), the classes are taken
+ * at the logits and resized by nearest neighbour to what the caller wants. The student runs twice a
+ * frame, as it is and as its file has it: two sessions, so that weights are reloaded only when a
+ * version changes.
  */
 #include "label/labeller.h"
 
@@ -9,6 +10,7 @@
 
 #include "nn/loss.h"
 #include "video/frame.h"
+#include "video/letterbox.h"
 #include "video/scale.h"
 
 struct network {
@@ -16,6 +18,7 @@ struct network {
     struct task_spec spec;
     struct nn_session *session;
     struct scaler scaler;
+    struct letterbox letterbox;
     struct frame scaled;
     struct label_map classes;
 };
@@ -37,6 +40,7 @@ static void network_clear(struct network *n)
 {
     nn_session_close(&n->session);
     scaler_clear(&n->scaler);
+    letterbox_clear(&n->letterbox);
     frame_clear(&n->scaled);
     label_map_clear(&n->classes);
 }
@@ -47,6 +51,7 @@ static enum status network_init(struct network *n, const struct nn_model *m, int
 {
     n->model = m;
     scaler_init(&n->scaler);
+    letterbox_init(&n->letterbox);
     frame_init(&n->scaled);
     label_map_init(&n->classes);
     enum status st = task_spec_read(m, &n->spec, err);
@@ -68,7 +73,9 @@ static enum status network_init(struct network *n, const struct nn_model *m, int
 static enum status network_run(struct network *n, const struct frame *f, const uint8_t *chosen,
                                struct label_map *dst, struct error *err)
 {
-    enum status st = scaler_run(&n->scaler, f, &n->scaled, err);
+    struct letterbox_fit fit = {1, 1};
+    enum status st = n->spec.letterbox ? letterbox_run(&n->letterbox, f, &n->scaled, &fit, err)
+                                       : scaler_run(&n->scaler, f, &n->scaled, err);
     if (st != ST_OK)
         return st;
     struct nn_view in = nn_session_input(n->session, 0);
@@ -78,6 +85,8 @@ static enum status network_run(struct network *n, const struct frame *f, const u
         return st;
     struct nn_view out = nn_session_output(n->session, 0);
     task_answer(&n->spec, &out, chosen, n->classes.classes);
+    if (n->spec.letterbox)
+        detect_stretch(fit.width, fit.height, n->classes.classes);
     task_resize_labels(&n->classes, dst);
     return ST_OK;
 }

@@ -28,7 +28,9 @@ static enum status open_models(struct server *s, struct error *err)
     enum status st = nn_model_open(s->set.student, NULL, &s->student, err);
     if (st == ST_OK)
         st = nn_model_open(s->set.teacher, NULL, &s->teacher, err);
-    return st == ST_OK ? task_spec_read(s->student, &s->student_spec, err) : st;
+    if (st == ST_OK)
+        st = task_spec_read(s->student, &s->student_spec, err);
+    return st == ST_OK ? task_spec_check_student(&s->student_spec, err) : st;
 }
 
 /* Versions and learner states are of one student: another one needs another folder. */

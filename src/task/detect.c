@@ -270,3 +270,16 @@ void detect_move(const struct detect_window *w, const uint8_t *from, uint8_t *to
     }
     detect_write(d, kept, to);
 }
+
+void detect_stretch(float x, float y, uint8_t *table)
+{
+    struct detection d[DETECT_BOXES_MAX];
+    int count = detect_read(table, d);
+    for (int i = 0; i < count; i++) {
+        d[i].box.x0 *= x;
+        d[i].box.x1 *= x;
+        d[i].box.y0 *= y;
+        d[i].box.y1 *= y;
+    }
+    detect_write(d, count, table);
+}

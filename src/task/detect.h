@@ -75,4 +75,8 @@ struct detect_window {
 };
 void detect_move(const struct detect_window *w, const uint8_t *from, uint8_t *to);
 
+/* Corners times x and y, for a table of a frame that the picture fills in part (from its upper left
+ * corner, video/letterbox.h). What lies outside of the picture is cut off. In place. */
+void detect_stretch(float x, float y, uint8_t *table);
+
 #endif

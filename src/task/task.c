@@ -169,6 +169,18 @@ static enum status read_order(const struct nn_model *m, struct task_spec *s, str
     return ST_OK;
 }
 
+static enum status read_fit(const struct nn_model *m, struct task_spec *s, struct error *err)
+{
+    const char *text = nn_model_metadata(m, "attune.fit");
+    s->letterbox = text && strcmp(text, "letterbox") == 0;
+    if (text && !s->letterbox && strcmp(text, "stretch") != 0)
+        return error_set(err, ST_UNSUPPORTED,
+                         "metadata attune.fit is stretch or letterbox, not '%.40s'", text);
+    if (s->letterbox && s->task != TASK_DETECT)
+        return error_set(err, ST_UNSUPPORTED, "metadata attune.fit is letterbox of detectors only");
+    return ST_OK;
+}
+
 /* Of a detector: its head, and how many classes it has. */
 static enum status read_head(const struct nn_model *m, struct task_spec *s, struct error *err)
 {
@@ -193,6 +205,8 @@ static enum status read_metadata(const struct nn_model *m, struct task_spec *s, 
         st = read_triple(m, "attune.std", s->std, err);
     if (st == ST_OK)
         st = read_order(m, s, err);
+    if (st == ST_OK)
+        st = read_fit(m, s, err);
     if (st != ST_OK)
         return st;
     for (int i = 0; i < 3; i++)
@@ -219,6 +233,15 @@ enum status task_spec_read(const struct nn_model *m, struct task_spec *ret, stru
     if (st == ST_OK)
         *ret = s;
     return st;
+}
+
+enum status task_spec_check_student(const struct task_spec *spec, struct error *err)
+{
+    if (spec->letterbox)
+        return error_set(err, ST_UNSUPPORTED,
+                         "metadata attune.fit is letterbox, which is for teachers: describe the "
+                         "student with --fit stretch");
+    return ST_OK;
 }
 
 enum status task_specs_match(const struct task_spec *student, const struct task_spec *teacher,

@@ -51,7 +51,8 @@ struct task_spec {
     int class_count;           /* channels of its logits, 2..CLASSES_MAX; of a detection from 1 */
     float mean[3], std[3];     /* of RGB in 0..1 */
     bool bgr;                  /* the input's channels come in the other order (attune.order) */
-    struct detect_head head;   /* of a detection */
+    bool letterbox;          /* pictures keep their aspect in the input (attune.fit); a detection */
+    struct detect_head head; /* of a detection */
     char class_name[CLASSES_MAX][CLASS_NAME_CHARS_MAX + 1];
     bool from_metadata; /* false: the file says nothing, ImageNet's mean and std are assumed */
 };
@@ -59,6 +60,10 @@ struct task_spec {
 /* One input [1,3,H,W], one output [1,C,h,w] or [1,C]; metadata where present must agree with the
  * shapes. */
 enum status task_spec_read(const struct nn_model *m, struct task_spec *ret, struct error *err);
+
+/* Whether a network of this kind can be adapted: its pictures fill its input, since frames are kept
+ * and sent at that size. ST_UNSUPPORTED for one whose file says letterbox, as teachers may. */
+enum status task_spec_check_student(const struct task_spec *spec, struct error *err);
 
 /* Student and teacher fit when they have the same task and the same classes in the same order
  * (names compared where both files give them). */

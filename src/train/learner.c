@@ -97,6 +97,8 @@ void learner_suit_options(struct learner_options *o, const struct task_spec *spe
 static enum status open_parts(struct learner *l, struct error *err)
 {
     enum status st = task_spec_read(l->model, &l->spec, err);
+    if (st == ST_OK)
+        st = task_spec_check_student(&l->spec, err);
     learner_suit_options(&l->options, &l->spec);
     l->recipe_batch = l->options.batch;
     if (st == ST_OK)

@@ -129,6 +129,8 @@ enum status trainer_open(const struct nn_model *m, const struct trainer_options 
     label_map_init(&t->drawn);
     st = task_spec_read(m, &t->spec, err);
     if (st == ST_OK)
+        st = task_spec_check_student(&t->spec, err);
+    if (st == ST_OK)
         st = open_engine(t, err);
     if (st == ST_OK)
         st = open_buffers(t, err);
