@@ -1,7 +1,6 @@
 /* What signatures and the grouper make of real stills whose conditions are known.
  *   bench_group_stills STUDENT.onnx TEACHER.onnx FOLDER [SIGNATURES.csv]
- * FOLDER holds pictures (or a folder of them for each site) and index.csv: file, camera, site (or
- * place), time_of_day (or day_or_night_by_clock) and, where they are known, lat, lon, time. Without
+ * FOLDER holds pictures (or a folder of them for each site) and index.csv (still_index.h). Without
  * the folder there is nothing to do, and the program says so. Signatures are the student's (classes
  * and confidence) and the picture's; accuracy is the part of the pixels in which the student agrees
  * with the teacher.
@@ -23,16 +22,15 @@
 #include "edge/student.h"
 #include "group/group.h"
 #include "group/pairs.h"
+#include "still_index.h"
 #include "video/source.h"
 
-#define STILLS_MAX 2000
 #define CELLS_MAX 4096
 #define SITE_M 2000
 #define SECOND_US ((uint64_t)1000000)
 
 struct still {
-    char file[256];
-    const char *camera, *site, *conditions; /* of the index */
+    const char *file, *camera, *site, *conditions; /* of the index */
     double lat, lon;
     uint64_t time_us;              /* 0: not known */
     struct signature looks, usual; /* mean of the camera's */
@@ -42,7 +40,7 @@ struct still {
 };
 
 struct study {
-    struct csv index;
+    struct still_index index;
     struct still *stills;
     int count;
 };
@@ -55,72 +53,24 @@ static int fail(const struct error *err)
 
 /* ---- Reading ---- */
 
-/* 2026-01-22T00:24:52+08:00, by the clock on the wall there; 0 for anything else. */
-static uint64_t time_of(const char *text)
-{
-    int y, mo, d, h, mi, s;
-    if (sscanf(text, "%d-%d-%dT%d:%d:%d", &y, &mo, &d, &h, &mi, &s) != 6 || y < 1970 || y > 3000)
-        return 0;
-    int m = (mo + 9) % 12, years = y - (mo < 3);
-    long days =
-        365L * years + years / 4 - years / 100 + years / 400 + (m * 306 + 5) / 10 + d - 1 - 719468;
-    return (uint64_t)(((days * 24 + h) * 60 + mi) * 60 + s) * SECOND_US;
-}
-
-/* A time of day where only its name is known. */
-static uint64_t usual_time(const char *name)
-{
-    static const struct {
-        const char *name;
-        int hour;
-    } hours[] = {{"morning", 8}, {"day", 12}, {"evening", 19}, {"night", 23}};
-    for (size_t i = 0; i < sizeof hours / sizeof *hours; i++)
-        if (strcmp(name, hours[i].name) == 0)
-            return (uint64_t)(20000 * 24 + hours[i].hour) * 3600 * SECOND_US;
-    return 0;
-}
-
-/* By day or by night, from what the index says of time or light. */
-static const char *light_of(const char *conditions, const char *light)
-{
-    return strstr(conditions, "night") || strstr(light, "night") || strstr(light, "dark") ? "night"
-                                                                                          : "day";
-}
-
 static enum status read_index(const char *folder, struct study *s, struct error *err)
 {
-    char path[4096];
-    int file, camera, site, conditions;
-    snprintf(path, sizeof path, "%s/index.csv", folder);
-    enum status st = csv_open(path, &s->index, err);
+    enum status st = still_index_open(folder, &s->index, err);
     if (st != ST_OK)
         return st;
-    const struct csv *t = &s->index;
-    if (csv_need_column(t, (const char *[]){"file", NULL}, &file, err) != ST_OK ||
-        csv_need_column(t, (const char *[]){"camera", NULL}, &camera, err) != ST_OK ||
-        csv_need_column(t, (const char *[]){"site", "place", NULL}, &site, err) != ST_OK ||
-        csv_need_column(t, (const char *[]){"time_of_day", "day_or_night_by_clock", NULL},
-                        &conditions, err) != ST_OK)
-        return err->code;
-    int lat = csv_column(t, (const char *[]){"lat", NULL});
-    int lon = csv_column(t, (const char *[]){"lon", NULL});
-    int light = csv_column(t, (const char *[]){"weather_or_light_from_name", NULL});
-    int time = csv_column(t, (const char *[]){"time", NULL});
-    s->stills = calloc(STILLS_MAX, sizeof *s->stills);
+    s->stills = calloc((size_t)s->index.count + 1, sizeof *s->stills);
     if (!s->stills)
-        return error_set(err, ST_NOMEM, "no memory for %d stills", STILLS_MAX);
-    for (int i = 0; i < t->row_count && s->count < STILLS_MAX; i++) {
-        struct still *x = &s->stills[s->count];
-        *x = (struct still){.camera = csv_text(t, i, camera),
-                            .site = csv_text(t, i, site),
-                            .conditions = csv_text(t, i, conditions),
-                            .lat = lat < 0 ? (double)NAN : atof(csv_text(t, i, lat)),
-                            .lon = lon < 0 ? (double)NAN : atof(csv_text(t, i, lon))};
-        x->time_us = time < 0 ? usual_time(x->conditions) : time_of(csv_text(t, i, time));
-        snprintf(x->file, sizeof x->file, "%s", csv_text(t, i, file));
-        bool known = *x->conditions && *x->camera;
-        x->conditions = light_of(x->conditions, light < 0 ? "" : csv_text(t, i, light));
-        s->count += known;
+        return error_set(err, ST_NOMEM, "no memory for %d stills", s->index.count);
+    s->count = s->index.count;
+    for (int i = 0; i < s->count; i++) {
+        const struct still_row *row = &s->index.rows[i];
+        s->stills[i] = (struct still){.file = row->file,
+                                      .camera = row->camera,
+                                      .site = row->site,
+                                      .conditions = row->conditions,
+                                      .lat = row->lat,
+                                      .lon = row->lon,
+                                      .time_us = row->time_us};
     }
     return ST_OK;
 }
@@ -427,7 +377,7 @@ static enum status decide_all(const struct study *s, struct grouper *g, bool his
     enum status st = ST_OK;
     for (int i = 0, camera; i < s->count && st == ST_OK; i++) {
         struct group_conditions c;
-        struct group_request r;
+        struct group_request r = {.trial_count = 0};
         struct group_decision d;
         snprintf(id, sizeof id, "still%d", i);
         conditions_of(&s->stills[i], (uint64_t)(1000 + i) * SECOND_US, &c);
@@ -575,6 +525,6 @@ int main(int argc, char **argv)
     if (st == ST_OK)
         st = tell_zoo(&s, false, &err);
     free(s.stills);
-    csv_clear(&s.index);
+    still_index_clear(&s.index);
     return st == ST_OK ? 0 : fail(&err);
 }
