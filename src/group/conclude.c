@@ -165,7 +165,7 @@ static bool behind_attune(const struct conclusion *c, const struct group *k, int
         shortfall(&c->g->settings, m->accuracy, m->frames, m->offset, others, frames, count);
     *ret = why_none(m->personal ? GROUP_WHY_HELD : GROUP_WHY_BEHIND);
     ret->reference = others;
-    ret->margin = shortfall_allowed(&c->g->settings, &e);
+    ret->margin = leave_allowed(c->g, k, camera, &e);
     if (!isfinite(others))
         return false;
     bool behind = e.difference > ret->margin;

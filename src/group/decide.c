@@ -215,8 +215,7 @@ static bool stays(const struct grouper *g, const struct group_request *r, struct
                                   k->frames, k->count);
     v->why.accuracy = own->accuracy;
     v->why.reference = k->accuracy;
-    v->why.margin = k->count > 1 ? g->settings.gap + g->settings.confidence * e.error
-                                 : shortfall_allowed(&g->settings, &e);
+    v->why.margin = leave_allowed(g, k, r->camera, &e);
     v->why.code = GROUP_WHY_STAYED;
     v->group = k->id;
     v->start = GROUP_MODEL_OWN;

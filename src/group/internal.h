@@ -155,6 +155,10 @@ struct evidence shortfall(const struct group_settings *s, double accuracy, int f
 /* How much of it passes for none. */
 double shortfall_allowed(const struct group_settings *s, const struct evidence *e);
 
+/* The shortfall with which a member may stay: more where it looks like its group. */
+double leave_allowed(const struct grouper *g, const struct group *k, int camera,
+                     const struct evidence *e);
+
 /* ---- review.c ---- */
 
 enum status review_add(struct group_review *r, int *capacity, enum group_review_kind kind,

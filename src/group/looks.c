@@ -48,3 +48,14 @@ double looks_distance(struct looks a, struct looks b)
     }
     return fmin(as_they_are, sqrt(sum));
 }
+
+/* One that looks like its group has a hard view rather than other conditions, or saw the new ones a
+ * moment before the others. */
+double leave_allowed(const struct grouper *g, const struct group *k, int camera,
+                     const struct evidence *e)
+{
+    const struct group_settings *s = &g->settings;
+    double d = looks_distance(camera_looks(&g->cameras[camera]), group_looks(k));
+    bool alike = k->count > 1 && d <= s->signature_unit;
+    return alike ? s->gap + s->confidence * e->error : shortfall_allowed(s, e);
+}

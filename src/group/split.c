@@ -14,6 +14,7 @@
 
 #define ROUNDS 8
 #define APART_OVER_WITHIN 2.0 /* centres, over the mean distance of members to theirs */
+#define ONE_APART_UNITS 1.4   /* of a kind of one, whose own spread is not known */
 #define QUIET_WINDOWS 4
 
 struct kinds {
@@ -83,8 +84,10 @@ static bool two_kinds(const struct grouper *g, const struct group *k, const stru
     double within = 0, between = signature_distance(&x->centre[0], &x->centre[1]);
     for (int i = 0; i < k->count; i++)
         within += signature_distance(&x->centre[x->kind[i]], &x->looks[i]) / k->count;
+    bool one = x->count[0] == 1 || x->count[1] == 1;
     *ret_units = between / g->settings.signature_unit;
-    return x->count[0] && x->count[1] && *ret_units > 1 && between > APART_OVER_WITHIN * within;
+    return x->count[0] && x->count[1] && *ret_units > (one ? ONE_APART_UNITS : 1) &&
+           between > APART_OVER_WITHIN * within;
 }
 
 enum status split_mixed(struct conclusion *c, struct group *k)
