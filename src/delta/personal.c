@@ -14,6 +14,31 @@ void delta_personal_clear(struct delta_personal *p)
     *p = (struct delta_personal){0};
 }
 
+static enum status allocate(size_t count, struct delta_personal *p, struct error *err)
+{
+    p->index = malloc((count + 1) * sizeof *p->index);
+    p->difference = malloc((count + 1) * sizeof *p->difference);
+    if (!p->index || !p->difference) {
+        delta_personal_clear(p);
+        return error_set(err, ST_NOMEM, "no memory for a personal delta of %zu parameters", count);
+    }
+    p->count = count;
+    return ST_OK;
+}
+
+enum status delta_personal_copy(const struct delta_personal *p, struct delta_personal *ret,
+                                struct error *err)
+{
+    struct delta_personal copy = *p;
+    enum status st = allocate(p->count, &copy, err);
+    if (st != ST_OK)
+        return st;
+    memcpy(copy.index, p->index, p->count * sizeof *copy.index);
+    memcpy(copy.difference, p->difference, p->count * sizeof *copy.difference);
+    *ret = copy;
+    return ST_OK;
+}
+
 static float wire(double v, int step_log2)
 {
     return isnan(v) ? 0 : half_value(half_code((float)v, step_log2), step_log2);
@@ -44,19 +69,13 @@ static enum status gather(const struct delta_model *m, const float *difference,
     size_t count = 0, n = 0;
     for (size_t i = 0; i < m->trainable_count; i++)
         count += difference[i] != 0;
-    p->index = malloc((count + 1) * sizeof *p->index);
-    p->difference = malloc((count + 1) * sizeof *p->difference);
-    if (!p->index || !p->difference) {
-        delta_personal_clear(p);
-        return error_set(err, ST_NOMEM, "no memory for a personal delta of %zu parameters", count);
-    }
-    for (size_t i = 0; i < m->trainable_count; i++)
+    enum status st = allocate(count, p, err);
+    for (size_t i = 0; st == ST_OK && i < m->trainable_count; i++)
         if (difference[i] != 0) {
             p->index[n] = (uint32_t)i;
             p->difference[n++] = difference[i];
         }
-    p->count = count;
-    return ST_OK;
+    return st;
 }
 
 static enum status subtract(const struct delta_model *m, const float *shared, const float *own,

@@ -34,6 +34,8 @@ struct delta_personal {
 };
 
 void delta_personal_clear(struct delta_personal *p);
+enum status delta_personal_copy(const struct delta_personal *p, struct delta_personal *ret,
+                                struct error *err);
 
 /* What differs between `own`, trained on top of `shared` at `version`, and that, as far as
  * differences of this step say it. ST_INVALID: a difference that is not finite, or statistics that

@@ -4,6 +4,8 @@
  * The camera names the version that it has; the server answers with the step from it or with a
  * snapshot. A snapshot is asked for (have=0) when an update does not fit, and the running model
  * stays until it is there. Only a server that lost its state makes the camera go back to version 0.
+ * Differences of its own (delta/personal.h) are the camera's until the server names others, none,
+ * or sends a version with others in mind; a camera that starts has none and is sent them again.
  */
 #include <stdlib.h>
 
@@ -22,6 +24,7 @@ struct updater {
     struct backoff backoff;
     struct rng rng;
     bool want_snapshot;
+    uint64_t own; /* number of the personal delta in use, 0: none */
 };
 
 static void retry_later(struct updater *u, const char *event, const struct error *err)
@@ -61,10 +64,40 @@ static void go_back(struct updater *u)
     enum status st = slot_offer_reset(a->slot, &err);
     if (st == ST_OK)
         st = wait_for_frame(a, &err);
-    if (st == ST_OK)
+    if (st == ST_OK) {
+        u->own = 0;
         save(a);
-    else
+    } else
         retry_later(u, "model not reset", &err);
+}
+
+/* The camera's own differences as the server wants them: new ones, or none. */
+static enum status take_own(struct updater *u, const void *delta, size_t n, uint64_t number,
+                            struct error *err)
+{
+    struct agent *a = u->agent;
+    bool offered = false;
+    enum status st = slot_offer_personal(a->slot, delta, n, &offered, err);
+    if (st == ST_OK && offered)
+        st = wait_for_frame(a, err);
+    if (st != ST_OK)
+        return st;
+    u->own = slot_is_personal(a->slot) ? number : 0;
+    if (offered)
+        log_write(LOG_INFO, n ? "own delta applied" : "own delta dropped",
+                  "version=%lu number=%lu bytes=%zu", (unsigned long)slot_version(a->slot),
+                  (unsigned long)number, n);
+    return ST_OK;
+}
+
+static void apply_own(struct updater *u)
+{
+    struct error err;
+    const struct buf *delta = &u->update.delta;
+    if (take_own(u, delta->data, delta->size_bytes, u->update.own, &err) == ST_OK)
+        backoff_reset(&u->backoff);
+    else
+        retry_later(u, "own delta refused", &err);
 }
 
 static void apply(struct updater *u)
@@ -73,7 +106,11 @@ static void apply(struct updater *u)
     struct error err;
     bool offered = false;
     const struct buf *delta = &u->update.delta;
-    enum status st = slot_offer(a->slot, delta->data, delta->size_bytes, &offered, &err);
+    enum status st = ST_OK;
+    if (u->own != u->update.own) /* what comes may be of another group */
+        st = take_own(u, NULL, 0, 0, &err);
+    if (st == ST_OK)
+        st = slot_offer(a->slot, delta->data, delta->size_bytes, &offered, &err);
     if (st == ST_OK && offered)
         st = wait_for_frame(a, &err);
     if (st != ST_OK) {
@@ -105,18 +142,27 @@ static void renew_settings(struct updater *u)
         retry_later(u, "settings wait", &err);
 }
 
+/* The answer is about the camera's own differences, not a step or a snapshot. */
+static bool is_own(const struct updater *u, const struct client_have *have)
+{
+    return u->update.version == have->version && u->update.base == have->version;
+}
+
 static void poll_update(struct updater *u)
 {
     struct agent *a = u->agent;
     struct error err;
-    uint64_t have = u->want_snapshot ? 0 : slot_version(a->slot);
-    uint64_t revision = agent_settings(a).revision;
+    const struct client_have have = {.version = u->want_snapshot ? 0 : slot_version(a->slot),
+                                     .own = u->own,
+                                     .revision = agent_settings(a).revision};
     u->update.retry_after_s = 0;
     u->update.revision = 0;
-    enum status st = client_get_update(a->update_client, have, revision, POLL_S, &u->update, &err);
-    if (u->update.revision > 0 && u->update.revision != revision)
+    enum status st = client_get_update(a->update_client, &have, POLL_S, &u->update, &err);
+    if (u->update.revision > 0 && u->update.revision != have.revision)
         renew_settings(u);
-    if (st == ST_OK) {
+    if (st == ST_OK && is_own(u, &have)) {
+        apply_own(u);
+    } else if (st == ST_OK) {
         apply(u);
     } else if (st == ST_AGAIN && u->update.retry_after_s == 0) {
         backoff_reset(&u->backoff);

@@ -16,10 +16,18 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "delta/personal.h"
 #include "delta/update.h"
 #include "nn/checkpoint.h"
 
 enum offer { OFFER_NONE, OFFER_READY, OFFER_TAKEN, OFFER_REFUSED };
+
+/* A camera's own differences; the updater's alone. */
+struct own {
+    bool there;
+    struct delta_personal delta;
+    float *shared; /* the parameters without them */
+};
 
 struct slot {
     const struct nn_model *model; /* the first one */
@@ -27,7 +35,9 @@ struct slot {
     struct nn_session *sessions[SLOT_SIZES_MAX]; /* the first one's parameters are what counts */
     int session_count;
     struct delta_update *update;
-    size_t count; /* parameters */
+    struct own own, next; /* with the parameters that run; with those that are offered */
+    bool renews;          /* the offer puts next in the place of own */
+    size_t count;         /* parameters */
     int threads;
     _Atomic(enum offer) offer;
     _Atomic uint64_t version; /* of the session's parameters */
@@ -76,10 +86,19 @@ enum status slot_open(const struct nn_model *const *models, int count, int threa
     return st;
 }
 
+static void own_clear(struct own *o)
+{
+    delta_personal_clear(&o->delta);
+    free(o->shared);
+    *o = (struct own){.there = false};
+}
+
 void slot_close(struct slot **s)
 {
     if (!s || !*s)
         return;
+    own_clear(&(*s)->own);
+    own_clear(&(*s)->next);
     delta_update_close(&(*s)->update);
     delta_model_clear(&(*s)->delta_model);
     for (int i = 0; i < (*s)->session_count; i++)
@@ -181,6 +200,23 @@ enum status slot_forward(struct slot *s, int size, uint64_t *ret_version, struct
 
 /* ---- updater ---- */
 
+/* The parameters of the version, which are the server's, too. */
+static const float *shared_of(const struct slot *s)
+{
+    return s->own.there ? s->own.shared : params_of(s);
+}
+
+static void settle_own(struct slot *s, bool taken)
+{
+    if (s->renews && taken) {
+        own_clear(&s->own);
+        s->own = s->next;
+        s->next = (struct own){.there = false};
+    }
+    own_clear(&s->next);
+    s->renews = false;
+}
+
 enum status slot_settle(struct slot *s, struct error *err)
 {
     enum offer offer = atomic_load(&s->offer);
@@ -188,6 +224,7 @@ enum status slot_settle(struct slot *s, struct error *err)
         return error_set(err, ST_AGAIN, "no frame has come since the update");
     atomic_store(&s->offer, OFFER_NONE);
     delta_update_clear(s->update);
+    settle_own(s, offer == OFFER_TAKEN);
     if (offer == OFFER_REFUSED)
         return error_set(err, ST_INVALID,
                          "with these parameters the student's answer is not a "
@@ -202,35 +239,101 @@ static enum status take_back(struct slot *s, struct error *err)
     return st == ST_INVALID ? ST_OK : st;
 }
 
+/* Offers shared + differences, of next, as a whole vector. */
+static void offer_next(struct slot *s, const float *shared, uint64_t version)
+{
+    float *whole = delta_update_whole(s->update, version);
+    memcpy(whole, shared, s->count * sizeof *whole);
+    if (s->next.there)
+        delta_personal_put(&s->next.delta, shared, whole);
+    s->renews = true;
+    atomic_store(&s->offer, OFFER_READY);
+}
+
+/* next: a copy of the shared parameters, and of these differences. */
+static enum status prepare_next(struct slot *s, const struct delta_personal *p, struct error *err)
+{
+    float *shared = malloc(s->count * sizeof *shared);
+    struct delta_personal copy = {.count = 0};
+    if (!shared || delta_personal_copy(p, &copy, err) != ST_OK) {
+        free(shared);
+        return error_set(err, ST_NOMEM, "no memory for a camera's own differences");
+    }
+    memcpy(shared, shared_of(s), s->count * sizeof *shared);
+    s->next = (struct own){.there = true, .delta = copy, .shared = shared};
+    return ST_OK;
+}
+
+/* The update that was decoded changes the shared parameters; the differences stay. */
+static enum status offer_under_own(struct slot *s, struct error *err)
+{
+    uint64_t version = delta_update_version(s->update);
+    enum status st = prepare_next(s, &s->own.delta, err);
+    if (st != ST_OK) {
+        delta_update_clear(s->update);
+        return st;
+    }
+    delta_update_exchange(s->update, s->next.shared, 1);
+    offer_next(s, s->next.shared, version);
+    return ST_OK;
+}
+
 enum status slot_offer(struct slot *s, const void *delta, size_t n, bool *ret_offered,
                        struct error *err)
 {
     bool applies = false;
     enum status st = take_back(s, err);
     if (st == ST_OK)
-        st = delta_update_decode(s->update, delta, n, slot_version(s), params_of(s), NULL, &applies,
+        st = delta_update_decode(s->update, delta, n, slot_version(s), shared_of(s), NULL, &applies,
                                  err);
-    if (st != ST_OK)
-        return st;
-    if (applies)
+    if (st == ST_OK && applies && s->own.there)
+        st = offer_under_own(s, err);
+    else if (st == ST_OK && applies)
         atomic_store(&s->offer, OFFER_READY);
-    *ret_offered = applies;
-    return ST_OK;
+    if (st == ST_OK)
+        *ret_offered = applies;
+    return st;
+}
+
+enum status slot_offer_personal(struct slot *s, const void *delta, size_t n, bool *ret_offered,
+                                struct error *err)
+{
+    struct delta_personal p = {.count = 0};
+    enum status st = take_back(s, err);
+    if (st == ST_OK && n == 0) {
+        *ret_offered = s->own.there;
+        if (s->own.there)
+            offer_next(s, s->own.shared, slot_version(s));
+        return ST_OK;
+    }
+    if (st == ST_OK)
+        st = delta_personal_read(&s->delta_model, delta, n, slot_version(s), &p, err);
+    if (st == ST_OK)
+        st = prepare_next(s, &p, err);
+    if (st == ST_OK) {
+        offer_next(s, s->next.shared, slot_version(s));
+        *ret_offered = true;
+    }
+    delta_personal_clear(&p);
+    return st;
+}
+
+bool slot_is_personal(const struct slot *s)
+{
+    return s->own.there;
 }
 
 enum status slot_offer_reset(struct slot *s, struct error *err)
 {
     enum status st = take_back(s, err);
-    if (st != ST_OK)
-        return st;
-    memcpy(delta_update_whole(s->update, 0), nn_model_values(s->model), s->count * sizeof(float));
-    atomic_store(&s->offer, OFFER_READY);
-    return ST_OK;
+    if (st == ST_OK)
+        offer_next(s, nn_model_values(s->model), 0);
+    return st;
 }
 
 enum status slot_save(const struct slot *s, const char *path, struct error *err)
 {
-    return nn_checkpoint_write(path, s->model, params_of(s), NULL, slot_version(s), NULL, err);
+    return nn_checkpoint_write(path, s->model, shared_of(s), NULL, slot_version(s), NULL, err);
 }
 
 enum status slot_load(struct slot *s, const char *path, struct error *err)
@@ -246,6 +349,7 @@ enum status slot_load(struct slot *s, const char *path, struct error *err)
         return st;
     }
     delta_update_whole(s->update, version);
+    s->renews = true; /* without differences */
     atomic_store(&s->offer, OFFER_READY);
     st = slot_forward(s, 0, &version, err);
     return st == ST_OK ? slot_settle(s, err) : st;
@@ -253,5 +357,5 @@ enum status slot_load(struct slot *s, const char *path, struct error *err)
 
 uint32_t slot_params_crc32(const struct slot *s)
 {
-    return file_crc32(params_of(s), s->count * sizeof(float));
+    return file_crc32(shared_of(s), s->count * sizeof(float));
 }

@@ -12,10 +12,15 @@
  * Source: AMS (Khani et al., ICCV 2021), where the device applies an update to an inactive copy and
  * swaps; docs/decisions/0006-one-session-in-place.md says why there is no copy here.
  *
+ * A camera may have differences of its own on top of the version that it shares
+ * (delta/personal.h): the slot then keeps the shared parameters beside those that run, and an
+ * update is exchanged as a whole vector, as a snapshot is.
+ *
  * Owns:    the sessions and the update; borrows the models, which must outlive it.
  * Threads: one reader (slot_forward and what it reads of the session) and one updater (the others)
  *          at the same time; slot_version from any thread.
- * Memory:  the sessions' and what update.h says, all taken at open.
+ * Memory:  the sessions' and what update.h says, all taken at open; with differences of its own one
+ *          vector of parameters more, and another while something is offered.
  */
 #ifndef ATTUNE_EDGE_SLOT_H
 #define ATTUNE_EDGE_SLOT_H
@@ -51,7 +56,17 @@ uint64_t slot_version(const struct slot *s);
 enum status slot_offer(struct slot *s, const void *delta, size_t n, bool *ret_offered,
                        struct error *err);
 
-/* Updater: the same with the model file's own values as version 0 (the server lost its state). */
+/* Updater: likewise a personal delta (delta/personal.h), in place of the one that there is; n 0:
+ * none any more. The version stays. *ret_offered false: there was none. ST_CONFLICT: it is for a
+ * later version, another model, or no personal delta. */
+enum status slot_offer_personal(struct slot *s, const void *delta, size_t n, bool *ret_offered,
+                                struct error *err);
+
+/* Updater: whether one is in use. */
+bool slot_is_personal(const struct slot *s);
+
+/* Updater: slot_offer with the model file's own values as version 0 and no personal delta (the
+ * server lost its state). */
 enum status slot_offer_reset(struct slot *s, struct error *err);
 
 /* Updater: what became of the offer. ST_OK: it runs (or there was none); ST_AGAIN: the reader has
@@ -59,14 +74,14 @@ enum status slot_offer_reset(struct slot *s, struct error *err);
  * as before. */
 enum status slot_settle(struct slot *s, struct error *err);
 
-/* Updater, nothing offered: parameters to and from a file (nn/checkpoint.h; the step is the
- * version). Loading is for before there is a reader; a damaged or foreign file changes nothing and
- * says so (ST_FORMAT, ST_CONFLICT, ST_NOT_FOUND). */
+/* Updater, nothing offered: the shared parameters, without a personal delta, to and from a file
+ * (nn/checkpoint.h; the step is the version). Loading is for before there is a reader; a damaged or
+ * foreign file changes nothing and says so (ST_FORMAT, ST_CONFLICT, ST_NOT_FOUND). */
 enum status slot_save(const struct slot *s, const char *path, struct error *err);
 enum status slot_load(struct slot *s, const char *path, struct error *err);
 
-/* Updater, nothing offered, or after the reader ended: CRC-32 of the parameters' bytes, to compare
- * camera and server. */
+/* Updater, nothing offered, or after the reader ended: CRC-32 of the shared parameters' bytes, to
+ * compare camera and server. */
 uint32_t slot_params_crc32(const struct slot *s);
 
 #endif

@@ -528,14 +528,15 @@ static bool header_count(const struct client *c, const char *name, uint64_t *ret
     return true;
 }
 
-enum status client_get_update(struct client *c, uint64_t have, uint64_t revision, int wait_s,
+enum status client_get_update(struct client *c, const struct client_have *have, int wait_s,
                               struct client_update *update, struct error *err)
 {
     assert(wait_s >= 0 && wait_s <= 3600);
     char rest[128];
-    int n = snprintf(rest, sizeof rest, "/updates?have=%" PRIu64 "&wait_s=%d", have, wait_s);
-    if (revision > 0)
-        snprintf(rest + n, sizeof rest - (size_t)n, "&settings=%" PRIu64, revision);
+    int n = snprintf(rest, sizeof rest, "/updates?have=%" PRIu64 "&own=%" PRIu64 "&wait_s=%d",
+                     have->version, have->own, wait_s);
+    if (have->revision > 0)
+        snprintf(rest + n, sizeof rest - (size_t)n, "&settings=%" PRIu64, have->revision);
     set_url(c, rest);
     curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     long http;
@@ -550,6 +551,8 @@ enum status client_get_update(struct client *c, uint64_t have, uint64_t revision
     if (!header_count(c, "Attune-Base", &base) || !header_count(c, "Attune-Version", &version))
         return error_set(err, ST_FORMAT,
                          "the server's update lacks the headers Attune-Base and Attune-Version");
+    if (!header_count(c, "Attune-Own", &update->own))
+        update->own = 0;
     update->delta.size_bytes = 0;
     buf_put(&update->delta, c->answer.data, c->answer.size_bytes);
     if (update->delta.failed)

@@ -99,17 +99,26 @@ struct client_put {
 enum status client_put_chunk(struct client *c, uint64_t seq, const void *chunk, size_t n,
                              struct client_put *ret, struct error *err);
 
+/* What the camera has. */
+struct client_have {
+    uint64_t version;
+    uint64_t own;      /* number of its personal delta (delta/personal.h), 0: none */
+    uint64_t revision; /* of the settings that it knows, 0: no matter */
+};
+
 struct client_update {
     uint64_t base, version;
+    uint64_t own;         /* number of the personal delta that it is to have, 0: none. Where that is
+                           * not what it has, and the version is: delta is that one, empty for none */
     uint64_t revision;    /* of the server's settings, 0: it does not say */
     double retry_after_s; /* with ST_AGAIN: 0 after a poll without news, else "not now" */
     struct buf delta;     /* emptied and filled; the caller's to init and clear */
 };
 
 /* Long poll: ST_AGAIN after wait_s without news (204), at once when the settings are of another
- * revision than this one (0: no matter), or when the server is busy. update->revision is also
- * filled on ST_AGAIN. */
-enum status client_get_update(struct client *c, uint64_t have, uint64_t revision, int wait_s,
+ * revision than the one known, or when the server is busy. update->revision is also filled on
+ * ST_AGAIN. */
+enum status client_get_update(struct client *c, const struct client_have *have, int wait_s,
                               struct client_update *update, struct error *err);
 
 /* Bytes since open, HTTP headers included, TLS and TCP not. */

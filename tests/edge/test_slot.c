@@ -182,6 +182,101 @@ static void snapshots_replace_and_resets_go_back(void **state)
     assert_int_equal(infer(), 9);
 }
 
+#define OWN 0.001953125f /* 2^-9 */
+
+static enum status offer_own(uint64_t version, float difference, bool *ret_offered)
+{
+    struct buf delta;
+    buf_init(&delta);
+    assert_true(tiny_personal(model, version, difference, &delta));
+    enum status st = slot_offer_personal(slot, delta.data, delta.size_bytes, ret_offered, &err);
+    buf_clear(&delta);
+    return st;
+}
+
+/* Infers at both sizes: the version's parameters with this on top. */
+static void runs(uint64_t version, float difference)
+{
+    for (int size = 0; size < 2; size++) {
+        uint64_t ran;
+        struct nn_view in = nn_session_input(slot_session(slot, size), 0), out;
+        fill_with_ones(&in);
+        assert_int_equal(slot_forward(slot, size, &ran, &err), ST_OK);
+        out = nn_session_output(slot_session(slot, size), 0);
+        assert_int_equal(ran, version);
+        assert_true(answer_is(&out, tiny_answer(tiny_value(version) + difference)));
+    }
+}
+
+/* A camera's own differences are on top of every version, and are no version. */
+static void own_differences_stay(void **state)
+{
+    (void)state;
+    bool offered = false;
+    assert_int_equal(apply(0, 1, tiny_value(1)), ST_OK);
+    uint32_t shared = slot_params_crc32(slot);
+    assert_int_equal(offer_own(1, OWN, &offered), ST_OK);
+    assert_true(offered && !slot_is_personal(slot)); /* until a frame takes it */
+    runs(1, OWN);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
+    assert_true(slot_is_personal(slot));
+    assert_int_equal(slot_params_crc32(slot), shared);
+    assert_int_equal(apply(1, 2, tiny_value(2)), ST_OK);
+    runs(2, OWN);
+    assert_int_not_equal(slot_params_crc32(slot), shared);
+    assert_int_equal(apply(0, 5, tiny_value(5)), ST_OK); /* a snapshot */
+    runs(5, OWN);
+    assert_int_equal(offer_own(3, 2 * OWN, &offered), ST_OK); /* others in their place */
+    runs(5, 2 * OWN);
+    assert_int_equal(slot_offer_personal(slot, NULL, 0, &offered, &err), ST_OK);
+    assert_true(offered);
+    runs(5, 0);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
+    assert_false(slot_is_personal(slot));
+    assert_int_equal(slot_offer_personal(slot, NULL, 0, &offered, &err), ST_OK);
+    assert_false(offered);
+    assert_int_equal(apply(5, 6, tiny_value(6)), ST_OK);
+    runs(6, 0);
+}
+
+static void bad_differences_change_nothing(void **state)
+{
+    (void)state;
+    bool offered = false;
+    struct buf delta;
+    assert_int_equal(apply(0, 2, tiny_value(2)), ST_OK);
+    assert_int_equal(offer_own(2, OWN, &offered), ST_OK);
+    runs(2, OWN);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
+    buf_init(&delta);
+    assert_true(tiny_personal(model, 2, 3 * OWN, &delta));
+    for (size_t n = 1; n < delta.size_bytes; n++)
+        assert_int_equal(slot_offer_personal(slot, delta.data, n, &offered, &err), ST_FORMAT);
+    /* For a version that is not here yet, as a step, and a step as differences. */
+    assert_int_equal(offer_own(3, OWN, &offered), ST_CONFLICT);
+    assert_non_null(strstr(err.message, "for version 3 and later, version 2 is here"));
+    assert_int_equal(slot_offer(slot, delta.data, delta.size_bytes, &offered, &err), ST_CONFLICT);
+    delta.size_bytes = 0;
+    assert_true(tiny_delta(model, 2, 3, tiny_value(3), &delta));
+    assert_int_equal(slot_offer_personal(slot, delta.data, delta.size_bytes, &offered, &err),
+                     ST_CONFLICT);
+    runs(2, OWN);
+    /* With these the answer is no number: the frame runs on what was there. */
+    assert_int_equal(offer_own(2, 60000, &offered), ST_OK);
+    runs(2, OWN);
+    assert_int_equal(slot_settle(slot, &err), ST_INVALID);
+    assert_true(slot_is_personal(slot));
+    assert_int_equal(apply(2, 3, tiny_value(3)), ST_OK);
+    runs(3, OWN);
+    /* What is kept on disk, and what a reset brings, is without them. */
+    assert_int_equal(slot_offer_reset(slot, &err), ST_OK);
+    uint64_t ran;
+    assert_int_equal(slot_forward(slot, 0, &ran, &err), ST_OK);
+    assert_int_equal(slot_settle(slot, &err), ST_OK);
+    assert_true(ran == 0 && !slot_is_personal(slot));
+    buf_clear(&delta);
+}
+
 static void state_survives_and_torn_state_does_not(void **state)
 {
     (void)state;
@@ -269,9 +364,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
     const struct CMUnitTest tests[] = {
-        TEST(versions_follow_each_other),           TEST(bad_updates_change_nothing),
-        TEST(snapshots_replace_and_resets_go_back), TEST(state_survives_and_torn_state_does_not),
-        TEST(sizes_must_be_of_one_network),         TEST(every_inference_sees_one_version),
+        TEST(versions_follow_each_other),
+        TEST(bad_updates_change_nothing),
+        TEST(snapshots_replace_and_resets_go_back),
+        TEST(state_survives_and_torn_state_does_not),
+        TEST(own_differences_stay),
+        TEST(bad_differences_change_nothing),
+        TEST(sizes_must_be_of_one_network),
+        TEST(every_inference_sees_one_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "delta/delta.h"
+#include "delta/personal.h"
 #include "nn/build.h"
 
 static bool tiny_bytes(int height, int width, struct buf *out)
@@ -94,5 +94,26 @@ bool tiny_delta(const struct nn_model *m, uint64_t base, uint64_t version, float
     free(before);
     free(after);
     free(mask);
+    return good;
+}
+
+bool tiny_personal(const struct nn_model *m, uint64_t version, float difference, struct buf *out)
+{
+    size_t n = nn_model_param_count(m);
+    float *shared = calloc(n, sizeof *shared), *own = calloc(n, sizeof *own);
+    struct delta_personal p = {.count = 0};
+    struct delta_model dm;
+    struct error err;
+    bool good = shared && own && delta_model_init(m, &dm, &err) == ST_OK;
+    if (good) {
+        for (size_t i = 0; i < n; i++)
+            own[i] = difference;
+        good = delta_personal_take(&dm, version, shared, own, 24, &p, &err) == ST_OK &&
+               delta_personal_write(&dm, &p, out, &err) == ST_OK;
+        delta_personal_clear(&p);
+        delta_model_clear(&dm);
+    }
+    free(shared);
+    free(own);
     return good;
 }

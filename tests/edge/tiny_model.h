@@ -30,4 +30,7 @@ float tiny_value(uint64_t version);
 bool tiny_delta(const struct nn_model *m, uint64_t base, uint64_t version, float value,
                 struct buf *out);
 
+/* A personal delta from `version` on that adds the difference to every parameter, appended. */
+bool tiny_personal(const struct nn_model *m, uint64_t version, float difference, struct buf *out);
+
 #endif

@@ -193,7 +193,8 @@ static void failures_have_a_status_each(void **state)
     assert_int_equal(hello(&s), ST_FORMAT);
     struct client_update u = {0};
     fake_server_spoil(server, FAULT_GARBAGE, 1); /* lacks the headers */
-    assert_int_equal(client_get_update(client, 0, 0, 0, &u, &err), ST_FORMAT);
+    assert_int_equal(client_get_update(client, &(struct client_have){.version = 0}, 0, &u, &err),
+                     ST_FORMAT);
     buf_clear(&u.delta);
 }
 
@@ -202,14 +203,18 @@ static void updates_come_by_long_poll(void **state)
     (void)state;
     struct client_update u = {0};
     buf_init(&u.delta);
-    assert_int_equal(client_get_update(client, 7, 0, 0, &u, &err), ST_AGAIN);
+    assert_int_equal(client_get_update(client, &(struct client_have){.version = 7}, 0, &u, &err),
+                     ST_AGAIN);
     /* Longer than the request timeout of 1 s: waiting is not silence. */
-    assert_int_equal(client_get_update(client, 7, 0, 2, &u, &err), ST_AGAIN);
+    assert_int_equal(client_get_update(client, &(struct client_have){.version = 7}, 2, &u, &err),
+                     ST_AGAIN);
     assert_int_equal(fake_server_have(server), 7);
     fake_server_update(server, 7, 8, "delta bytes", 11);
-    assert_int_equal(client_get_update(client, 7, 0, 5, &u, &err), ST_OK);
+    assert_int_equal(client_get_update(client, &(struct client_have){.version = 7}, 5, &u, &err),
+                     ST_OK);
     assert_int_equal(u.base, 7);
     assert_int_equal(u.version, 8);
+    assert_int_equal(u.own, 0); /* the server knows of none */
     assert_int_equal(u.delta.size_bytes, 11);
     assert_memory_equal(u.delta.data, "delta bytes", 11);
     buf_clear(&u.delta);
