@@ -248,7 +248,8 @@ static enum status train_with(struct fleet *f, int camera, struct learner *l, st
     struct delta_personal made;
     enum status st = add_pending(g, camera, l, err);
     if (st == ST_OK)
-        st = personal_train(l, g->learner, &f->sharing->personals.options, &made, &r, err);
+        st = personal_train(l, g->learner, &f->sharing->personals.options, NULL, NULL, &made, &r,
+                            err);
     if (st != ST_OK)
         return st == ST_AGAIN ? ST_OK : st;
     forget(d);

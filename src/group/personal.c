@@ -112,13 +112,18 @@ static enum status judge(struct conclusion *c, const struct group_review_trial *
     return ST_OK;
 }
 
-/* A trial that nothing is heard of ends too. */
+/* A trial that nothing is heard of ends too; a delta in use is made anew. */
 static void wait_for_score(struct grouper *g, const struct group_review_trial *t)
 {
     struct camera *m = &g->cameras[t->camera];
-    if (t->train)
-        m->personal_tried = !m->personal;
-    else if (!m->personal && ++m->personal_barren > BARREN_MAX)
+    if (t->train && !m->personal) {
+        m->personal_tried = true;
+        return;
+    }
+    if (++m->personal_barren <= BARREN_MAX)
+        return;
+    m->personal_faded = m->personal; /* it may be lost */
+    if (!m->personal)
         give_up(g, m);
 }
 

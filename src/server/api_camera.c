@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "server/board.h"
 #include "server/http.h"
+#include "server/own.h"
 #include "uplink/chunk.h"
 
 #define FUTURE_MAX_US ((uint64_t)3600 * 1000000)
@@ -247,6 +248,32 @@ static enum status read_update(const struct server *s, const char *camera, uint6
     return st;
 }
 
+/* The camera's own delta, which is of number `number`; an empty body for none. */
+static void reply_own(struct request *r, uint64_t version, uint64_t number, struct reply *out)
+{
+    struct server *s = r->server;
+    struct store_camera c;
+    struct error err = {0};
+    enum status st = store_camera_get(s->store, r->args[0], &c, &err);
+    out->body.size_bytes = 0;
+    if (st == ST_OK && number)
+        st = own_read(s, c.group, r->args[0], number, &out->body, NULL, &err);
+    if (st == ST_NOT_FOUND) { /* it is being replaced */
+        out->status = 204;
+        return;
+    }
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    out->status = 200;
+    out->type = "application/vnd.attune.delta";
+    reply_header(out, "Attune-Base", "%llu", (unsigned long long)version);
+    reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
+    reply_header(out, "Attune-Own", "%llu", (unsigned long long)number);
+    store_camera_update(s->store, r->args[0], version, out->body.size_bytes, clock_wall_us(), NULL);
+}
+
 static void reply_update(struct request *r, uint64_t have, uint64_t version, struct reply *out)
 {
     struct server *s = r->server;
@@ -268,6 +295,7 @@ static void reply_update(struct request *r, uint64_t have, uint64_t version, str
     out->type = "application/vnd.attune.delta";
     reply_header(out, "Attune-Base", "%llu", (unsigned long long)base);
     reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
+    reply_header(out, "Attune-Own", "%llu", (unsigned long long)board_own(s->board, r->args[0]));
     st = store_camera_update(s->store, r->args[0], have, out->body.size_bytes, clock_wall_us(),
                              &err);
     if (st != ST_OK)
@@ -286,12 +314,22 @@ static void note_version(struct server *s, const char *camera, uint64_t have)
         log_write(LOG_WARN, "version not noted", "camera=%s why=\"%s\"", camera, err.message);
 }
 
-/* Until the camera's version differs from have; ST_AGAIN after the time, or when its settings have
- * another revision than the one that it knows (0: it does not care). */
-static enum status wait_version(struct request *r, uint64_t have, uint64_t known, uint64_t until_us,
+/* What a camera says that it has. */
+struct has {
+    uint64_t version;
+    uint64_t own;      /* number of its personal delta; OWN_UNKNOWN: it knows of none */
+    uint64_t settings; /* revision; 0: it does not care */
+};
+
+#define OWN_UNKNOWN UINT64_MAX
+
+/* Until the camera's version differs from what it has, or its own delta does; ST_AGAIN after the
+ * time, or when its settings have another revision than the one that it knows. */
+static enum status wait_version(struct request *r, const struct has *has, uint64_t until_us,
                                 uint64_t *ret_version, struct error *err)
 {
     struct server *s = r->server;
+    uint64_t have = has->version, known = has->settings;
     for (;;) {
         uint64_t seen = bell_count(&s->bell);
         struct store_camera c;
@@ -300,6 +338,10 @@ static enum status wait_version(struct request *r, uint64_t have, uint64_t known
             return st;
         if (c.version != have) {
             *ret_version = c.version;
+            return ST_OK;
+        }
+        if (have > 0 && has->own != OWN_UNKNOWN && board_own(s->board, r->args[0]) != has->own) {
+            *ret_version = have;
             return ST_OK;
         }
         if (known > 0 && board_revision(s->board, r->args[0]) != known)
@@ -311,26 +353,31 @@ static enum status wait_version(struct request *r, uint64_t have, uint64_t known
 
 void api_updates(struct request *r, struct reply *out)
 {
-    uint64_t have, wait_s, known, version = 0;
-    if (!check_camera_id(r, out) || !request_number(r, "have", 0, 0, INT64_MAX, &have, out) ||
+    struct has has;
+    uint64_t wait_s, version = 0;
+    if (!check_camera_id(r, out) ||
+        !request_number(r, "have", 0, 0, INT64_MAX, &has.version, out) ||
+        !request_number(r, "own", OWN_UNKNOWN, 0, INT64_MAX, &has.own, out) ||
         !request_number(r, "wait_s", 0, 0, HTTP_WAIT_S_MAX, &wait_s, out) ||
-        !request_number(r, "settings", 0, 0, INT64_MAX, &known, out))
+        !request_number(r, "settings", 0, 0, INT64_MAX, &has.settings, out))
         return;
     if (wait_s > 0 && !http_wait_begin(r, out))
         return;
     struct error err = {0};
     uint64_t until_us = clock_mono_us() + wait_s * 1000000;
-    note_version(r->server, r->args[0], have);
-    enum status st = wait_version(r, have, known, until_us, &version, &err);
+    note_version(r->server, r->args[0], has.version);
+    enum status st = wait_version(r, &has, until_us, &version, &err);
     if (wait_s > 0)
         http_wait_end(r->server);
     reply_header(out, "Attune-Settings", "%llu",
                  (unsigned long long)board_revision(r->server->board, r->args[0]));
-    if (st == ST_OK)
-        reply_update(r, have, version, out);
+    if (st == ST_OK && version > 0 && version == has.version)
+        reply_own(r, version, board_own(r->server->board, r->args[0]), out);
+    else if (st == ST_OK)
+        reply_update(r, has.version, version, out);
     else if (st == ST_AGAIN) {
         out->status = 204;
-        store_camera_update(r->server->store, r->args[0], have, 0, clock_wall_us(), NULL);
+        store_camera_update(r->server->store, r->args[0], has.version, 0, clock_wall_us(), NULL);
     } else
         reply_status(out, st, &err);
 }

@@ -11,6 +11,7 @@ struct entry {
     char id[CAMERA_ID_CHARS_MAX + 1];
     double planned_share;
     uint64_t revision;
+    uint64_t own; /* number of its personal delta */
     struct board_group group;
     uint64_t told_us; /* 0: nothing was told */
     struct inference_report told;
@@ -169,6 +170,26 @@ void board_get_group(struct board *b, const char *camera, struct board_group *re
     else
         board_group_init(ret);
     pthread_mutex_unlock(&b->mutex);
+}
+
+bool board_set_own(struct board *b, const char *camera, uint64_t number)
+{
+    pthread_mutex_lock(&b->mutex);
+    struct entry *e = number ? find_or_add(b, camera) : find(b, camera);
+    bool changed = e && e->own != number;
+    if (changed)
+        e->own = number;
+    pthread_mutex_unlock(&b->mutex);
+    return changed;
+}
+
+uint64_t board_own(struct board *b, const char *camera)
+{
+    pthread_mutex_lock(&b->mutex);
+    const struct entry *e = find(b, camera);
+    uint64_t number = e ? e->own : 0;
+    pthread_mutex_unlock(&b->mutex);
+    return number;
 }
 
 void board_report(struct board *b, const char *camera, const struct inference_report *r,

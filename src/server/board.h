@@ -48,6 +48,11 @@ void board_group_init(struct board_group *g);
 bool board_set_group(struct board *b, const char *camera, const struct board_group *g);
 void board_get_group(struct board *b, const char *camera, struct board_group *ret);
 
+/* Number of the personal delta (delta/personal.h) that the camera is to have, 0 (at first): none.
+ * set: true when the camera has to be told: ring the bell. */
+bool board_set_own(struct board *b, const char *camera, uint64_t number);
+uint64_t board_own(struct board *b, const char *camera);
+
 /* A report that came. Beyond cameras_max it is dropped. *ret_before (NULL allowed): the last one.
  */
 void board_report(struct board *b, const char *camera, const struct inference_report *r,

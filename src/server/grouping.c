@@ -32,7 +32,7 @@ static const char *camera_id(const struct grouping *g, int camera)
     return grouper_camera_id(g->grouper, camera);
 }
 
-static bool is_ours(const struct grouping *g, int camera)
+bool grouping_is_ours(const struct grouping *g, int camera)
 {
     return camera >= 0 && camera < grouping_server(g)->set.cameras_max;
 }
@@ -51,7 +51,7 @@ static void note_chunk(const struct store_chunk *c, void *context)
 }
 
 /* The newest labelled chunks after `after`; false when there is none. */
-static bool take_chunks(struct grouping *g, const char *camera, uint64_t after)
+bool grouping_take_chunks(struct grouping *g, const char *camera, uint64_t after)
 {
     struct newest_chunks n = {.count = 0};
     struct trial *t = &g->trial;
@@ -65,15 +65,27 @@ static bool take_chunks(struct grouping *g, const char *camera, uint64_t after)
     return t->chunk_count > 0;
 }
 
+static uint64_t recent_seq(const struct store_camera *c)
+{
+    return c->seq_last > CHUNKS_READ_MAX ? c->seq_last - CHUNKS_READ_MAX : 0;
+}
+
+bool grouping_take_recent_chunks(struct grouping *g, const char *camera)
+{
+    struct store_camera c;
+    return store_camera_get(grouping_server(g)->store, camera, &c, NULL) == ST_OK &&
+           grouping_take_chunks(g, camera, recent_seq(&c));
+}
+
 /* Frames that the camera's group has not trained on where there are some. */
 static bool take_newest_chunks(struct grouping *g, const char *camera)
 {
     struct store_camera c;
     if (store_camera_get(grouping_server(g)->store, camera, &c, NULL) != ST_OK)
         return false;
-    uint64_t recent = c.seq_last > CHUNKS_READ_MAX ? c.seq_last - CHUNKS_READ_MAX : 0;
+    uint64_t recent = recent_seq(&c);
     uint64_t after = c.trained_seq > recent ? c.trained_seq : recent;
-    return take_chunks(g, camera, after) || take_chunks(g, camera, recent);
+    return grouping_take_chunks(g, camera, after) || grouping_take_chunks(g, camera, recent);
 }
 
 static void add_model(struct grouping *g, const char *path, int of)
@@ -86,7 +98,7 @@ static void add_model(struct grouping *g, const char *path, int of)
 }
 
 /* The group's present model. */
-static void add_group_model(struct grouping *g, const char *group, int of)
+void grouping_add_group_model(struct grouping *g, const char *group, int of)
 {
     struct store_group s;
     char name[48], path[PATH_MAX] = "";
@@ -102,7 +114,7 @@ static void add_number_model(struct grouping *g, uint64_t number, int of)
 {
     int seat = grouping_seat(g, number);
     if (seat >= 0)
-        add_group_model(g, g->control->seats[seat].trainee.id, of);
+        grouping_add_group_model(g, g->control->seats[seat].trainee.id, of);
 }
 
 static void add_zoo_model(struct grouping *g, uint64_t entry, int of)
@@ -118,7 +130,7 @@ static void add_own_model(struct grouping *g, const char *camera, int of)
 {
     int seat = control_seat_with(g->control, camera);
     if (seat >= 0)
-        add_group_model(g, g->control->seats[seat].trainee.id, of);
+        grouping_add_group_model(g, g->control->seats[seat].trainee.id, of);
 }
 
 /* ---- a request ---- */
@@ -135,7 +147,7 @@ static bool prepare_looks(struct grouping *g, int camera, uint64_t after)
 {
     const char *id = camera_id(g, camera);
     g->trial = (struct trial){.frames_max = grouping_server(g)->set.group_frames};
-    return after ? take_chunks(g, id, after) : take_newest_chunks(g, id);
+    return after ? grouping_take_chunks(g, id, after) : take_newest_chunks(g, id);
 }
 
 static void ask_looks(struct grouping *g)
@@ -230,7 +242,7 @@ static bool next_row(struct grouping *g, uint64_t now_us)
     bool found = false;
     for (int i = 0; i < o.count && !found; i++) {
         int camera = grouper_find(g->grouper, o.rows[i].drift.camera);
-        if (!is_ours(g, camera) || now_us < g->cameras[camera].not_before_us ||
+        if (!grouping_is_ours(g, camera) || now_us < g->cameras[camera].not_before_us ||
             !prepare_looks(g, camera, o.rows[i].drift.seq))
             continue;
         take_row(g, camera, &o.rows[i]);
@@ -243,7 +255,7 @@ static bool next_row(struct grouping *g, uint64_t now_us)
 /* A camera that is new, or has left a group. */
 static bool next_asking(struct grouping *g, uint64_t now_us)
 {
-    for (int i = 0; i < grouper_camera_limit(g->grouper) && is_ours(g, i); i++) {
+    for (int i = 0; i < grouper_camera_limit(g->grouper) && grouping_is_ours(g, i); i++) {
         struct watched_camera *w = &g->cameras[i];
         struct store_camera c;
         if (!w->asks || now_us < w->not_before_us || !camera_id(g, i) || !prepare_looks(g, i, 0) ||
@@ -366,6 +378,33 @@ static bool start_review(struct grouping *g, uint64_t now_us)
     return false;
 }
 
+static bool asks_for_own(const struct group_review *r, int camera)
+{
+    for (int i = 0; i < r->trial_count; i++)
+        if (r->trials[i].kind == GROUP_REVIEW_PERSONAL && r->trials[i].camera == camera)
+            return true;
+    return false;
+}
+
+/* What the question's camera is asked about, on its newest frames; with a delta of its own among
+ * it, on those that came after that was trained. */
+static void add_review_models(struct grouping *g)
+{
+    struct question *q = &g->now;
+    const struct group_review *r = &q->review;
+    bool own = asks_for_own(r, q->camera) && grouping_own_frames(g, q->camera);
+    if (!own && !take_newest_chunks(g, camera_id(g, q->camera)))
+        return;
+    for (int i = q->next; i < r->trial_count; i++) {
+        if (r->trials[i].camera != q->camera || g->trial.model_count >= TRIAL_MODELS_MAX)
+            continue;
+        if (r->trials[i].kind != GROUP_REVIEW_PERSONAL)
+            add_number_model(g, r->trials[i].group, i);
+        else if (own)
+            grouping_own_models(g, i);
+    }
+}
+
 /* All trials on one camera's frames, those of its first one not done yet. */
 static bool prepare_review(struct grouping *g)
 {
@@ -375,11 +414,9 @@ static bool prepare_review(struct grouping *g)
         q->camera = r->trials[q->next].camera;
         q->tries = 0;
         g->trial = (struct trial){.frames_max = REVIEW_FRAMES_MAX};
-        if (camera_id(g, q->camera) && take_newest_chunks(g, camera_id(g, q->camera)))
-            for (int i = q->next; i < r->trial_count; i++)
-                if (r->trials[i].camera == q->camera && g->trial.model_count < TRIAL_MODELS_MAX &&
-                    r->trials[i].kind != GROUP_REVIEW_PERSONAL)
-                    add_number_model(g, r->trials[i].group, i);
+        q->own_use = q->own_trial = -1;
+        if (camera_id(g, q->camera))
+            add_review_models(g);
         if (g->trial.model_count > 0)
             return true;
         q->next++;
@@ -415,6 +452,7 @@ static void conclude(struct grouping *g)
         log_write(LOG_ERROR, "review", "why=\"%s\"", err.message);
     for (int i = 0; i < actions.count; i++)
         act(g, &actions.items[i]);
+    grouping_own_reviewed(g, &actions);
     group_actions_clear(&actions);
     g->reviews++;
     forget_question(g);
@@ -433,13 +471,15 @@ static void answer_review(struct grouping *g)
 {
     struct question *q = &g->now;
     struct group_conditions *c = &g->cameras[q->camera].conditions;
-    if (g->trial.has_signature && is_ours(g, q->camera)) {
+    if (g->trial.has_signature && grouping_is_ours(g, q->camera)) {
         c->looks_known = true;
         c->signature = g->trial.signature;
         grouper_signature(g->grouper, q->camera, &c->signature);
     }
     for (int i = 0; i < g->trial.model_count; i++) {
         const struct trial_model *m = &g->trial.models[i];
+        if (!grouping_own_counts(g, i))
+            continue;
         memcpy(q->by_frame[q->of[i]], m->score, sizeof m->score);
         q->review.trials[q->of[i]].score = score_of(m, q->by_frame[q->of[i]]);
     }
@@ -467,7 +507,11 @@ void grouping_ended(struct grouping *g, const struct executor_report *report)
         g->trial.has_signature = false;
     }
     g->trials++;
-    if (q->kind == ASKING_LOOKS)
+    if (q->kind == ASKING_OWN) {
+        if (report->status == ST_OK)
+            grouping_own_trained(g, report);
+        forget_question(g);
+    } else if (q->kind == ASKING_LOOKS)
         answer_looks(g);
     else if (q->kind == ASKING_REQUEST)
         answer_request(g);
@@ -484,7 +528,7 @@ static void meet(struct grouping *g, const char *id)
     int camera = grouper_find(g->grouper, id);
     if (camera < 0 && grouper_camera(g->grouper, id, &camera, &err) != ST_OK)
         return;
-    if (!is_ours(g, camera) || g->cameras[camera].seen)
+    if (!grouping_is_ours(g, camera) || g->cameras[camera].seen)
         return;
     struct watched_camera *w = &g->cameras[camera];
     group_conditions_init(&w->conditions);
@@ -498,10 +542,11 @@ static void follow(struct grouping *g, int seat, const char *id)
     int camera = grouper_find(g->grouper, id);
     struct group_explanation e;
     struct error err;
-    uint64_t number = is_ours(g, camera) ? grouper_group_of(g->grouper, camera) : 0;
+    uint64_t number = grouping_is_ours(g, camera) ? grouper_group_of(g->grouper, camera) : 0;
     if (!number)
         return;
     struct watched_camera *w = &g->cameras[camera];
+    grouping_own_tend(g, camera);
     if (g->control->seats[seat].trainee.number == number) {
         w->start[0] = '\0';
         return;
@@ -536,7 +581,7 @@ void grouping_run(struct grouping *g, uint64_t now_us)
         g->looked_us = now_us;
         look_after(g);
         if (g->now.kind == ASKING_NOTHING && !next_row(g, now_us) && !next_asking(g, now_us) &&
-            start_review(g, now_us) && !prepare_review(g))
+            !grouping_own_next(g) && start_review(g, now_us) && !prepare_review(g))
             conclude(g);
     }
     if (g->now.kind != ASKING_NOTHING && !g->now.under_way)
@@ -557,6 +602,7 @@ static enum status read_settings(const struct server *s, struct group_settings *
     ret->members_max = set->group_cameras;
     ret->candidates_max = set->group_candidates;
     ret->zoo_tries = s->dividing.zoo ? set->zoo_tries : 0;
+    ret->personal_max = set->group_own;
     return group_settings_check(ret, err);
 }
 

@@ -7,7 +7,7 @@
 
 #define GROUPING_PATH_CHARS 191
 
-enum asking { ASKING_NOTHING, ASKING_LOOKS, ASKING_REQUEST, ASKING_REVIEW };
+enum asking { ASKING_NOTHING, ASKING_LOOKS, ASKING_REQUEST, ASKING_REVIEW, ASKING_OWN };
 
 /* What is worked on. */
 struct question {
@@ -21,6 +21,17 @@ struct question {
     float (*by_frame)[TRIAL_FRAMES_MAX]; /* of the review's trials */
     int next;                            /* the review's trials below are done */
     int of[TRIAL_MODELS_MAX];            /* the trial of the question that each model is for */
+    int own_use, own_trial;              /* models with the camera's own deltas on top, -1: none */
+};
+
+/* A camera's own small delta; its files are own.h's. */
+struct watched_own {
+    char group[CAMERA_ID_CHARS_MAX + 1]; /* whose model they are on top of */
+    bool wanted;                         /* one is to be trained */
+    bool use, trial;                     /* there is one in use; one that is being judged */
+    bool looked_for;                     /* the one in use, after a restart */
+    uint64_t use_seq, trial_seq;         /* newest chunk that each was trained on */
+    double size_mib, compute_s;          /* of the last one */
 };
 
 /* A camera by the grouper's number. */
@@ -30,6 +41,7 @@ struct watched_camera {
     struct group_conditions conditions;
     char start[GROUPING_PATH_CHARS + 1]; /* snapshot that its next group begins with, within the
                                           * state folder; "": with what it has */
+    struct watched_own own;
 };
 
 struct grouping {
@@ -47,6 +59,33 @@ struct grouping {
 struct server *grouping_server(const struct grouping *g);
 /* The seat of the grouper's group, -1: none yet. */
 int grouping_seat(const struct grouping *g, uint64_t number);
+
+bool grouping_is_ours(const struct grouping *g, int camera);
+
+/* The newest labelled chunks become those of the trial: all after one, or the most recent ones;
+ * false when there is none. */
+bool grouping_take_chunks(struct grouping *g, const char *camera, uint64_t after);
+bool grouping_take_recent_chunks(struct grouping *g, const char *camera);
+/* The group's present model becomes one of the trial's, for this trial of the question. */
+void grouping_add_group_model(struct grouping *g, const char *group, int of);
+
+/* ---- grouping_own.c: members' own small deltas ---- */
+
+/* A delta that is to be trained becomes the question; false when there is none. */
+bool grouping_own_next(struct grouping *g);
+void grouping_own_trained(struct grouping *g, const struct executor_report *report);
+/* A review's trial of the camera is on frames that its own deltas were not trained on; false when
+ * there are none, of either. */
+bool grouping_own_frames(struct grouping *g, int camera);
+/* Adds the question's camera's own deltas, for this trial of the review. */
+void grouping_own_models(struct grouping *g, int of);
+/* Whether that model's score is the review's: one that was made anew has to be better than the one
+ * in use, and takes its place. */
+bool grouping_own_counts(struct grouping *g, int model);
+/* With the review's actions: what is used from now on, and what is to be trained. */
+void grouping_own_reviewed(struct grouping *g, const struct group_actions *actions);
+/* What nobody is to have any more goes, what was in use before a restart is found again. */
+void grouping_own_tend(struct grouping *g, int camera);
 
 /* ---- grouping_zoo.c: past models and the state on disk ---- */
 

@@ -547,19 +547,26 @@ static enum status run_profile(struct job_run *r, const struct job *job, struct 
 
 /* ---- trials ---- */
 
-static json_t *trial_request(const struct job_run *r, const struct trial *t)
+static json_t *trial_chunks(const struct job_run *r, const struct trial *t)
 {
     char chunk[PATH_MAX], labels[PATH_MAX];
-    json_t *chunks = json_array(), *models = json_array();
+    json_t *chunks = json_array();
     for (int i = 0; i < t->chunk_count; i++) {
         store_chunk_path(r->server->store, t->camera, t->seq[i], chunk);
         store_label_path(r->server->store, t->camera, t->seq[i], labels);
         json_array_append_new(chunks, json_pack("{s:s,s:s}", "chunk", chunk, "labels", labels));
     }
+    return chunks;
+}
+
+static json_t *trial_request(const struct job_run *r, const struct trial *t)
+{
+    json_t *models = json_array();
     for (int i = 0; i < t->model_count; i++)
-        json_array_append_new(models, json_string(t->models[i].path));
-    return json_pack("{s:s,s:i,s:o,s:o}", "op", "trial", "frames", t->frames_max, "chunks", chunks,
-                     "models", models);
+        json_array_append_new(
+            models, json_pack("{s:s,s:s}", "path", t->models[i].path, "own", t->models[i].own));
+    return json_pack("{s:s,s:i,s:o,s:o}", "op", "trial", "frames", t->frames_max, "chunks",
+                     trial_chunks(r, t), "models", models);
 }
 
 static void take_scores(const json_t *frames, struct trial_model *m)
@@ -584,12 +591,31 @@ static bool take_signature(const json_t *values, struct signature *ret)
     return signature_is_valid(ret);
 }
 
+static enum status run_own(struct job_run *r, const struct job *job, struct error *err)
+{
+    struct trial *t = job->trial;
+    json_t *reply,
+        *request = json_pack("{s:s,s:o,s:s,s:s}", "op", "own", "chunks", trial_chunks(r, t),
+                             "snapshot", t->models[0].path, "path", t->own.path);
+    enum status st = ask(r, job, request, &reply, err);
+    if (st != ST_OK)
+        return st;
+    const char *reason = json_string_value(json_object_get(reply, "reason"));
+    t->own.trained = json_is_true(json_object_get(reply, "trained"));
+    t->own.bytes = whole(reply, "bytes");
+    snprintf(t->own.reason, sizeof t->own.reason, "%.150s", reason ? reason : "");
+    json_decref(reply);
+    return ST_OK;
+}
+
 static enum status run_trial(struct job_run *r, const struct job *job, struct job_result *ret,
                              struct error *err)
 {
     struct trial *t = job->trial;
     json_t *reply;
     ret->end = JOB_TRIED;
+    if (t->own.path[0])
+        return run_own(r, job, err);
     enum status st = ask(r, job, trial_request(r, t), &reply, err);
     if (st != ST_OK)
         return st;

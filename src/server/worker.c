@@ -266,7 +266,8 @@ static const struct {
                 {"phase", worker_phase},     {"begin", worker_begin},
                 {"train", worker_train},     {"checkpoint", worker_checkpoint},
                 {"finish", worker_finish},   {"abandon", worker_abandon},
-                {"profile", worker_profile}, {"trial", worker_trial}};
+                {"profile", worker_profile}, {"trial", worker_trial},
+                {"own", worker_own}};
 
 static enum status dispatch(struct worker *w, const json_t *q, json_t *reply, struct error *err)
 {

@@ -51,5 +51,6 @@ typedef enum status worker_request(struct worker *w, const json_t *q, json_t *re
 worker_request worker_phase, worker_begin, worker_train, worker_checkpoint, worker_finish,
     worker_abandon, worker_profile; /* worker_train.c */
 worker_request worker_trial;        /* worker_trial.c */
+worker_request worker_own;          /* worker_own.c */
 
 #endif

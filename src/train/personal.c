@@ -53,7 +53,8 @@ enum status personal_open(const struct learner *group, int source, const struct 
 }
 
 enum status personal_train(struct learner *l, const struct learner *group,
-                           const struct personal_options *o, struct delta_personal *ret,
+                           const struct personal_options *o, learner_progress *progress,
+                           void *context, struct delta_personal *ret,
                            struct learner_result *ret_result, struct error *err)
 {
     struct buf step;
@@ -62,7 +63,7 @@ enum status personal_train(struct learner *l, const struct learner *group,
         return error_set(err, ST_AGAIN, "%d labelled frames of its own, %d are needed", frames,
                          o->frames_min);
     buf_init(&step);
-    enum status st = learner_phase(l, NULL, NULL, ret_result, &step, err);
+    enum status st = learner_phase(l, progress, context, ret_result, &step, err);
     buf_clear(&step);
     if (st == ST_OK && !ret_result->accepted)
         st = error_set(err, ST_AGAIN, "%s", ret_result->reason);

@@ -29,10 +29,11 @@ void personal_options_init(struct personal_options *o);
 enum status personal_open(const struct learner *group, int source, const struct personal_options *o,
                           uint64_t seed, struct learner **ret, struct error *err);
 
-/* Once. ST_AGAIN: there are too few frames. The group's version must not have changed since
- * personal_open. */
+/* Once. ST_AGAIN: there are too few frames, or the weights diverged. The group's version must not
+ * have changed since personal_open. progress may be NULL (learner_phase). */
 enum status personal_train(struct learner *l, const struct learner *group,
-                           const struct personal_options *o, struct delta_personal *ret,
+                           const struct personal_options *o, learner_progress *progress,
+                           void *context, struct delta_personal *ret,
                            struct learner_result *ret_result, struct error *err);
 
 /* For delta_personal_write and the like; borrowed. */

@@ -16,9 +16,13 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "delta/delta.h"
+#include "base/file.h"
+#include "delta/personal.h"
 #include "kit.h"
+#include "server/board.h"
 #include "server/control.h"
+#include "server/grouping_internal.h"
+#include "server/own.h"
 
 static struct kit *kit;
 static uint64_t seq[3]; /* of gate, yard and dock */
@@ -196,6 +200,295 @@ static void one_encoding_serves_all_members(void **state)
         runner_close(&r[i]);
         answer_clear(&a[i]);
     }
+}
+
+/* ---- a camera's own differences ---- */
+
+/* A delta of the camera's own, from `version` on. */
+static void write_own(const struct runner *r, uint64_t version, float difference, const char *path)
+{
+    struct delta_personal p;
+    struct buf bytes;
+    float *own = malloc(params_bytes());
+    buf_init(&bytes);
+    memcpy(own, r->params, params_bytes());
+    for (size_t i = 0; i < r->model.trainable_count; i += 3)
+        own[i] += difference;
+    assert_int_equal(delta_personal_take(&r->model, version, r->params, own, 12, &p, NULL), ST_OK);
+    assert_int_equal(delta_personal_write(&r->model, &p, &bytes, NULL), ST_OK);
+    assert_int_equal(file_write(path, bytes.data, bytes.size_bytes, NULL), ST_OK);
+    delta_personal_clear(&p);
+    buf_clear(&bytes);
+    free(own);
+}
+
+/* It becomes the one that the camera is to have; its number. */
+static uint64_t give_own(const struct runner *r, uint64_t version, float difference)
+{
+    char path[PATH_MAX];
+    uint64_t number;
+    own_path(kit->server, camera_of(r->camera).group, r->camera, true, path);
+    write_own(r, version, difference, path);
+    assert_int_equal(own_promote(kit->server, camera_of(r->camera).group, r->camera, &number, NULL),
+                     ST_OK);
+    assert_true(board_set_own(kit->server->board, r->camera, number));
+    bell_ring(&kit->server->bell);
+    return number;
+}
+
+/* The answer to a camera that has `version` and this delta of its own; its Attune-Own, 0 without.
+ */
+static uint64_t ask_own(const char *camera, uint64_t version, uint64_t own, struct answer *a)
+{
+    char path[160];
+    unsigned long long number = 0;
+    snprintf(path, sizeof path, "/v1/cameras/%s/updates?have=%llu&own=%llu", camera,
+             (unsigned long long)version, (unsigned long long)own);
+    kit_ask(kit, "GET", path, NULL, 0, a);
+    const char *at = a->status == 200 ? strstr(a->headers, "Attune-Own: ") : NULL;
+    if (at)
+        assert_int_equal(sscanf(at, "Attune-Own: %llu", &number), 1);
+    return number;
+}
+
+/* What it was sent fits its version, and with it the camera has these weights. */
+static void expect_own(const struct runner *r, const struct answer *a, float *ret)
+{
+    struct delta_personal p;
+    struct error err;
+    if (delta_personal_read(&r->model, a->body.data, a->body.size_bytes, r->version, &p, &err) !=
+        ST_OK)
+        fail_msg("%s", err.message);
+    memcpy(ret, r->params, params_bytes());
+    delta_personal_put(&p, r->params, ret);
+    delta_personal_clear(&p);
+}
+
+/* One member has its own on top of the group's version: it is sent once, again to whoever asks
+ * (also after versions have come), never to the other, and goes when it is to go. */
+static void a_member_is_sent_its_own(void **state)
+{
+    (void)state;
+    struct runner gate, yard;
+    struct answer a = {0};
+    struct buf sent;
+    start();
+    join("yard", "gate");
+    train("gate", &seq[0]);
+    runner_open(&gate, "gate");
+    runner_open(&yard, "yard");
+    runner_update(&gate, &a);
+    runner_update(&yard, &a);
+    float *first = malloc(params_bytes()), *later = malloc(params_bytes());
+    assert_int_equal(ask_own("yard", yard.version, 0, &a), 0);
+    assert_int_equal(a.status, 204);
+    uint64_t number = give_own(&yard, yard.version, 0.01f);
+    assert_int_equal(ask_own("yard", yard.version, 0, &a), number);
+    assert_int_equal(a.status, 200);
+    expect_own(&yard, &a, first);
+    assert_memory_not_equal(first, yard.params, params_bytes());
+    buf_init(&sent);
+    buf_put(&sent, a.body.data, a.body.size_bytes);
+    ask_own("yard", yard.version, number, &a); /* it has it */
+    assert_int_equal(a.status, 204);
+    ask_own("gate", gate.version, 0, &a); /* nobody else's */
+    assert_int_equal(a.status, 204);
+    assert_int_equal(ask_own("yard", yard.version, number + 1, &a), number); /* not that one */
+    assert_memory_equal(a.body.data, sent.data, sent.size_bytes);
+    ask_own("yard", yard.version, UINT64_MAX, &a);
+    assert_int_equal(a.status, 400);
+    /* The group's next version is the same step for both; who lost its own gets the same bytes. */
+    train("gate", &seq[0]);
+    assert_int_equal(ask_own("yard", yard.version, number, &a), number);
+    assert_false(runner_update(&yard, &a));
+    assert_false(runner_update(&gate, &a));
+    expect_same(&gate, &yard);
+    assert_int_equal(ask_own("yard", yard.version, 0, &a), number);
+    assert_int_equal(a.body.size_bytes, sent.size_bytes);
+    assert_memory_equal(a.body.data, sent.data, sent.size_bytes);
+    expect_own(&yard, &a, later);
+    assert_memory_not_equal(first, later, params_bytes());
+    /* A camera that is not there yet refuses it. */
+    struct delta_personal p;
+    struct error err;
+    assert_int_equal(delta_personal_read(&yard.model, sent.data, sent.size_bytes, 0, &p, &err),
+                     ST_CONFLICT);
+    assert_non_null(strstr(err.message, "version 0 is here"));
+    board_set_own(kit->server->board, "yard", 0);
+    assert_int_equal(ask_own("yard", yard.version, number, &a), 0);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(a.body.size_bytes, 0);
+    buf_clear(&sent);
+    free(first);
+    free(later);
+    runner_close(&gate);
+    runner_close(&yard);
+    answer_clear(&a);
+}
+
+/* The part of the control thread that looks after own deltas, by hand: gate and yard are one group
+ * of a grouper that is told how well they do. */
+struct hand {
+    struct control control;
+    struct grouping grouping;
+    struct seat seat;
+};
+
+static void hand_open(struct hand *h, struct grouper *grouper)
+{
+    struct trainee *t = &h->seat.trainee;
+    memset(h, 0, sizeof *h);
+    snprintf(t->id, sizeof t->id, "gate");
+    t->number = 1;
+    t->count = 2;
+    h->control =
+        (struct control){.server = kit->server, .seats = &h->seat, .count = 1, .seats_max = 1};
+    h->grouping.control = &h->control;
+    h->grouping.grouper = grouper;
+    h->grouping.cameras = calloc((size_t)kit->server->set.cameras_max, sizeof *h->grouping.cameras);
+    h->grouping.now.own_use = h->grouping.now.own_trial = -1;
+}
+
+static struct grouper *two_in_a_group(void)
+{
+    static const char *const ids[] = {"gate", "yard"};
+    struct group_settings s;
+    struct grouper *g;
+    group_settings_init(&s);
+    s.personal_max = 1;
+    assert_int_equal(grouper_open(&s, &g, NULL), ST_OK);
+    for (int i = 0, camera; i < 2; i++) {
+        struct group_conditions c;
+        struct group_request r;
+        struct group_decision d;
+        group_conditions_init(&c);
+        c.time_us = 1000000;
+        c.looks_known = true;
+        assert_int_equal(grouper_camera(g, ids[i], &camera, NULL), ST_OK);
+        assert_int_equal(grouper_request(g, camera, &c, c.time_us, NULL, &r, NULL), ST_OK);
+        for (int t = 0; t < r.trial_count; t++)
+            r.trials[t].score = (struct group_score){.accuracy = 0.6, .frames = 40};
+        assert_int_equal(grouper_decide(g, &r, &d, NULL), ST_OK);
+        assert_int_equal(d.group, 1);
+    }
+    return g;
+}
+
+/* A review in which yard has 0.655, and `own` with a delta of its own; NaN: no score. */
+static void review(struct hand *h, double own)
+{
+    struct grouping *g = &h->grouping;
+    struct group_actions actions;
+    assert_int_equal(grouper_review(g->grouper, 2000000, &g->now.review, NULL), ST_OK);
+    for (int i = 0; i < g->now.review.trial_count; i++) {
+        struct group_review_trial *t = &g->now.review.trials[i];
+        t->score = (struct group_score){.accuracy = t->kind == GROUP_REVIEW_PERSONAL ? own
+                                                    : t->camera == 0                 ? 0.7
+                                                                                     : 0.655,
+                                        .frames = 40};
+    }
+    assert_int_equal(grouper_conclude(g->grouper, &g->now.review, &actions, NULL), ST_OK);
+    grouping_own_reviewed(g, &actions);
+    group_actions_clear(&actions);
+    group_review_clear(&g->now.review);
+}
+
+static bool own_is_there(bool trial)
+{
+    char path[PATH_MAX];
+    own_path(kit->server, "gate", "yard", trial, path);
+    return access(path, F_OK) == 0;
+}
+
+/* What a worker does, as far as files go. */
+static void train_by_hand(struct hand *h, const struct runner *r, float difference)
+{
+    struct executor_report report = {.result = {.compute_us = 2000000}};
+    struct trial *t = &h->grouping.trial;
+    char path[PATH_MAX];
+    assert_true(grouping_own_next(&h->grouping));
+    assert_true(h->grouping.now.kind == ASKING_OWN && h->grouping.now.camera == 1);
+    assert_true(t->chunk_count > 0 && t->model_count == 1);
+    assert_non_null(strstr(t->models[0].path, "gate/v"));
+    own_path(kit->server, "gate", "yard", true, path);
+    assert_string_equal(t->own.path, path);
+    write_own(r, r->version, difference, t->own.path);
+    t->own.trained = true;
+    t->own.bytes = 1048576;
+    grouping_own_trained(&h->grouping, &report);
+    h->grouping.now = (struct question){.own_use = -1, .own_trial = -1};
+    assert_false(grouping_own_next(&h->grouping)); /* once */
+}
+
+static void own_deltas_are_looked_after(void **state)
+{
+    (void)state;
+    static struct hand h, later;
+    struct runner yard;
+    struct answer a = {0};
+    start();
+    join("yard", "gate");
+    train("yard", &seq[1]);
+    runner_open(&yard, "yard");
+    runner_update(&yard, &a);
+    struct grouper *grouper = two_in_a_group();
+    hand_open(&h, grouper);
+    for (int i = 0; i < 8 && !h.grouping.cameras[1].own.wanted; i++)
+        review(&h, NAN);
+    assert_true(grouper_personal_tried(grouper, 1));
+    train_by_hand(&h, &yard, 0.01f);
+    assert_true(own_is_there(true) && h.grouping.cameras[1].own.compute_s == 2);
+    grouping_own_tend(&h.grouping, 1);
+    assert_true(own_is_there(true));
+    review(&h, 0.72);
+    assert_int_equal(board_own(kit->server->board, "yard"), 0); /* not yet */
+    review(&h, 0.72);
+    assert_true(grouper_personal(grouper, 1) && own_is_there(false) && !own_is_there(true));
+    uint64_t number = board_own(kit->server->board, "yard");
+    assert_true(number > 0);
+    assert_int_equal(ask_own("yard", yard.version, 0, &a), number);
+    /* It fades, and another is made; the review tries both, and the better one is used. */
+    review(&h, 0.67);
+    review(&h, 0.67);
+    train_by_hand(&h, &yard, 0.02f);
+    struct trial *t = &h.grouping.trial;
+    struct group_review_trial of_review = {.kind = GROUP_REVIEW_PERSONAL};
+    h.grouping.now.camera = 1;
+    h.grouping.now.review = (struct group_review){.trial_count = 1, .trials = &of_review};
+    t->model_count = 0;
+    assert_false(grouping_own_frames(&h.grouping, 1)); /* none came since */
+    grouping_own_models(&h.grouping, 0);
+    assert_int_equal(t->model_count, 2);
+    assert_non_null(strstr(t->models[0].own, "own-yard.delta"));
+    assert_non_null(strstr(t->models[1].own, "own-yard.trial"));
+    t->models[0].frames = t->models[1].frames = 4;
+    t->models[0].mean = 0.60;
+    t->models[1].mean = 0.66;
+    assert_true(grouping_own_counts(&h.grouping, 0) && grouping_own_counts(&h.grouping, 1));
+    assert_int_not_equal(board_own(kit->server->board, "yard"), number);
+    number = board_own(kit->server->board, "yard");
+    assert_int_equal(ask_own("yard", yard.version, 0, &a), number);
+    h.grouping.now = (struct question){.own_use = -1, .own_trial = -1};
+    /* A restart finds it again, and when the camera is to have none it is taken back. */
+    board_set_own(kit->server->board, "yard", 0);
+    hand_open(&later, grouper);
+    grouping_own_tend(&later.grouping, 1);
+    assert_int_equal(board_own(kit->server->board, "yard"), number);
+    uint64_t emptied;
+    grouper_remove(grouper, 1, &emptied);
+    int camera;
+    assert_int_equal(grouper_camera(grouper, "yard", &camera, NULL), ST_OK);
+    assert_int_equal(camera, 1);
+    grouping_own_tend(&later.grouping, 1);
+    assert_int_equal(board_own(kit->server->board, "yard"), 0);
+    assert_false(own_is_there(false));
+    assert_int_equal(ask_own("yard", yard.version, number, &a), 0);
+    assert_int_equal(a.body.size_bytes, 0);
+    free(h.grouping.cameras);
+    free(later.grouping.cameras);
+    grouper_close(&grouper);
+    runner_close(&yard);
+    answer_clear(&a);
 }
 
 static void whoever_joins_gets_a_snapshot_above_its_version(void **state)
@@ -576,6 +869,8 @@ int main(int argc, char **argv)
         return status;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(own_deltas_are_looked_after),
+        TEST(a_member_is_sent_its_own),
         TEST(one_encoding_serves_all_members),
         TEST(whoever_joins_gets_a_snapshot_above_its_version),
         TEST(whoever_leaves_keeps_what_it_has),

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "delta/delta.h"
 #include "kit.h"
 #include "nn/loss.h"
 #include "server/control.h"
@@ -441,6 +442,87 @@ static void a_checkpoint_is_durable(void **state)
     bell_clear(&bell);
 }
 
+static json_t *labelled_pairs(int count)
+{
+    char chunk[PATH_MAX], labels[PATH_MAX];
+    json_t *pairs = json_array();
+    for (int i = count; i > 0; i--) {
+        store_chunk_path(kit->server->store, "gate", (uint64_t)i, chunk);
+        store_label_path(kit->server->store, "gate", (uint64_t)i, labels);
+        json_array_append_new(pairs, json_pack("{s:s,s:s}", "chunk", chunk, "labels", labels));
+    }
+    return pairs;
+}
+
+static json_t *own_request(const char *folder, const char *path, int chunks)
+{
+    char snapshot[PATH_MAX + 32];
+    snprintf(snapshot, sizeof snapshot, "%s/v1.snap", folder);
+    return json_pack("{s:s,s:o,s:s,s:s}", "op", "own", "chunks", labelled_pairs(chunks), "snapshot",
+                     snapshot, "path", path);
+}
+
+/* Scores of version 1 alone and with the delta on top, of which null is none. */
+static json_t *try_own(const char *folder, const char *path)
+{
+    char snapshot[PATH_MAX + 32];
+    snprintf(snapshot, sizeof snapshot, "%s/v1.snap", folder);
+    json_t *reply = ask(json_pack("{s:s,s:i,s:o,s:[{s:s,s:s},{s:s,s:s}]}", "op", "trial", "frames",
+                                  8, "chunks", labelled_pairs(1), "models", "path", snapshot, "own",
+                                  "", "path", snapshot, "own", path),
+                        ST_OK);
+    json_t *scores = json_incref(json_object_get(reply, "scores"));
+    json_decref(reply);
+    assert_int_equal(json_array_size(scores), 2);
+    assert_true(json_is_array(json_array_get(scores, 0)));
+    return scores;
+}
+
+/* A camera's own delta is trained on top of a snapshot, the same each time, and tried on it; one
+ * that is cut is no model. */
+static void a_camera_gets_its_own_delta(void **state)
+{
+    (void)state;
+    char chunk[PATH_MAX], labels[PATH_MAX], folder[PATH_MAX], path[PATH_MAX + 32];
+    struct buf first, again;
+    struct delta_info info;
+    buf_init(&first);
+    buf_init(&again);
+    prepare(chunk, labels, folder);
+    for (int i = 2; i <= 4; i++) {
+        uint64_t since = store_event_last(kit->server->store);
+        kit_upload(kit, "gate", &next_seq[0]);
+        kit_await(kit, "labelled", since);
+    }
+    start_filled(6, chunk, labels);
+    assert_true(accepted(ask(to_folder("phase", folder), ST_OK)));
+    snprintf(path, sizeof path, "%s/own-gate.trial", folder);
+    json_t *reply = ask(own_request(folder, path, 4), ST_OK);
+    if (!json_is_true(json_object_get(reply, "trained")))
+        fail_msg("%s", json_string_value(json_object_get(reply, "reason")));
+    assert_int_equal(file_read(path, 1 << 20, &first, NULL), ST_OK);
+    assert_int_equal(number_of(reply, "bytes"), first.size_bytes);
+    json_decref(reply);
+    assert_int_equal(delta_info_read(first.data, first.size_bytes, &info, NULL, 0, NULL), ST_OK);
+    assert_true(info.personal && info.versions.base == 1 && info.value_count > 0);
+    tell(own_request(folder, path, 4));
+    assert_int_equal(file_read(path, 1 << 20, &again, NULL), ST_OK);
+    assert_true(first.size_bytes == again.size_bytes);
+    assert_memory_equal(first.data, again.data, first.size_bytes);
+    json_t *scores = try_own(folder, path);
+    assert_true(json_is_array(json_array_get(scores, 1)));
+    json_decref(scores);
+    assert_int_equal(file_write(path, first.data, first.size_bytes - 1, NULL), ST_OK);
+    scores = try_own(folder, path);
+    assert_true(json_is_null(json_array_get(scores, 1)));
+    json_decref(scores);
+    ask(own_request(folder, "", 4), ST_INVALID);
+    worker_process_stop(&worker);
+    bell_clear(&bell);
+    buf_clear(&first);
+    buf_clear(&again);
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -454,6 +536,7 @@ int main(int argc, char **argv)
         TEST(what_kills_every_worker_is_dropped),
         TEST(a_worker_without_memory_drops_its_own),
         TEST(a_loss_that_is_no_number_is_dropped),
+        TEST(a_camera_gets_its_own_delta),
         TEST(slices_are_the_phase),
         TEST(a_checkpoint_is_durable),
     };

@@ -97,7 +97,7 @@ static enum status train(const struct learner *group, uint64_t seed,
     assert_int_equal(personal_open(group, ODD, o, seed, &l, NULL), ST_OK);
     for (int i = 0; i < buffer_count(learner_buffer(l)); i++)
         assert_int_equal(buffer_at(learner_buffer(l), i)->source, ODD);
-    enum status st = personal_train(l, group, o, ret, &r, err);
+    enum status st = personal_train(l, group, o, NULL, NULL, ret, &r, err);
     learner_close(&l);
     return st;
 }
