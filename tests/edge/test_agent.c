@@ -167,6 +167,19 @@ static bool asks_from_zero(const struct seen *s)
     return s->last_version == 0 && fake_server_have(server) == 0;
 }
 
+#define OWN_NUMBER 77
+
+/* It has its own; then it is to have none, and has none. */
+static bool had_its_own(const struct seen *s)
+{
+    static const struct seen *had;
+    if (fake_server_camera_owns(server) == OWN_NUMBER && s->last_version == s->want_version) {
+        had = s;
+        fake_server_own(server, 0, NULL, 0);
+    }
+    return had == s && fake_server_camera_owns(server) == 0;
+}
+
 static bool asked_often(const struct seen *s)
 {
     (void)s;
@@ -780,6 +793,31 @@ static void damaged_updates_are_asked_for_again(void **state)
     nn_model_close(&m);
 }
 
+/* Differences of its own come on top of the version, which stays, and go again. */
+static void takes_what_is_its_own(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model_open(SIDE, SIDE);
+    struct buf step, own;
+    buf_init(&step);
+    buf_init(&own);
+    assert_true(m && tiny_delta(m, 0, 1, tiny_value(1), &step));
+    assert_true(tiny_personal(m, 1, 0.001953125f, &own));
+    fake_server_update(server, 0, 1, step.data, step.size_bytes);
+    fake_server_own(server, OWN_NUMBER, own.data, own.size_bytes);
+    struct seen seen = {.done = had_its_own, .want_version = 1};
+    struct agent_options o;
+    options_of_test(&o, &seen);
+    struct agent_summary s;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(s.version, 1);
+    assert_int_equal(s.versions_applied, 1);
+    assert_false(seen.out_of_order);
+    buf_clear(&step);
+    buf_clear(&own);
+    nn_model_close(&m);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -796,6 +834,7 @@ int main(void)
         TEST(a_paced_camera_stays_at_the_present),
         TEST(a_camera_of_its_own_infers_all_unless_told),
         TEST(rate_and_size_follow_the_controller),
+        TEST(takes_what_is_its_own),
         TEST(a_server_without_memory_starts_over),
         TEST(damaged_updates_are_asked_for_again),
     };

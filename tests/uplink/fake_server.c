@@ -37,6 +37,8 @@ struct fake_server {
     struct fake_chunk chunks[FAKE_CHUNKS_MAX];
     struct update updates[UPDATES_MAX];
     long long have;
+    struct update own;    /* a personal delta; version: its number */
+    uint64_t camera_owns; /* the number that the camera has named last */
 };
 
 /* A request's body while it comes in, and the fault that was chosen for it. */
@@ -64,6 +66,21 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned code, const voi
 static enum MHD_Result answer_text(struct MHD_Connection *c, unsigned code, const char *text)
 {
     return answer(c, code, text, strlen(text), NULL, NULL, NULL, NULL);
+}
+
+static enum MHD_Result answer_own(struct MHD_Connection *c, uint64_t have, const struct update *own)
+{
+    char version[32], number[32];
+    snprintf(version, sizeof version, "%" PRIu64, have);
+    snprintf(number, sizeof number, "%" PRIu64, own->version);
+    struct MHD_Response *r = MHD_create_response_from_buffer(own->n, (void *)(uintptr_t)own->bytes,
+                                                             MHD_RESPMEM_MUST_COPY);
+    MHD_add_response_header(r, "Attune-Base", version);
+    MHD_add_response_header(r, "Attune-Version", version);
+    MHD_add_response_header(r, "Attune-Own", number);
+    enum MHD_Result done = MHD_queue_response(c, 200, r);
+    MHD_destroy_response(r);
+    return done;
 }
 
 /* Waits on `changed` for at most this long, or until the server stops. */
@@ -191,17 +208,23 @@ static enum MHD_Result on_updates(struct fake_server *s, struct MHD_Connection *
     int left_ms = atoi(wait_text) * 1000;
     const char *known_text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "settings");
     uint64_t known = known_text ? strtoull(known_text, NULL, 10) : 0;
+    const char *own_text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "own");
     pthread_mutex_lock(&s->mutex);
     s->have = (long long)have;
+    s->camera_owns = own_text ? strtoull(own_text, NULL, 10) : 0;
+    uint64_t owns = s->camera_owns;
     const struct update *u;
     while (!(u = find_update(s, have)) && left_ms > 0 && !s->stopping &&
-           (known == 0 || known == s->revision)) {
+           (have == 0 || owns == s->own.version) && (known == 0 || known == s->revision)) {
         wait_ms(s, 50);
         left_ms -= 50;
     }
     char revision[32];
     snprintf(revision, sizeof revision, "%" PRIu64, s->revision);
+    const struct update own = s->own;
     pthread_mutex_unlock(&s->mutex);
+    if (!u && have > 0 && owns != own.version)
+        return answer_own(c, have, &own);
     if (!u)
         return answer(c, 204, "", 0, "Attune-Settings", revision, NULL, NULL);
     char base[32], version[32];
@@ -380,6 +403,22 @@ void fake_server_update(struct fake_server *s, uint64_t base, uint64_t version, 
     s->version = version;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->mutex);
+}
+
+void fake_server_own(struct fake_server *s, uint64_t number, const void *delta, size_t n)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->own = (struct update){.version = number, .bytes = delta, .n = n};
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+uint64_t fake_server_camera_owns(struct fake_server *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    uint64_t number = s->camera_owns;
+    pthread_mutex_unlock(&s->mutex);
+    return number;
 }
 
 static int read_int(struct fake_server *s, const int *value)

@@ -60,6 +60,11 @@ void fake_server_update(struct fake_server *s, uint64_t base, uint64_t version, 
 int fake_server_requests(struct fake_server *s);
 int fake_server_hellos(struct fake_server *s);
 /* Number of different sequence numbers stored; a second content under one number aborts. */
+/* The personal delta that the camera is to have, 0: none; the bytes are borrowed. What it says that
+ * it has. */
+void fake_server_own(struct fake_server *s, uint64_t number, const void *delta, size_t n);
+uint64_t fake_server_camera_owns(struct fake_server *s);
+
 int fake_server_chunk_count(struct fake_server *s);
 struct fake_chunk fake_server_chunk(struct fake_server *s, int index);
 /* The last "have" that was asked for, -1 before. */
