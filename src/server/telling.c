@@ -1,7 +1,9 @@
 /* telling.c - what cameras are told of their group's part of the compute: see control_tell_groups.
  *
  * A camera chooses its rate itself, within what its group can train on (uplink/controller.h), and
- * paces its uploads by its weight. Under a policy with one rate for all, shares are not told. */
+ * paces its uploads by its weight. What is told as the group's share is its part of the labels
+ * (uplink/sending.h): a policy may let frames follow shares in part only. Under one with one rate
+ * for all, shares are not told. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,11 +46,12 @@ static bool tell_group(const struct control *c, const struct seat *s,
                        const struct sending_member *m)
 {
     const struct trainee *t = &s->trainee;
-    bool news = false, by_share = c->server->dividing.sharing->by_share;
+    bool news = false;
     struct board_group g;
     board_group_init(&g);
     g.members = t->count;
-    g.share = by_share ? control_capacity(c) * m->part : 0;
+    if (c->server->dividing.sharing->by_share > 0)
+        g.share = control_capacity(c) * m->labels;
     g.weight = m->weight;
     if (t->count > 1)
         snprintf(g.id, sizeof g.id, "%s", t->id);

@@ -29,9 +29,12 @@ void sending_divide(const struct sending_rules *r, const struct sending_group *g
     for (int i = 0; i < count; i++) {
         const struct sending_group *g = &groups[i];
         bool known = r->by_share > 0 && !isnan(g->part);
-        double part = known ? g->part : (double)g->members / cameras;
+        double even = (double)g->members / cameras, part = known ? g->part : even;
         double fps = rate_of(r, g, part, cameras);
-        ret[i] = (struct sending_member){part, fps, r->weighted ? fps : 1};
+        ret[i] = (struct sending_member){.part = part,
+                                         .labels = (1 - r->by_share) * even + r->by_share * part,
+                                         .fps = fps,
+                                         .weight = r->weighted ? fps : 1};
         sum += ret[i].weight * g->members;
     }
     for (int i = 0; i < count; i++)

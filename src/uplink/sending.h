@@ -36,6 +36,8 @@ struct sending_group {
 /* Of each member. */
 struct sending_member {
     double part;   /* its group's, as above but known */
+    double labels; /* its group's part of the labels, before the bounds of the rates: all groups'
+                    * together are 1 where their parts are */
     double fps;    /* within fps_min..fps_max */
     double weight; /* in the uplink; 1 on the average of all cameras */
 };

@@ -118,11 +118,36 @@ static void weights_are_one_on_the_average(void **state)
     }
 }
 
+/* Parts that are the whole are so of the labels, too; each lies between even and by share. */
+static void labels_are_divided_whole(void **state)
+{
+    (void)state;
+    static const struct sending_group groups[] = {{3, 0.1}, {1, 0.6}, {2, 0.3}};
+    for (int k = 0; k <= 10; k++) {
+        struct sending_rules r = rules(k / 10.0, true);
+        struct sending_member m[3];
+        double sum = 0;
+        sending_divide(&r, groups, 3, m);
+        for (int i = 0; i < 3; i++) {
+            double even = groups[i].members / 6.0, part = r.by_share > 0 ? groups[i].part : even;
+            sum += m[i].labels;
+            assert_true(m[i].labels >= fmin(even, part) - NEAR);
+            assert_true(m[i].labels <= fmax(even, part) + NEAR);
+        }
+        expect_near(sum, 1, 1e-9);
+        if (k == 0)
+            expect_near(m[1].labels, 1 / 6.0, NEAR);
+        if (k == 10)
+            expect_near(m[1].labels, 0.6, NEAR);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_group_has_its_part),
                                        cmocka_unit_test(a_part_of_the_frames_is_even),
                                        cmocka_unit_test(no_group_sends_more_than_it_can_use),
+                                       cmocka_unit_test(labels_are_divided_whole),
                                        cmocka_unit_test(weights_are_one_on_the_average)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
