@@ -102,16 +102,23 @@ static uint64_t newest_us(const struct fleet_group *g)
     return newest;
 }
 
-enum status fleet_group_take_pending(struct fleet_group *g, struct error *err)
+enum status fleet_group_give(const struct fleet_group *g, int camera, struct learner *l,
+                             struct error *err)
 {
-    uint64_t horizon_us = learner_options_of(g->learner)->horizon_us, now_us = newest_us(g);
+    uint64_t horizon_us = learner_options_of(l)->horizon_us, now_us = newest_us(g);
     enum status st = ST_OK;
     for (int i = 0; i < g->pending_count && st == ST_OK; i++) {
-        const struct fleet_labelled *l = &g->pending[i];
-        if (horizon_us && now_us - l->frame.t_us > horizon_us)
-            continue; /* of a member that sends rarely */
-        st = learner_add(g->learner, &l->frame, &l->labels, NULL, l->camera, err);
+        const struct fleet_labelled *p = &g->pending[i];
+        bool old = horizon_us && now_us - p->frame.t_us > horizon_us; /* its camera sends rarely */
+        if (!old && (camera < 0 || p->camera == camera))
+            st = learner_add(l, &p->frame, &p->labels, NULL, p->camera, err);
     }
+    return st;
+}
+
+enum status fleet_group_take_pending(struct fleet_group *g, struct error *err)
+{
+    enum status st = fleet_group_give(g, -1, g->learner, err);
     g->pending_count = 0;
     return st;
 }

@@ -66,8 +66,12 @@ void fleet_group_leave(struct fleet_group *g, int camera);
 enum status fleet_group_keep(struct fleet_group *g, int camera, const struct frame *frame,
                              const struct label_map *labels, struct error *err);
 
-/* Frames that waited join the learner, but those older than its horizon; call when no training is
- * under way. */
+/* Frames that wait join learner l, but those older than its horizon; camera: that member's alone,
+ * -1: all. They go on waiting. */
+enum status fleet_group_give(const struct fleet_group *g, int camera, struct learner *l,
+                             struct error *err);
+
+/* Frames that waited join the group's learner; call when no training is under way. */
 enum status fleet_group_take_pending(struct fleet_group *g, struct error *err);
 
 #endif

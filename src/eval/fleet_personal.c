@@ -229,24 +229,13 @@ enum status fleet_personal_fill(struct fleet *f, struct group_review *r, struct 
 
 /* ---- training ---- */
 
-/* The member's frames that its group's learner does not have as yet. */
-static enum status add_pending(const struct fleet_group *g, int camera, struct learner *l,
-                               struct error *err)
-{
-    enum status st = ST_OK;
-    for (int i = 0; i < g->pending_count && st == ST_OK; i++)
-        if (g->pending[i].camera == camera)
-            st = learner_add(l, &g->pending[i].frame, &g->pending[i].labels, NULL, camera, err);
-    return st;
-}
-
 static enum status train_with(struct fleet *f, int camera, struct learner *l, struct error *err)
 {
     struct fleet_personal_delta *d = &own_of(f, camera)->trial;
     const struct fleet_group *g = f->cameras[camera].group;
     struct learner_result r;
     struct delta_personal made;
-    enum status st = add_pending(g, camera, l, err);
+    enum status st = fleet_group_give(g, camera, l, err); /* what its group's has not as yet */
     if (st == ST_OK)
         st = personal_train(l, g->learner, &f->sharing->personals.options, NULL, NULL, &made, &r,
                             err);

@@ -283,8 +283,8 @@ enum status grouper_review(struct grouper *g, uint64_t now_us, struct group_revi
 void group_review_clear(struct group_review *r);
 
 #define GROUP_ACTION_LIST(X)                                                                       \
-    X(LEAVE, "leave") /* camera left `other`, forms `group` with the shared model (and its own     \
-                         delta), asks anew */                                                      \
+    X(LEAVE, "leave") /* camera left `other`, forms `group` with the shared model, without its     \
+                         own delta, and asks anew */                                               \
     X(SPLIT, "split") /* camera left `other` for `group`, which forms from other's model */        \
     X(MERGE, "merge") /* camera of `other`, which has ended, is in `group` and gets its model */   \
     X(PERSONAL_ON, "personal-on")   /* camera is to have an own delta */                           \
