@@ -280,8 +280,8 @@ static void seat_arrival(struct control *c, const struct store_camera *camera)
     t->members[control_member_of(t, camera->id)].trained_seq = camera->trained_seq;
 }
 
-/* New cameras take a seat; what was trained before a restart is not trained again. */
-static void refresh(struct control *c)
+/* What was trained before a restart is not trained again. */
+void control_refresh(struct control *c)
 {
     struct arrivals a = {.control = c, .cameras = c->arrivals};
     if (store_cameras(c->server->store, note_arrival, &a, NULL) != ST_OK)
@@ -326,7 +326,7 @@ static void *run(void *context)
     struct bell *bell = &c->server->bell;
     while (!bell_stopped(bell)) {
         uint64_t seen = bell_count(bell);
-        refresh(c);
+        control_refresh(c);
         collect_all(c);
         moves_run(c->moves);
         uint64_t now_us = clock_mono_us();

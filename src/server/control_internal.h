@@ -88,6 +88,9 @@ double control_accuracy(const struct control *c, int seat);
 enum status control_sit(struct control *c, const char *camera, const char *group,
                         struct error *err);
 
+/* Cameras that are new in the store take a seat. */
+void control_refresh(struct control *c);
+
 /* Starts the seat's job where its learner is, or where the fewest are. False: no worker is free for
  * it now. */
 bool control_start(struct control *c, int seat, const struct job *job, uint64_t now_us);

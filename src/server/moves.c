@@ -226,6 +226,11 @@ static int target(const struct control *c, const struct wish *w)
 static enum status attempt(struct control *c, const struct wish *w, struct error *err)
 {
     int from = control_seat_with(c, w->camera), to = target(c, w);
+    if (from < 0 || (w->group[0] && to < 0)) { /* they may be newer than the last look */
+        control_refresh(c);
+        from = control_seat_with(c, w->camera);
+        to = target(c, w);
+    }
     if (from < 0 || (w->group[0] && to < 0))
         return error_set(err, ST_NOT_FOUND, "there is no such camera or group any more");
     if (from == to)

@@ -147,6 +147,7 @@ void kit_ask(struct kit *k, const char *method, const char *path, const void *bo
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT, 60L);
     curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, &a->body);
@@ -289,13 +290,29 @@ uint64_t kit_event_of(struct kit *k, const char *camera, const char *kind, uint6
     return found;
 }
 
+/* A wait that took too long says what the server was about. */
+static void expect_soon(struct kit *k, uint64_t start_us, const char *camera, const char *what)
+{
+    if (clock_mono_us() - start_us < AWAIT_US)
+        return;
+    static const char *const paths[] = {"/v1/groups", "/v1/compute",
+                                        "/v1/events?format=json&limit=1000"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        json_t *now = kit_json(k, paths[i], 200);
+        char *text = json_dumps(now, JSON_COMPACT);
+        fprintf(stderr, "%s: %s\n", paths[i], text);
+        free(text);
+        json_decref(now);
+    }
+    fail_msg("%s: no '%s' came in %d s", camera, what, (int)(AWAIT_US / 1000000));
+}
+
 uint64_t kit_await(struct kit *k, const char *kind, uint64_t after)
 {
     uint64_t start_us = clock_mono_us(), found;
     while ((found = look_for(k, kind, &after)) == 0) {
-        if (clock_mono_us() - start_us > AWAIT_US)
-            fail_msg("no event '%s' came", kind);
-        clock_sleep_until_us(clock_mono_us() + 10000);
+        expect_soon(k, start_us, "any camera", kind);
+        kit_pause();
     }
     return found;
 }
@@ -332,15 +349,20 @@ void kit_pause(void)
 
 void kit_await_version(struct kit *k, const char *camera, json_int_t least)
 {
-    while (kit_version(k, camera) < least)
+    uint64_t start_us = clock_mono_us();
+    while (kit_version(k, camera) < least) {
+        expect_soon(k, start_us, camera, "newer version");
         kit_pause();
+    }
 }
 
 uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, uint64_t after,
                          char **ret_reason)
 {
-    uint64_t id;
-    while ((id = kit_event_of(k, camera, kind, after, ret_reason)) == 0)
+    uint64_t start_us = clock_mono_us(), id;
+    while ((id = kit_event_of(k, camera, kind, after, ret_reason)) == 0) {
+        expect_soon(k, start_us, camera, kind);
         kit_pause();
+    }
     return id;
 }
