@@ -173,7 +173,8 @@ static void decide_ecco(const struct grouper *g, const struct group_request *r, 
 /* Signatures of fewer frames differ more by chance. */
 static double alike_units(const struct group_score *own)
 {
-    return ALIKE_UNITS * (own->frames > 0 ? sqrt((1 + ALIKE_FRAMES / own->frames) / 2) : 1);
+    double frames = own->frames > 0 ? fmin(own->frames, ALIKE_FRAMES) : ALIKE_FRAMES;
+    return ALIKE_UNITS * sqrt((1 + ALIKE_FRAMES / frames) / 2);
 }
 
 /* Whether k's model does for the camera what it does for its members; *ret_cost ranks those that
