@@ -213,7 +213,7 @@ static enum status take_frame(struct fleet_camera *c, double infer_share, double
     if ((double)n + 1e-9 >= c->next_infer && isfinite(interval)) {
         st = infer(c, ring_frame(c, n), err);
         c->answered = true;
-        if (st == ST_OK)
+        if (st == ST_OK && c->watches)
             watch(c, ring_frame(c, n));
         c->next_infer = fmax(c->next_infer, (double)n - 1) + (interval > 1 ? interval : 1);
         if (!c->shared->options->scenario->at_cameras)

@@ -51,7 +51,8 @@ struct fleet_camera {
     double next_infer; /* number of the frame that is inferred next */
     double next_label_s;
 
-    struct drift_monitor monitor; /* of its own answers... */
+    bool watches;                 /* whether anybody asks it... */
+    struct drift_monitor monitor; /* ...of its own answers... */
     bool alarmed;                 /* ...which say that its world is another */
 
     struct inference_profile inference;

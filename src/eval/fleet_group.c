@@ -93,10 +93,7 @@ enum status fleet_group_keep(struct fleet_group *g, int camera, const struct fra
 /* The newest frame that the group has: its learner's horizon counts from it. */
 static uint64_t newest_us(const struct fleet_group *g)
 {
-    const struct buffer *b = learner_buffer(g->learner);
-    uint64_t newest = 0;
-    for (int i = 0; i < buffer_count(b); i++)
-        newest = buffer_at(b, i)->frame.t_us > newest ? buffer_at(b, i)->frame.t_us : newest;
+    uint64_t newest = buffer_newest_us(learner_buffer(g->learner), 0);
     for (int i = 0; i < g->pending_count; i++)
         newest = g->pending[i].frame.t_us > newest ? g->pending[i].frame.t_us : newest;
     return newest;

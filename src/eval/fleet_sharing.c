@@ -26,8 +26,10 @@ enum status fleet_sharing_open(struct fleet *f, struct error *err)
     f->sharing = calloc(1, sizeof *f->sharing);
     if (!f->sharing)
         return error_set(err, ST_NOMEM, "no memory for groups");
-    for (int i = 0; i < f->s->camera_count; i++)
+    for (int i = 0; i < f->s->camera_count; i++) {
         f->sharing->cameras[i].reference = NAN;
+        f->cameras[i].watches = true;
+    }
     group_settings_init(&set);
     set.policy = p->grouping;
     set.personal_max = p->personal ? PERSONAL_MAX : 0;

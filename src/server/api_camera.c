@@ -248,6 +248,15 @@ static enum status read_update(const struct server *s, const char *camera, uint6
     return st;
 }
 
+static void say_delta(struct reply *out, uint64_t base, uint64_t version, uint64_t own)
+{
+    out->status = 200;
+    out->type = "application/vnd.attune.delta";
+    reply_header(out, "Attune-Base", "%llu", (unsigned long long)base);
+    reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
+    reply_header(out, "Attune-Own", "%llu", (unsigned long long)own);
+}
+
 /* The camera's own delta, which is of number `number`; an empty body for none. */
 static void reply_own(struct request *r, uint64_t version, uint64_t number, struct reply *out)
 {
@@ -266,11 +275,7 @@ static void reply_own(struct request *r, uint64_t version, uint64_t number, stru
         reply_status(out, st, &err);
         return;
     }
-    out->status = 200;
-    out->type = "application/vnd.attune.delta";
-    reply_header(out, "Attune-Base", "%llu", (unsigned long long)version);
-    reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
-    reply_header(out, "Attune-Own", "%llu", (unsigned long long)number);
+    say_delta(out, version, version, number);
     store_camera_update(s->store, r->args[0], version, out->body.size_bytes, clock_wall_us(), NULL);
 }
 
@@ -291,11 +296,7 @@ static void reply_update(struct request *r, uint64_t have, uint64_t version, str
         reply_status(out, st, &err);
         return;
     }
-    out->status = 200;
-    out->type = "application/vnd.attune.delta";
-    reply_header(out, "Attune-Base", "%llu", (unsigned long long)base);
-    reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
-    reply_header(out, "Attune-Own", "%llu", (unsigned long long)board_own(s->board, r->args[0]));
+    say_delta(out, base, version, board_own(s->board, r->args[0]));
     st = store_camera_update(s->store, r->args[0], have, out->body.size_bytes, clock_wall_us(),
                              &err);
     if (st != ST_OK)

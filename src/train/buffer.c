@@ -126,9 +126,7 @@ static void drop_oldest(struct buffer *b)
     b->count--;
 }
 
-/* Frames of several cameras may arrive a little out of order: the horizon counts from the newest
- * time that is in the buffer. */
-static uint64_t newest_us(const struct buffer *b, uint64_t t_us)
+uint64_t buffer_newest_us(const struct buffer *b, uint64_t t_us)
 {
     for (int i = 0; i < b->count; i++)
         t_us = slot(b, i)->frame.t_us > t_us ? slot(b, i)->frame.t_us : t_us;
@@ -164,7 +162,7 @@ static enum status check_frame(const struct buffer *b, const struct frame *frame
         (!side_ok(soft->width) || !side_ok(soft->height) || soft->class_count != o->class_count))
         return error_set(err, ST_INVALID, "soft labels of %d x %d x %d in a buffer of %d classes",
                          soft->width, soft->height, soft->class_count, o->class_count);
-    if (o->horizon_us && newest_us(b, frame->t_us) - frame->t_us > o->horizon_us)
+    if (o->horizon_us && buffer_newest_us(b, frame->t_us) - frame->t_us > o->horizon_us)
         return error_set(err, ST_INVALID, "the frame is older than the horizon");
     return ST_OK;
 }
@@ -190,7 +188,7 @@ enum status buffer_add(struct buffer *b, const struct frame *frame, const struct
     }
     e->source = source;
     e->seq = b->next_seq++;
-    uint64_t newest = newest_us(b, 0), horizon = b->options.horizon_us;
+    uint64_t newest = buffer_newest_us(b, 0), horizon = b->options.horizon_us;
     while (horizon && newest - slot(b, 0)->frame.t_us > horizon)
         drop_oldest(b);
     return ST_OK;

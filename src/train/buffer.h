@@ -60,6 +60,10 @@ int buffer_count(const struct buffer *b);
 /* i-th oldest, 0 <= i < buffer_count. */
 const struct buffer_entry *buffer_at(const struct buffer *b, int i);
 
+/* The latest of t_us and the frames' times: what the horizon counts from. Frames of several cameras
+ * may arrive a little out of order. */
+uint64_t buffer_newest_us(const struct buffer *b, uint64_t t_us);
+
 /* Sequence number that the next frame will get. */
 uint64_t buffer_next_seq(const struct buffer *b);
 

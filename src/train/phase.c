@@ -41,16 +41,6 @@ static enum status check_ready(const struct learner *l, int held, struct error *
     return ST_OK;
 }
 
-static uint64_t newest_us(const struct buffer *b)
-{
-    uint64_t newest = 0;
-    for (int i = 0; i < buffer_count(b); i++) {
-        uint64_t t = buffer_at(b, i)->frame.t_us;
-        newest = t > newest ? t : newest;
-    }
-    return newest;
-}
-
 /* What the configuration does not train is not chosen either. */
 static void keep_allowed(struct learner *l)
 {
@@ -104,9 +94,9 @@ enum status learner_begin_as(struct learner *l, const struct train_configuration
     l->phase = (struct phase){.open = true,
                               .trainable_frames = buffer_count(l->buffer) - held,
                               .holdout_frames = held,
-                              .newest_us = newest_us(l->buffer),
+                              .newest_us = buffer_newest_us(l->buffer, 0),
                               .rng_before = l->rng,
-                              .draw = rng_hash(l->version, newest_us(l->buffer), 0, 0),
+                              .draw = rng_hash(l->version, buffer_newest_us(l->buffer, 0), 0, 0),
                               .order = order,
                               .recent = recent};
     batch_weigh_classes(l);
