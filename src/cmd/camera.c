@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/url.h"
 #include "edge/agent.h"
 
 #define NAME "camera"
@@ -144,6 +145,18 @@ static int set_option(const struct row *row, const char *text)
     return CMD_OK;
 }
 
+/* `ps` shows command lines to all: the URL stays there without its secrets. */
+static int hide_source(char *argument)
+{
+    chosen.agent.source_url = strdup(argument);
+    if (!chosen.agent.source_url)
+        return cmd_usage(NAME, "no memory");
+    size_t chars = strlen(argument);
+    url_redact(chosen.agent.source_url, argument, chars + 1);
+    memset(argument + strlen(argument), 0, chars - strlen(argument));
+    return CMD_OK;
+}
+
 /* CMD_OK, or the exit status; -1 after --help. */
 static int parse_options(int argc, char **argv)
 {
@@ -166,6 +179,8 @@ static int parse_options(int argc, char **argv)
         if (c == '?')
             return cmd_usage(NAME, "there is no option %s", argv[optind - 1]);
         int bad = set_option(&rows[c - 1000], optarg);
+        if (!bad && rows[c - 1000].value == &chosen.agent.source_url)
+            bad = hide_source(optarg);
         if (bad)
             return bad;
     }

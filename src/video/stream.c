@@ -13,6 +13,7 @@
 #include <libavformat/avformat.h>
 
 #include "base/clock.h"
+#include "base/url.h"
 #include "video/picture.h"
 
 /* Packets of a badly interleaved file between two pictures. */
@@ -28,7 +29,7 @@ struct stream {
     AVPacket *packet;
     AVFrame *picture;
     int index;
-    char *shown_url; /* without a password */
+    char shown_url[URL_SHOWN_BYTES]; /* without a password */
 
     uint64_t deadline_us, timeout_us;
     const atomic_bool *cancel;
@@ -54,21 +55,6 @@ static int on_interrupt(void *context)
 static void arm_deadline(struct stream *s)
 {
     s->deadline_us = clock_mono_us() + s->timeout_us;
-}
-
-/* rtsp://user:secret@host/x becomes rtsp://host/x: URLs are shown in messages and logs. */
-static char *without_userinfo(const char *url)
-{
-    char *copy = strdup(url);
-    char *host = copy ? strstr(copy, "://") : NULL;
-    if (!host)
-        return copy;
-    host += 3;
-    size_t authority = strcspn(host, "/?#");
-    char *at = memrchr(host, '@', authority);
-    if (at)
-        memmove(host, at + 1, strlen(at + 1) + 1);
-    return copy;
 }
 
 static bool is_network(const char *url)
@@ -177,12 +163,9 @@ enum status stream_open(const char *url, const struct video_source_options *opti
 {
     libav_quiet();
     struct stream *s = calloc(1, sizeof *s);
-    if (s)
-        s->shown_url = without_userinfo(url);
-    if (!s || !s->shown_url) {
-        free(s);
+    if (!s)
         return error_set(err, ST_NOMEM, "no memory to open a video");
-    }
+    url_redact(url, s->shown_url, sizeof s->shown_url);
     s->timeout_us = (uint64_t)options->timeout_ms * 1000;
     s->cancel = options->cancel;
     enum status st = open_format(s, url, options, err);
@@ -206,7 +189,6 @@ void stream_close(struct stream **s)
     av_packet_free(&(*s)->packet);
     avcodec_free_context(&(*s)->codec);
     avformat_close_input(&(*s)->format);
-    free((*s)->shown_url);
     free(*s);
     *s = NULL;
 }
