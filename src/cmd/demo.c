@@ -411,7 +411,7 @@ static json_t *get_json(const struct demo *d, const char *path)
     char url[64];
     json_t *json;
     snprintf(url, sizeof url, "http://127.0.0.1:%d", d->http_port);
-    return fetch_json(url, path, NULL, false, &json, NULL) == ST_OK ? json : NULL;
+    return fetch_json(&(struct fetch_server){.url = url}, path, &json, NULL) == ST_OK ? json : NULL;
 }
 
 /* Mean of column `key` over the rows of the last minute; NaN for none. */

@@ -24,10 +24,7 @@ static const char help_text[] =
     "drift     what cameras have noticed of their world, and their open requests; of one camera "
     "also\n"
     "          what became of the others\n"
-    "\n"
-    "  --server URL   of the server (default: http://127.0.0.1:8080)\n"
-    "  --ca FILE      certificate of the server (STATE/tls/cert.pem there)\n"
-    "  --insecure     do not check the certificate\n"
+    "\n" FETCH_HELP
     "  --file FILE    a saved answer of GET /v1/schedule, /v1/groups or /v1/drift instead of a\n"
     "                 server; - for standard input\n"
     "  --json         the answer as it is\n";
@@ -173,12 +170,13 @@ int explain_schedule(const json_t *o, const char *about)
 
 int cmd_explain(int argc, char **argv)
 {
-    const char *server = "http://127.0.0.1:8080", *ca = NULL, *file = NULL, *what[2];
-    bool insecure = false, json = false;
-    const struct cmd_option options[] = {
-        {"server", CMD_TEXT, &server, 0, 0},     {"ca", CMD_TEXT, &ca, 0, 0},
-        {"insecure", CMD_FLAG, &insecure, 0, 0}, {"file", CMD_TEXT, &file, 0, 0},
-        {"json", CMD_FLAG, &json, 0, 0},         {NULL, 0, NULL, 0, 0}};
+    struct fetch_server server = FETCH_SERVER_INIT;
+    const char *file = NULL, *what[2];
+    bool json = false;
+    const struct cmd_option options[] = {FETCH_OPTIONS(server),
+                                         {"file", CMD_TEXT, &file, 0, 0},
+                                         {"json", CMD_FLAG, &json, 0, 0},
+                                         {NULL, 0, NULL, 0, 0}};
     int count, bad = cmd_parse(NAME, help_text, options, argc, argv, what, 0, 2, &count);
     if (bad != -1)
         return bad;
@@ -191,8 +189,8 @@ int cmd_explain(int argc, char **argv)
         return cmd_usage(NAME, "%s takes no name", subjects[k].name);
     json_t *o;
     struct error err;
-    enum status st = file ? fetch_saved(file, &o, &err)
-                          : fetch_json(server, subjects[k].path, ca, insecure, &o, &err);
+    enum status st =
+        file ? fetch_saved(file, &o, &err) : fetch_json(&server, subjects[k].path, &o, &err);
     if (st != ST_OK)
         return cmd_fail(NAME, &err);
     if (json)

@@ -17,10 +17,7 @@ static const char help_text[] =
     "\n"
     "One look at a server: cameras, groups, their share of the training, accuracy, requests and\n"
     "what is sent. attune explain says why.\n"
-    "\n"
-    "  --server URL   of the server (default: http://127.0.0.1:8080)\n"
-    "  --ca FILE      certificate of the server (STATE/tls/cert.pem there)\n"
-    "  --insecure     do not check the certificate\n"
+    "\n" FETCH_HELP
     "  --file FILE    a saved answer of attune status --json instead of a server; - for standard "
     "input\n"
     "  --json         {\"health\", \"cameras\", \"groups\", ...}: GET /v1/health, /v1/cameras and\n"
@@ -28,8 +25,7 @@ static const char help_text[] =
 
 /* ---- asking ---- */
 
-static enum status ask(const char *server, const char *ca, bool insecure, json_t **ret,
-                       struct error *err)
+static enum status ask(const struct fetch_server *server, json_t **ret, struct error *err)
 {
     static const char *const paths[] = {"/v1/health", "/v1/cameras", NULL};
     char groups[64];
@@ -39,7 +35,7 @@ static enum status ask(const char *server, const char *ca, bool insecure, json_t
     snprintf(groups, sizeof groups, "/v1/groups?since_us=%llu",
              (unsigned long long)clock_wall_us());
     for (int i = 0; i < 3 && st == ST_OK; i++) {
-        st = fetch_json(server, paths[i] ? paths[i] : groups, ca, insecure, &one, err);
+        st = fetch_json(server, paths[i] ? paths[i] : groups, &one, err);
         if (st != ST_OK)
             break;
         if (i == 0)
@@ -194,18 +190,19 @@ static int print(const json_t *o)
 
 int cmd_status(int argc, char **argv)
 {
-    const char *server = "http://127.0.0.1:8080", *ca = NULL, *file = NULL;
-    bool insecure = false, json = false;
-    const struct cmd_option options[] = {
-        {"server", CMD_TEXT, &server, 0, 0},     {"ca", CMD_TEXT, &ca, 0, 0},
-        {"insecure", CMD_FLAG, &insecure, 0, 0}, {"file", CMD_TEXT, &file, 0, 0},
-        {"json", CMD_FLAG, &json, 0, 0},         {NULL, 0, NULL, 0, 0}};
+    struct fetch_server server = FETCH_SERVER_INIT;
+    const char *file = NULL;
+    bool json = false;
+    const struct cmd_option options[] = {FETCH_OPTIONS(server),
+                                         {"file", CMD_TEXT, &file, 0, 0},
+                                         {"json", CMD_FLAG, &json, 0, 0},
+                                         {NULL, 0, NULL, 0, 0}};
     int bad = cmd_parse(NAME, help_text, options, argc, argv, NULL, 0, 0, NULL);
     if (bad != -1)
         return bad;
     json_t *o;
     struct error err;
-    enum status st = file ? fetch_saved(file, &o, &err) : ask(server, ca, insecure, &o, &err);
+    enum status st = file ? fetch_saved(file, &o, &err) : ask(&server, &o, &err);
     if (st != ST_OK)
         return cmd_fail(NAME, &err);
     if (json)
