@@ -73,19 +73,39 @@ static enum status set_bool(const struct setting *row, const char *value, bool *
     return error_set(err, ST_INVALID, "%s is true or false, not '%.60s'", row->name, value);
 }
 
+static bool is_choice(const struct setting *row, const char *value)
+{
+    size_t n = strlen(value);
+    for (const char *p = row->choices; *p;) {
+        size_t m = strcspn(p, " ");
+        if (m == n && memcmp(p, value, n) == 0)
+            return true;
+        p += m + (p[m] == ' ');
+    }
+    return false;
+}
+
+static enum status set_text(const struct setting *row, const char *value, char *ret,
+                            struct error *err)
+{
+    if (strlen(value) >= SETTING_TEXT_BYTES)
+        return error_set(err, ST_INVALID, "%s may have %d characters", row->name,
+                         SETTING_TEXT_BYTES - 1);
+    if (row->kind == SETTING_CHOICE && !is_choice(row, value))
+        return error_set(err, ST_INVALID, "%s is one of %s, not '%.60s'", row->name, row->choices,
+                         value);
+    snprintf(ret, SETTING_TEXT_BYTES, "%s", value);
+    return ST_OK;
+}
+
 static enum status set_row(const struct setting *row, void *values, const char *value,
                            struct error *err)
 {
     void *at = (char *)values + row->offset;
     if (row->kind == SETTING_BOOL)
         return set_bool(row, value, at, err);
-    if (row->kind == SETTING_TEXT) {
-        if (strlen(value) >= SETTING_TEXT_BYTES)
-            return error_set(err, ST_INVALID, "%s may have %d characters", row->name,
-                             SETTING_TEXT_BYTES - 1);
-        snprintf(at, SETTING_TEXT_BYTES, "%s", value);
-        return ST_OK;
-    }
+    if (row->kind == SETTING_TEXT || row->kind == SETTING_CHOICE)
+        return set_text(row, value, at, err);
     double v = 0;
     enum status st = set_number(row, value, &v, err);
     if (st != ST_OK)
@@ -140,22 +160,43 @@ enum status setting_table_read(const struct setting_table *t, void *values,
     return st;
 }
 
+static void write_words(struct buf *out, const char *words, const char *between)
+{
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, " ");
+        buf_printf(out, "%s%.*s", p == words ? "" : between, (int)n, p);
+        p += n + (p[n] == ' ');
+    }
+}
+
 static void write_range(struct buf *out, const struct setting *row)
 {
     if (row->kind == SETTING_INT || row->kind == SETTING_REAL)
         buf_printf(out, "%.10g..%.10g%s%s", row->min, row->max, row->unit[0] ? " " : "", row->unit);
+    else if (row->kind == SETTING_CHOICE)
+        write_words(out, row->choices, ", ");
     else
         buf_printf(out, "%s", row->kind == SETTING_BOOL ? "true or false" : "text");
 }
 
+static void write_heading(struct buf *out, const char *section)
+{
+    if (section[0])
+        buf_printf(out, "\n## %s\n", section);
+    buf_printf(out, "\n| setting | default | range | live | what it is |\n|---|---|---|---|---|\n");
+}
+
 void setting_table_write_markdown(const struct setting_table *t, struct buf *out)
 {
-    buf_printf(out, "| setting | default | range | what it is |\n|---|---|---|---|\n");
+    const char *section = NULL;
     for (int i = 0; i < t->count; i++) {
         const struct setting *row = &t->rows[i];
+        if (!section || strcmp(section, row->section) != 0)
+            write_heading(out, row->section);
+        section = row->section;
         buf_printf(out, "| `%s` | %s | ", row->name, row->standard[0] ? row->standard : "(none)");
         write_range(out, row);
-        buf_printf(out, " | %s |\n", row->help);
+        buf_printf(out, " | %s | %s |\n", row->live ? "yes" : "", row->help);
     }
 }
 

@@ -1,9 +1,7 @@
 /* setting_table.h - a table of settings and everything that follows from it: setting one by its
  * name, reading a YAML mapping, the options of --help, the rows of docs/configuration.md.
  *
- * The rows come from a .def file (settings.def, camera_settings.def) of the form
- *   TEXT(name, default, help)   BOOL(name, default, help)
- *   INT(name, unit, default, min, max, help)   REAL(name, unit, default, min, max, help)
+ * The rows come from a .def file (settings.def says which forms there are).
  *
  * Owns:    nothing; values are plain members of the struct that a row's offset is within.
  * Threads: pure functions.
@@ -23,14 +21,25 @@
 #define SETTING_TEXT_BYTES 1024
 #define SETTING_ROWS_MAX 256
 
-enum setting_kind { SETTING_TEXT = 1, SETTING_INT, SETTING_REAL, SETTING_BOOL };
+enum setting_kind {
+    SETTING_SECTION = 1, /* in the .def files only: a heading; tables have none */
+    SETTING_TEXT,
+    SETTING_CHOICE,
+    SETTING_INT,
+    SETTING_REAL,
+    SETTING_BOOL
+};
 
 /* One row, for help, documentation and tests. */
 struct setting {
-    const char *name, *unit, *standard, *help;
     enum setting_kind kind;
-    double min, max; /* INT and REAL */
-    size_t offset;   /* within the struct of values: char[SETTING_TEXT_BYTES], int, double, bool */
+    bool live; /* a reload changes it at once */
+    const char *name, *unit, *standard, *help;
+    const char *section; /* the heading that it is under, "" for none */
+    const char *choices; /* CHOICE: the words, a space between two; else NULL */
+    double min, max;     /* INT and REAL */
+    size_t offset; /* within the struct of values: char[SETTING_TEXT_BYTES] (TEXT and CHOICE), int,
+                    * double, bool */
 };
 
 struct setting_table {

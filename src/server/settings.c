@@ -3,6 +3,7 @@
 #include "server/settings.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +13,29 @@
 #include "task/regions.h"
 #include "uplink/gaimd.h"
 
+/* The forms of the .def files as rows. */
 #define TEXT_OF(x) #x
-#define TEXT(name, standard, help)                                                                 \
-    {#name, "", standard, help, SETTING_TEXT, 0, 0, offsetof(struct VALUES, name)},
-#define INT(name, unit, standard, min, max, help)                                                  \
-    {#name, unit, TEXT_OF(standard), help, SETTING_INT, min, max, offsetof(struct VALUES, name)},
-#define REAL(name, unit, standard, min, max, help)                                                 \
-    {#name, unit, TEXT_OF(standard), help, SETTING_REAL, min, max, offsetof(struct VALUES, name)},
-#define BOOL(name, standard, help)                                                                 \
-    {#name, "", #standard, help, SETTING_BOOL, 0, 1, offsetof(struct VALUES, name)},
+#define LIVE true
+#define RESTART false
+#define ROW(is, row_name, when, row_unit, row_standard, row_help, ...)                             \
+    {.kind = (is),                                                                                 \
+     .name = #row_name,                                                                            \
+     .live = (when),                                                                               \
+     .unit = (row_unit),                                                                           \
+     .standard = (row_standard),                                                                   \
+     .help = (row_help),                                                                           \
+     .offset = offsetof(struct VALUES, row_name),                                                  \
+     __VA_ARGS__},
+#define SECTION(title) {.kind = SETTING_SECTION, .name = (title)},
+#define TEXT(name, when, standard, help) ROW(SETTING_TEXT, name, when, "", standard, help, .min = 0)
+#define CHOICE(name, when, standard, words, help)                                                  \
+    ROW(SETTING_CHOICE, name, when, "", standard, help, .choices = (words))
+#define INT(name, when, unit, standard, least, most, help)                                         \
+    ROW(SETTING_INT, name, when, unit, TEXT_OF(standard), help, .min = (least), .max = (most))
+#define REAL(name, when, unit, standard, least, most, help)                                        \
+    ROW(SETTING_REAL, name, when, unit, TEXT_OF(standard), help, .min = (least), .max = (most))
+#define BOOL(name, when, standard, help)                                                           \
+    ROW(SETTING_BOOL, name, when, "", #standard, help, .max = 1)
 #define VALUES settings
 static const struct setting server_rows[] = {
 #include "server/settings.def"
@@ -31,21 +46,55 @@ static const struct setting camera_rows[] = {
 #include "server/camera_settings.def"
 };
 #undef VALUES
+#undef ROW
+#undef SECTION
 #undef TEXT
+#undef CHOICE
 #undef INT
 #undef REAL
 #undef BOOL
+#undef LIVE
+#undef RESTART
+
+#define COUNT_OF(rows) ((int)(sizeof(rows) / sizeof(rows)[0]))
+
+/* The rows without the headings, each of which the rows below it name. */
+static struct setting server_kept[COUNT_OF(server_rows)], camera_kept[COUNT_OF(camera_rows)];
+static struct setting_table server_table, camera_table;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static struct setting_table without_headings(const struct setting *rows, int count,
+                                             struct setting *kept)
+{
+    struct setting_table t = {.rows = kept};
+    const char *section = "";
+    for (int i = 0; i < count; i++) {
+        if (rows[i].kind == SETTING_SECTION) {
+            section = rows[i].name;
+            continue;
+        }
+        kept[t.count] = rows[i];
+        kept[t.count++].section = section;
+    }
+    return t;
+}
+
+static void make_tables(void)
+{
+    server_table = without_headings(server_rows, COUNT_OF(server_rows), server_kept);
+    camera_table = without_headings(camera_rows, COUNT_OF(camera_rows), camera_kept);
+}
 
 const struct setting_table *settings_table(void)
 {
-    static const struct setting_table t = {server_rows, sizeof server_rows / sizeof server_rows[0]};
-    return &t;
+    pthread_once(&once, make_tables);
+    return &server_table;
 }
 
 const struct setting_table *camera_settings_table(void)
 {
-    static const struct setting_table t = {camera_rows, sizeof camera_rows / sizeof camera_rows[0]};
-    return &t;
+    pthread_once(&once, make_tables);
+    return &camera_table;
 }
 
 void settings_init(struct settings *s)
@@ -232,21 +281,25 @@ static void write_configurations(struct buf *out)
 
 void settings_write_markdown(struct buf *out)
 {
-    buf_printf(out, "# Settings of `attune server`\n\n"
-                    "Made by `attune server --settings-markdown` from the tables that the parser "
-                    "uses; do not edit.\n\nIn a YAML file (`--config FILE`) as `name: value`, on "
-                    "the command line as `--name VALUE` with dashes for underscores; the command "
-                    "line wins.\n\n");
+    buf_printf(
+        out, "# Settings of `attune server`\n\n"
+             "Made by `attune server --settings-markdown` from the tables that the parser "
+             "uses; do not edit.\n\nIn a YAML file (`--config FILE`) as `name: value`, on "
+             "the command line as `--name VALUE` with dashes for underscores; the command "
+             "line wins. A reload of the file (SIGHUP, or `POST /v1/reload`) changes at once what "
+             "is marked live; the rest needs a restart.\n");
     setting_table_write_markdown(settings_table(), out);
-    buf_printf(out,
-               "\n## Settings of a camera\n\n"
-               "In the file only, a mapping for each camera id (`[a-z0-9_-]`, 1 to %d "
-               "characters):\n\n```yaml\ncameras:\n"
-               "  gate-1: {source: \"rtsp://10.0.0.7/main\", fps: 10} # only streams: the server "
-               "infers\n"
-               "  gate-2: {uplink_kbps: 100}                        # has a computer of its own\n"
-               "```\n\n",
-               CAMERA_ID_CHARS_MAX);
+    buf_printf(
+        out,
+        "\n## Settings of a camera\n\n"
+        "In the file only, a mapping for each camera id (`[a-z0-9_-]`, 1 to %d "
+        "characters). A reload starts a camera's process on the server anew where a setting that "
+        "is not live has changed, and no other camera's:\n\n```yaml\ncameras:\n"
+        "  gate-1: {source: \"rtsp://10.0.0.7/main\", fps: 10} # only streams: the server "
+        "infers\n"
+        "  gate-2: {uplink_kbps: 100}                        # has a computer of its own\n"
+        "```\n",
+        CAMERA_ID_CHARS_MAX);
     setting_table_write_markdown(camera_settings_table(), out);
     write_configurations(out);
 }

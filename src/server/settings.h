@@ -19,10 +19,12 @@
 #define SETTINGS_FILE_BYTES_MAX ((size_t)1 << 20)
 #define CAMERA_LIST_MAX 1024
 
-#define TEXT(name, standard, help) char name[SETTING_TEXT_BYTES];
-#define INT(name, unit, standard, min, max, help) int name;
-#define REAL(name, unit, standard, min, max, help) double name;
-#define BOOL(name, standard, help) bool name;
+#define SECTION(title)
+#define TEXT(name, when, standard, help) char name[SETTING_TEXT_BYTES];
+#define CHOICE(name, when, standard, words, help) char name[SETTING_TEXT_BYTES];
+#define INT(name, when, unit, standard, min, max, help) int name;
+#define REAL(name, when, unit, standard, min, max, help) double name;
+#define BOOL(name, when, standard, help) bool name;
 struct settings {
 #include "server/settings.def"
     struct train_configurations configurations; /* what plans choose from */
@@ -33,7 +35,9 @@ struct camera_settings {
     char id[CAMERA_ID_CHARS_MAX + 1];
 #include "server/camera_settings.def"
 };
+#undef SECTION
 #undef TEXT
+#undef CHOICE
 #undef INT
 #undef REAL
 #undef BOOL
