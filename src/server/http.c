@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/gate.h"
 
 #define IDLE_TIMEOUT_S 90u
 #define THREAD_STACK_BYTES ((size_t)4 << 20)
@@ -19,13 +20,14 @@
 struct http {
     struct MHD_Daemon *daemon;
     struct server *server;
+    struct door door;
 };
 
 /* One request under way: microhttpd's per-connection pointer. */
 struct exchange {
     struct request request;
     struct reply reply;
-    http_handler *handler; /* NULL: reply is an error already */
+    const struct route *route; /* NULL: reply is an error already */
     size_t body_max;
     bool too_large;
 };
@@ -190,8 +192,12 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
     *state = x;
     x->request.server = h->server;
     x->request.connection = c;
-    http_route(h->server, method, path, &x->request, &x->handler, &x->body_max, &x->reply);
-    if (!length_too_large(c, x->handler ? x->body_max : HTTP_JSON_BYTES_MAX))
+    x->request.door = &h->door;
+    const struct route *route = http_route(method, path, &x->request, &x->reply);
+    if (route && gate_pass(&x->request, method, &x->reply))
+        x->route = route;
+    x->body_max = x->route ? http_route_body_max(h->server, route) : HTTP_JSON_BYTES_MAX;
+    if (!length_too_large(c, x->body_max))
         return MHD_YES;
     fail_too_large(x);
     return send_reply(c, &x->reply);
@@ -199,7 +205,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
 
 static void take_body(struct exchange *x, const char *data, size_t n)
 {
-    if (!x->handler)
+    if (!x->route)
         return;
     if (n > x->body_max - x->request.body.size_bytes)
         x->too_large = true;
@@ -224,8 +230,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
         fail_too_large(x);
     else if (x->request.body.failed)
         reply_error(&x->reply, 500, "no memory for the body");
-    else if (x->handler)
-        x->handler(&x->request, &x->reply);
+    else if (x->route)
+        x->route->handler(&x->request, &x->reply);
     return send_reply(c, &x->reply);
 }
 
@@ -276,6 +282,14 @@ static enum status parse_address(const char *address, struct sockaddr_storage *r
     return ST_OK;
 }
 
+static bool is_loopback(const struct sockaddr_storage *at)
+{
+    const struct sockaddr_in6 *six = (const void *)at;
+    const struct sockaddr_in *four = (const void *)at;
+    return at->ss_family == AF_INET6 ? IN6_IS_ADDR_LOOPBACK(&six->sin6_addr)
+                                     : ntohl(four->sin_addr.s_addr) >> 24 == 127;
+}
+
 static struct MHD_Daemon *start(struct http *h, const struct sockaddr_storage *at,
                                 const char *cert_pem, const char *key_pem)
 {
@@ -305,6 +319,7 @@ enum status http_open(struct server *s, const char *address, const char *cert_pe
     if (!h)
         return error_set(err, ST_NOMEM, "no memory for the HTTP daemon");
     h->server = s;
+    h->door = (struct door){.tls = cert_pem != NULL, .loopback = is_loopback(&at)};
     errno = 0;
     h->daemon = start(h, &at, cert_pem, key_pem);
     if (!h->daemon) {

@@ -18,9 +18,23 @@
 #define HTTP_JSON_BYTES_MAX 65536
 #define HTTP_WAIT_S_MAX 60
 
+/* Where a request came in. */
+struct door {
+    bool tls, loopback; /* loopback: only this machine can reach it */
+};
+
+/* Who may ask for a path (routes.c). */
+enum role {
+    ROLE_ANYONE,
+    ROLE_VIEW,    /* sees everything, changes nothing */
+    ROLE_OPERATE, /* and changes what there is to change */
+    ROLE_CAMERA,  /* the camera that the path names, nobody else */
+};
+
 struct request {
     struct server *server;
     struct MHD_Connection *connection;
+    const struct door *door;
     char args[HTTP_ARGS_MAX][HTTP_ARG_CHARS_MAX + 1]; /* what the route's stars matched */
     struct buf body;
 };
@@ -73,10 +87,17 @@ enum status http_open(struct server *s, const char *address, const char *cert_pe
 void http_close(struct http **h);
 int http_port(const struct http *h);
 
-/* routes.c: finds the handler. False: reply filled with 404 or 405. *ret_body_max: most bytes that
- * this request may bring. */
-bool http_route(struct server *s, const char *method, const char *path, struct request *r,
-                http_handler **ret, size_t *ret_body_max, struct reply *out);
+struct route {
+    const char *method, *path;
+    enum role role;
+    http_handler *handler;
+    size_t body_max; /* bytes */
+};
+
+/* routes.c: what answers; r->args are filled. NULL: reply filled with 404 or 405. */
+const struct route *http_route(const char *method, const char *path, struct request *r,
+                               struct reply *out);
+size_t http_route_body_max(const struct server *s, const struct route *route);
 
 /* Adds to a camera's object where it infers and what was told of it; the table only with points. */
 void server_json_inference(struct server *s, json_t *camera, const char *id, bool points);

@@ -1,5 +1,5 @@
-/* routes.c - the interface at a glance: method, path, handler, size of the body. A star stands for
- * one segment, given to the handler in order. */
+/* routes.c - the interface at a glance: method, path, who may, handler, size of the body. A star
+ * stands for one segment, given to the handler in order. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,31 +7,27 @@
 
 #define CHUNK_BODY SIZE_MAX /* the setting chunk_bytes_max */
 
-static const struct route {
-    const char *method, *path;
-    http_handler *handler;
-    size_t body_max;
-} routes[] = {
-    {"POST", "/v1/cameras/*/hello", api_hello, HTTP_JSON_BYTES_MAX},
-    {"PUT", "/v1/cameras/*/chunks/*", api_chunk, CHUNK_BODY},
-    {"GET", "/v1/cameras/*/updates", api_updates, 0},
-    {"GET", "/v1/cameras/*/settings", api_settings, 0},
-    {"GET", "/v1/cameras/*/labels", api_labels, 0},
-    {"PUT", "/v1/cameras/*/inference", api_report, HTTP_JSON_BYTES_MAX},
-    {"GET", "/v1/cameras/*/series", api_series, 0},
-    {"GET", "/v1/cameras/*/versions", api_versions, 0},
-    {"GET", "/v1/cameras/*/frame", api_frame, 0},
-    {"GET", "/v1/cameras/*/model.onnx", api_model, 0},
-    {"GET", "/v1/cameras/*", api_camera, 0},
-    {"GET", "/v1/cameras", api_cameras, 0},
-    {"GET", "/v1/health", api_health, 0},
-    {"GET", "/v1/compute", api_compute, 0},
-    {"GET", "/v1/schedule", api_schedule, 0},
-    {"GET", "/v1/groups", api_groups, 0},
-    {"GET", "/v1/drift", api_drift, 0},
-    {"GET", "/v1/events", api_events, 0},
-    {"GET", "/", api_asset, 0},
-    {"GET", "/*", api_asset, 0},
+static const struct route routes[] = {
+    {"POST", "/v1/cameras/*/hello", ROLE_CAMERA, api_hello, HTTP_JSON_BYTES_MAX},
+    {"PUT", "/v1/cameras/*/chunks/*", ROLE_CAMERA, api_chunk, CHUNK_BODY},
+    {"GET", "/v1/cameras/*/updates", ROLE_CAMERA, api_updates, 0},
+    {"GET", "/v1/cameras/*/settings", ROLE_CAMERA, api_settings, 0},
+    {"GET", "/v1/cameras/*/labels", ROLE_CAMERA, api_labels, 0},
+    {"PUT", "/v1/cameras/*/inference", ROLE_CAMERA, api_report, HTTP_JSON_BYTES_MAX},
+    {"GET", "/v1/cameras/*/series", ROLE_VIEW, api_series, 0},
+    {"GET", "/v1/cameras/*/versions", ROLE_VIEW, api_versions, 0},
+    {"GET", "/v1/cameras/*/frame", ROLE_VIEW, api_frame, 0},
+    {"GET", "/v1/cameras/*/model.onnx", ROLE_VIEW, api_model, 0},
+    {"GET", "/v1/cameras/*", ROLE_VIEW, api_camera, 0},
+    {"GET", "/v1/cameras", ROLE_VIEW, api_cameras, 0},
+    {"GET", "/v1/health", ROLE_ANYONE, api_health, 0},
+    {"GET", "/v1/compute", ROLE_VIEW, api_compute, 0},
+    {"GET", "/v1/schedule", ROLE_VIEW, api_schedule, 0},
+    {"GET", "/v1/groups", ROLE_VIEW, api_groups, 0},
+    {"GET", "/v1/drift", ROLE_VIEW, api_drift, 0},
+    {"GET", "/v1/events", ROLE_VIEW, api_events, 0},
+    {"GET", "/", ROLE_ANYONE, api_asset, 0},
+    {"GET", "/*", ROLE_ANYONE, api_asset, 0},
 };
 
 /* True when path has the pattern's form; the stars' segments go to args. */
@@ -55,27 +51,26 @@ static bool match(const char *pattern, const char *path, char args[][HTTP_ARG_CH
     return !*pattern && !*path;
 }
 
-bool http_route(struct server *s, const char *method, const char *path, struct request *r,
-                http_handler **ret, size_t *ret_body_max, struct reply *out)
+const struct route *http_route(const char *method, const char *path, struct request *r,
+                               struct reply *out)
 {
     bool known = false;
     const char *asked = strcmp(method, "HEAD") == 0 ? "GET" : method;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!match(routes[i].path, path, r->args))
             continue;
+        if (strcmp(asked, routes[i].method) == 0)
+            return &routes[i];
         known = true;
-        if (strcmp(asked, routes[i].method) != 0)
-            continue;
-        *ret = routes[i].handler;
-        *ret_body_max =
-            routes[i].body_max == CHUNK_BODY ? (size_t)s->set.chunk_bytes_max : routes[i].body_max;
-        return true;
     }
-    *ret = NULL;
-    *ret_body_max = 0;
     if (known)
         reply_error(out, 405, "this path does not take %.20s", method);
     else
         reply_error(out, 404, "there is nothing here; see docs/api.md");
-    return false;
+    return NULL;
+}
+
+size_t http_route_body_max(const struct server *s, const struct route *route)
+{
+    return route->body_max == CHUNK_BODY ? (size_t)s->set.chunk_bytes_max : route->body_max;
 }

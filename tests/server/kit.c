@@ -157,7 +157,12 @@ void kit_ask(struct kit *k, const char *method, const char *path, const void *bo
         curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)n);
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
     }
+    struct curl_slist *more = NULL;
+    for (size_t i = 0; i < sizeof k->headers / sizeof k->headers[0] && k->headers[i]; i++)
+        assert_non_null(more = curl_slist_append(more, k->headers[i]));
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, more);
     CURLcode code = curl_easy_perform(c);
+    curl_slist_free_all(more);
     /* A refused body may break the connection after the answer is there. */
     if (code != CURLE_OK && code != CURLE_SEND_ERROR)
         fail_msg("%s %s: %s", method, path, curl_easy_strerror(code));

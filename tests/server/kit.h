@@ -14,7 +14,8 @@ struct kit {
     char dir[64];
     struct server_options options; /* change, then kit_start */
     struct server *server;
-    char identity_hex[65]; /* of the student */
+    char identity_hex[65];  /* of the student */
+    const char *headers[4]; /* "Name: value", sent with every request */
 };
 
 /* For main: true where this process is a worker that the server started, which has worked and is to

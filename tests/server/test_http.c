@@ -75,6 +75,31 @@ static void paths_and_methods(void **state)
     assert_int_equal(status_of("GET", "/v1/cameras/nobody/model.onnx", NULL), 404);
 }
 
+static long status_with(const char *header, const char *method, const char *path)
+{
+    kit->headers[0] = header;
+    long status = status_of(method, path, NULL);
+    kit->headers[0] = NULL;
+    return status;
+}
+
+/* A browser here is no way in for pages of elsewhere. */
+static void pages_of_elsewhere_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(status_with("Host: attacker.example", "GET", "/v1/cameras"), 403);
+    assert_int_equal(status_with("Host: 127.0.0.1.attacker.example", "GET", "/v1/cameras"), 403);
+    assert_int_equal(status_with("Host: localhost:99", "GET", "/v1/cameras"), 200);
+    assert_int_equal(status_with("Origin: http://attacker.example", "GET", "/v1/health"), 200);
+    assert_int_equal(status_with("Origin: http://attacker.example", "POST", "/v1/cameras/a/hello"),
+                     403);
+    assert_int_equal(status_with("Origin: null", "POST", "/v1/cameras/a/hello"), 403);
+    assert_int_equal(status_with("Sec-Fetch-Site: cross-site", "POST", "/v1/cameras/a/hello"), 403);
+    char own[64];
+    snprintf(own, sizeof own, "Origin: http://127.0.0.1:%d", server_http_port(kit->server));
+    assert_int_equal(status_with(own, "POST", "/v1/cameras/a/hello"), 400);
+}
+
 static void hellos(void **state)
 {
     (void)state;
@@ -471,6 +496,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(paths_and_methods),
+        TEST(pages_of_elsewhere_are_refused),
         TEST(hellos),
         TEST(hello_says_what_to_do),
         TEST(chunks),
