@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "server/metrics.h"
 #include "server/server.h"
 
 static void print_help(void)
@@ -17,18 +18,19 @@ static void print_help(void)
            "camera and streams the weights that matter back. The page is at / of each address.\n\n"
            "  --config FILE        YAML file with the same settings (name: value),\n"
            "                       and of cameras that only stream (docs/configuration.md)\n"
-           "  --settings-markdown  print docs/configuration.md\n%.*s\n"
+           "  --settings-markdown  print docs/configuration.md\n"
+           "  --metrics-markdown   print docs/metrics.md\n%.*s\n"
            "example: attune server --student models/student.onnx --teacher models/teacher.onnx \\\n"
            "             --http 127.0.0.1:8080\n",
            (int)options.size_bytes, (const char *)options.data);
     buf_clear(&options);
 }
 
-static int print_markdown(void)
+static int print_markdown(void (*write)(struct buf *out))
 {
     struct buf text;
     buf_init(&text);
-    settings_write_markdown(&text);
+    write(&text);
     fwrite(text.data, 1, text.size_bytes, stdout);
     buf_clear(&text);
     return CMD_OK;
@@ -106,9 +108,13 @@ int cmd_server(int argc, char **argv)
             return CMD_OK;
         }
         if (strcmp(argv[i], "--settings-markdown") == 0)
-            return print_markdown();
+            return print_markdown(settings_write_markdown);
+        if (strcmp(argv[i], "--metrics-markdown") == 0)
+            return print_markdown(metrics_write_markdown);
     }
     settings_init(&options.settings);
+    options.version = ATTUNE_VERSION;
+    options.revision = cmd_commit();
     for (int pass = 0; pass < 2; pass++) {
         int code = read_flags(argc, argv, pass, &options);
         if (code != CMD_OK)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "server/board.h"
 #include "server/http.h"
+#include "server/metrics.h"
 #include "server/own.h"
 #include "uplink/chunk.h"
 
@@ -173,6 +174,8 @@ static void note_refusal(struct server *s, const char *camera, uint64_t seq, enu
     log_write(LOG_WARN, "chunk refused", "camera=%s seq=%llu code=%d why=\"%s\"", camera,
               (unsigned long long)seq, (int)st, err->message);
     struct store_camera c;
+    if (store_camera_get(s->store, camera, &c, NULL) == ST_OK)
+        metrics_refused(s->metrics, camera);
     if (st == ST_AGAIN && store_camera_get(s->store, camera, &c, NULL) == ST_OK &&
         seq == c.seq_last + 1 && !atomic_exchange(&s->counters.backlog_noted, true))
         server_event(s, camera, "backlog_full", NULL, "%s", err->message);

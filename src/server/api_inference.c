@@ -7,6 +7,7 @@
 #include "label/label_file.h"
 #include "server/board.h"
 #include "server/http.h"
+#include "server/metrics.h"
 #include "server/requests.h"
 #include "server/streams.h"
 
@@ -55,6 +56,7 @@ void api_report(struct request *r, struct reply *out)
         return;
     }
     board_report(s->board, c.id, &report, clock_mono_us(), &before);
+    metrics_report(s->metrics, c.id, &report);
     note_source(s, c.id, &before, &report);
     requests_take(s, c.id, &report.drift, &before.drift);
     out->status = 204;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/line.h"
+#include "server/metrics.h"
 
 json_t *server_json_real(double v)
 {
@@ -47,6 +48,7 @@ void server_event(struct server *s, const char *camera, const char *kind, json_t
     va_end(args);
     if (!members)
         members = json_object();
+    metrics_event(s->metrics, camera, kind, members);
     json_object_set_new(members, "reason", json_string(text));
     put(s, camera, kind, members);
     json_decref(members);

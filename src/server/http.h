@@ -109,6 +109,7 @@ http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* a
 http_handler api_frame, api_model;                                          /* api_files.c */
 http_handler api_compute, api_schedule;                                     /* api_compute.c */
 http_handler api_groups;                                                    /* api_groups.c */
+http_handler api_metrics;                                                   /* api_metrics.c */
 http_handler api_drift;                                                     /* api_drift.c */
 http_handler api_events;                                                    /* api_events.c */
 http_handler api_asset;                                                     /* assets.c */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "drift/signature.h"
+#include "server/metrics.h"
 
 #define CHUNKS_MAX 512 /* of a camera, told to the worker in one job */
 
@@ -652,7 +653,10 @@ static enum status run_job(struct job_run *r, const struct job *job, struct job_
         return run_profile(r, job, ret, err);
     st = run_phase(r, job, ret, err);
     atomic_fetch_add(&s->counters.phases, st == ST_OK);
-    atomic_fetch_add(&s->counters.phase_us, st == ST_OK ? clock_mono_us() - start_us : 0);
+    uint64_t took_us = clock_mono_us() - start_us;
+    atomic_fetch_add(&s->counters.phase_us, st == ST_OK ? took_us : 0);
+    if (st == ST_OK)
+        metrics_observe(s->metrics, METRICS_RETRAIN, (double)took_us / 1e6);
     return st;
 }
 

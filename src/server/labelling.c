@@ -17,6 +17,7 @@
 #include "label/label_file.h"
 #include "label/labeller.h"
 #include "server/board.h"
+#include "server/metrics.h"
 #include "server/params_cache.h"
 #include "server/preview.h"
 #include "server/requests.h"
@@ -255,7 +256,10 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
                                         .unadapted = score.unadapted,
                                         .sampling_fps = (double)t->chunk.sampling_fps};
     atomic_fetch_add(&l->server->counters.frames_labelled, 1);
-    atomic_fetch_add(&l->server->counters.label_us, clock_mono_us() - start_us);
+    uint64_t took_us = clock_mono_us() - start_us;
+    atomic_fetch_add(&l->server->counters.label_us, took_us);
+    metrics_observe(l->server->metrics, METRICS_LABEL, (double)took_us / 1e6);
+    metrics_labelled(l->server->metrics, w->id);
     return ST_OK;
 }
 

@@ -29,6 +29,7 @@ struct labelling;
 struct control;
 struct streams;
 struct http;
+struct metrics;
 
 struct counters {
     atomic_ullong frames_labelled, label_us, chunks_failed;
@@ -46,6 +47,7 @@ struct server {
     struct store *store;
     struct bell bell;
     struct counters counters;
+    struct metrics *metrics;
     uint64_t started_us; /* monotonic */
     struct cores_role roles[SERVER_ROLES];
     struct cores_plan cores; /* settings have the threads that it left */

@@ -25,6 +25,7 @@ static const struct route routes[] = {
     {"GET", "/v1/schedule", ROLE_VIEW, api_schedule, 0},
     {"GET", "/v1/groups", ROLE_VIEW, api_groups, 0},
     {"GET", "/v1/drift", ROLE_VIEW, api_drift, 0},
+    {"GET", "/metrics", ROLE_VIEW, api_metrics, 0},
     {"GET", "/v1/events", ROLE_VIEW, api_events, 0},
     {"GET", "/", ROLE_ANYONE, api_asset, 0},
     {"GET", "/*", ROLE_ANYONE, api_asset, 0},

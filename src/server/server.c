@@ -12,6 +12,7 @@
 #include "server/control.h"
 #include "server/http.h"
 #include "server/labelling.h"
+#include "server/metrics.h"
 #include "server/node.h"
 #include "server/streams.h"
 #include "server/tls.h"
@@ -135,7 +136,9 @@ static enum status open_shares(struct server *s, struct error *err)
 
 static enum status open_parts(struct server *s, struct error *err)
 {
-    enum status st = open_shares(s, err);
+    enum status st = metrics_open(s->set.cameras_max, &s->metrics, err);
+    if (st == ST_OK)
+        st = open_shares(s, err);
     if (st == ST_OK)
         st = plan_cores(s, err);
     if (st == ST_OK)
@@ -204,6 +207,7 @@ void server_close(struct server **ptr)
     store_close(&s->store);
     limiter_close(&s->limiter);
     ledger_close(&s->ledger);
+    metrics_close(&s->metrics);
     nn_model_close(&s->student);
     nn_model_close(&s->teacher);
     bell_clear(&s->bell);

@@ -22,8 +22,9 @@ struct server_options {
     char *const *worker_argv;
     /* The program that runs as `attune camera` for cameras that only stream; NULL: this one. */
     const char *camera_program;
-    bool no_label_thread; /* tests: chunks stay unlabelled */
-    bool no_worker;       /* tests: no phases */
+    const char *version, *revision; /* for GET /metrics; NULL: not known */
+    bool no_label_thread;           /* tests: chunks stay unlabelled */
+    bool no_worker;                 /* tests: no phases */
 };
 
 struct server;
