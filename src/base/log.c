@@ -1,16 +1,21 @@
 #include "base/log.h"
 
-#include <stdarg.h>
+#include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log_repeats.h"
 #include "base/names.h"
 
 static atomic_int threshold = LOG_INFO;
-static const char *const names[] = {NULL, "error", "warn", "info", "debug"};
+static atomic_int chosen = LOG_LOGFMT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct log_repeats repeats;
+
+#define NAME(name, text) [LOG_##name] = text,
+static const char *const formats[] = {LOG_FORMAT_LIST(NAME)};
+#undef NAME
 
 void log_level_set(enum log_level level)
 {
@@ -19,32 +24,44 @@ void log_level_set(enum log_level level)
 
 enum log_level log_level_parse(const char *name)
 {
-    return (enum log_level)names_find(names, NAMES_COUNT(names), name, 0);
+    return (enum log_level)names_find(log_level_names, NAMES_COUNT(log_level_names), name, 0);
+}
+
+void log_format_set(enum log_format format)
+{
+    atomic_store(&chosen, format);
+}
+
+enum log_format log_format_parse(const char *name)
+{
+    return (enum log_format)names_find(formats, NAMES_COUNT(formats), name, LOG_FORMAT_NONE);
+}
+
+/* Without the time, which differs. */
+static bool is_news(const char *line, size_t n, uint64_t now_us, unsigned *ret_hidden)
+{
+    uint64_t hash = log_repeats_hash(line, n);
+    pthread_mutex_lock(&lock);
+    bool news = log_repeats_pass(&repeats, hash, now_us, ret_hidden);
+    pthread_mutex_unlock(&lock);
+    return news;
 }
 
 void log_write(enum log_level level, const char *event, const char *format, ...)
 {
     if ((int)level > atomic_load(&threshold))
         return;
-    char line[1024];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    struct tm utc;
-    gmtime_r(&now.tv_sec, &utc);
-    size_t n = strftime(line, sizeof line, "ts=%Y-%m-%dT%H:%M:%S", &utc);
-    n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ level=%s event=\"%.120s\"",
-                          now.tv_nsec / 1000000, names[level], event);
-    if (format) {
-        line[n++] = ' ';
-        va_list args;
-        va_start(args, format);
-        int m = vsnprintf(line + n, sizeof line - n - 1, format, args);
-        va_end(args);
-        n += m < 0 ? 0 : (size_t)m;
-        if (n > sizeof line - 2)
-            n = sizeof line - 2;
+    char line[LOG_LINE_BYTES_MAX];
+    struct log_head head = {.format = LOG_JOURNALD, .level = (int)level, .event = event};
+    va_list args;
+    va_start(args, format);
+    size_t n = log_line_write(line, &head, format, args);
+    if (is_news(line, n, clock_mono_us(), &head.repeated)) {
+        head.format = (enum log_format)atomic_load(&chosen);
+        head.wall_us = clock_wall_us();
+        n = log_line_write(line, &head, format, args);
+        ssize_t ignored = write(STDERR_FILENO, line, n);
+        (void)ignored;
     }
-    line[n++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, line, n);
-    (void)ignored;
+    va_end(args);
 }

@@ -33,7 +33,7 @@ enum option_kind { TEXT, NUMBER, FLAG };
 /* name, argument's name in the help, kind, where the value goes, least and largest number, help */
 static struct camera_options chosen;
 static double threads_value = 1, seed_value = 1;
-static const char *log_level_name = "info", *inference_name = "full";
+static const char *log_format_name = "logfmt", *log_level_name = "info", *inference_name = "full";
 
 static const struct row {
     const char *name, *argument;
@@ -95,6 +95,8 @@ static const struct row {
     {"seed", "N", NUMBER, &seed_value, 0, 2147483647, "of the retries' jitter (default: 1)"},
     {"log-level", "LEVEL", TEXT, &log_level_name, 0, 0,
      "error, warn, info or debug (default: info)"},
+    {"log-format", "FORMAT", TEXT, &log_format_name, 0, 0,
+     "logfmt, json (an object a line) or journald (default: logfmt)"},
     {"json", NULL, FLAG, &chosen.json, 0, 0, "the summary as one line of JSON"},
     {"help", NULL, FLAG, NULL, 0, 0, "this text"},
 };
@@ -208,6 +210,11 @@ static int check_options(void)
         return cmd_usage(NAME, "--log-level is error, warn, info or debug, not '%s'",
                          log_level_name);
     log_level_set(level);
+    enum log_format format = log_format_parse(log_format_name);
+    if (!format)
+        return cmd_usage(NAME, "--log-format is logfmt, json or journald, not '%s'",
+                         log_format_name);
+    log_format_set(format);
     o->threads = (int)threads_value;
     o->seed = (uint64_t)seed_value;
     return CMD_OK;

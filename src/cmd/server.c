@@ -125,6 +125,7 @@ int cmd_server(int argc, char **argv)
         return cmd_usage(argv[0], "log_level is error, warn, info or debug, not '%.40s'",
                          options.settings.log_level);
     log_level_set(level);
+    log_format_set(log_format_parse(options.settings.log_format));
     struct error err = {0};
     if (settings_check(&options.settings, &options.cameras, &err) != ST_OK)
         return cmd_usage(argv[0], "%s", err.message);

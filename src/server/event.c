@@ -52,9 +52,6 @@ void server_event(struct server *s, const char *camera, const char *kind, json_t
     json_object_set_new(members, "reason", json_string(text));
     put(s, camera, kind, members);
     json_decref(members);
-    for (char *c = text; *c; c++)
-        if (*c == '"')
-            *c = '\'';
     /* These come every few seconds for every camera. */
     bool often = strcmp(kind, "labelled") == 0 || strcmp(kind, "scheduled") == 0;
     log_write(often ? LOG_DEBUG : LOG_INFO, kind, "camera=%s reason=\"%s\"",
