@@ -53,6 +53,10 @@ bench-detect: build ## detection on real clips: STUDENT=, TEACHER= (described ON
 bench-stills: build ## classification of real stills, DATA=FOLDER with a folder for each class
 	@bench/stills.sh "$(DATA)" $(BUILD)
 
+docs: ## the library's reference (Doxygen) into build/docs/html; undocumented names are errors
+	@tools/install-deps.sh ci
+	@mkdir -p $(BUILD)/docs && ATTUNE_DOCS_OUT=$(BUILD)/docs doxygen docs/Doxyfile && echo $(BUILD)/docs/html/index.html
+
 kill-test: build ## kill -9 of server and camera, 20 times each, in a running loop
 	@tests/kill_test.sh $(BUILD) 20
 
@@ -62,4 +66,4 @@ fmt: ## clang-format everything
 clean: ## remove the build folders
 	@rm -rf $(BUILD) $(SAN) build-tsan build-fuzz
 
-.PHONY: help deps build demo test asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean
+.PHONY: help deps build demo docs test asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean
