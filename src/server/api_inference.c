@@ -11,7 +11,6 @@
 #include "server/requests.h"
 #include "server/streams.h"
 
-#define FRAMES_MAX 20000
 
 void api_settings(struct request *r, struct reply *out)
 {
@@ -64,17 +63,6 @@ void api_report(struct request *r, struct reply *out)
 
 /* ---- labels ---- */
 
-struct sampled {
-    uint64_t t_us, seq; /* seq 0: not found */
-};
-
-static void find_sample(const struct store_frame *f, void *context)
-{
-    struct sampled *s = context;
-    if (f->t_us == s->t_us && s->seq == 0)
-        s->seq = f->seq;
-}
-
 /* The map of that time out of a chunk's labels, as a file of its own. */
 static enum status cut_labels(const struct label_set *all, uint64_t t_us, struct buf *out,
                               struct error *err)
@@ -114,18 +102,16 @@ void api_labels(struct request *r, struct reply *out)
 {
     struct server *s = r->server;
     struct store_camera c;
+    struct store_frame f;
     struct error err = {0};
-    struct sampled sampled = {0};
-    if (!request_number(r, "t_us", 0, 1, INT64_MAX, &sampled.t_us, out))
+    uint64_t t_us;
+    if (!request_number(r, "t_us", 0, 1, INT64_MAX, &t_us, out))
         return;
     enum status st = store_camera_get(s->store, r->args[0], &c, &err);
     if (st == ST_OK)
-        st =
-            store_frames(s->store, c.id, sampled.t_us - 1, FRAMES_MAX, find_sample, &sampled, &err);
-    if (st == ST_OK && sampled.seq == 0)
-        st = error_set(&err, ST_NOT_FOUND, "no frame of that time has labels");
+        st = store_frame_get(s->store, c.id, t_us, -1, &f, &err);
     if (st == ST_OK)
-        st = read_labels(s, c.id, sampled.seq, sampled.t_us, &out->body, &err);
+        st = read_labels(s, c.id, f.seq, t_us, &out->body, &err);
     if (st != ST_OK) {
         reply_status(out, st, &err);
         return;

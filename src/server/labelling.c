@@ -17,6 +17,7 @@
 #include "label/label_file.h"
 #include "label/labeller.h"
 #include "server/board.h"
+#include "server/kept.h"
 #include "server/metrics.h"
 #include "server/params_cache.h"
 #include "server/preview.h"
@@ -71,7 +72,8 @@ struct task {
     struct store_chunk row;
     struct buf bytes;
     struct chunk chunk;
-    struct label_set labels;
+    struct label_set labels;    /* the teacher's */
+    struct label_set answers;   /* the student's, as the camera ran it */
     struct store_frame *frames; /* [chunk.count] */
 };
 
@@ -247,14 +249,17 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
     scorer_window(w->scorer, 0, &score);
     scorer_window(w->scorer, 1, &alone);
     watch_falls(l, w, alone.adapted, t->chunk.t_us[i]);
-    t->labels.t_us[i] = t->chunk.t_us[i];
+    t->labels.t_us[i] = t->answers.t_us[i] = t->chunk.t_us[i];
+    memcpy(label_set_map(&t->answers, i).classes, l->student.classes,
+           (size_t)truth.width * (size_t)truth.height);
     t->frames[i] = (struct store_frame){.t_us = t->chunk.t_us[i],
                                         .seq = t->row.seq,
                                         .index = i,
                                         .version = version,
                                         .accuracy = score.adapted,
                                         .unadapted = score.unadapted,
-                                        .sampling_fps = (double)t->chunk.sampling_fps};
+                                        .sampling_fps = (double)t->chunk.sampling_fps,
+                                        .agreement = alone.adapted};
     atomic_fetch_add(&l->server->counters.frames_labelled, 1);
     uint64_t took_us = clock_mono_us() - start_us;
     atomic_fetch_add(&l->server->counters.label_us, took_us);
@@ -273,6 +278,8 @@ static enum status open_task(struct labelling *l, struct task *t, struct error *
         st = chunk_parse(t->bytes.data, t->bytes.size_bytes, &t->chunk, err);
     if (st == ST_OK)
         st = label_set_init_for(&t->labels, t->chunk.count, spec, err);
+    if (st == ST_OK)
+        st = label_set_init_for(&t->answers, t->chunk.count, spec, err);
     if (st != ST_OK)
         return st;
     t->frames = calloc((size_t)t->chunk.count, sizeof *t->frames);
@@ -283,6 +290,7 @@ static void task_clear(struct task *t)
 {
     buf_clear(&t->bytes);
     label_set_clear(&t->labels);
+    label_set_clear(&t->answers);
     free(t->frames);
 }
 
@@ -338,17 +346,24 @@ static enum status label_frames(struct labelling *l, struct watched *w, struct t
     return st;
 }
 
-static enum status write_labels(struct labelling *l, const struct task *t, struct error *err)
+static enum status write_set(const struct label_set *set, const char *path, struct error *err)
 {
-    char path[PATH_MAX];
     struct buf bytes;
     buf_init(&bytes);
-    store_label_path(l->server->store, t->row.camera, t->row.seq, path);
-    enum status st = label_set_write(&t->labels, &bytes, err);
+    enum status st = label_set_write(set, &bytes, err);
     if (st == ST_OK)
         st = file_write(path, bytes.data, bytes.size_bytes, err);
     buf_clear(&bytes);
     return st;
+}
+
+static enum status write_labels(struct labelling *l, const struct task *t, struct error *err)
+{
+    char path[PATH_MAX];
+    store_answer_path(l->server->store, t->row.camera, t->row.seq, path);
+    enum status st = write_set(&t->answers, path, err);
+    store_label_path(l->server->store, t->row.camera, t->row.seq, path);
+    return st == ST_OK ? write_set(&t->labels, path, err) : st;
 }
 
 static enum status commit(struct labelling *l, struct task *t, struct error *err)
@@ -471,63 +486,21 @@ static void for_each_camera(struct labelling *l, void (*each)(struct labelling *
     free(n.id);
 }
 
-static enum status restore_labels(struct labelling *l, const struct task *t, struct label_set *ret,
-                                  struct error *err)
-{
-    char path[PATH_MAX];
-    struct buf bytes;
-    buf_init(&bytes);
-    store_label_path(l->server->store, t->row.camera, t->row.seq, path);
-    enum status st = file_read(path, LABEL_SET_BYTES_MAX, &bytes, err);
-    if (st == ST_OK)
-        st = label_set_read(bytes.data, bytes.size_bytes, ret, err);
-    buf_clear(&bytes);
-    return st;
-}
-
-static enum status show_last(struct labelling *l, const struct task *t,
-                             const struct label_set *labels, struct error *err)
-{
-    const struct chunk *c = &t->chunk;
-    struct clip_decoder *d;
-    enum status st =
-        clip_decoder_open(c->payload, c->payload_bytes, c->width, c->height, c->count, &d, err);
-    if (st != ST_OK)
-        return st;
-    for (int i = 0; i < c->count && st == ST_OK; i++)
-        st = clip_decoder_next(d, &l->frame, err);
-    clip_decoder_close(&d);
-    if (st != ST_OK || labels->count != c->count || labels->width != l->student.width ||
-        labels->height != l->student.height)
-        return st;
-    struct label_map truth = label_set_map(labels, c->count - 1);
-    uint64_t version = c->version[c->count - 1];
-    st = look(l, t->row.camera, &version, &truth, err);
-    return st == ST_OK
-               ? preview_put(&l->previews, t->row.camera, &l->frame, &l->student, &truth, err)
-               : st;
-}
-
 /* After a restart the page shows what it showed before. */
 static void restore_preview(struct labelling *l, const char *camera)
 {
     struct store_camera c;
-    struct task t = {0};
-    struct label_set labels = {0};
+    struct kept_frame k;
     struct error err = {0};
     if (store_camera_get(l->server->store, camera, &c, NULL) != ST_OK || c.frame_seq == 0)
         return;
-    memcpy(t.row.camera, c.id, sizeof c.id);
-    t.row.seq = c.frame_seq;
-    enum status st = open_task(l, &t, &err);
-    if (st == ST_OK)
-        st = restore_labels(l, &t, &labels, &err);
-    if (st == ST_OK)
-        st = show_last(l, &t, &labels, &err);
+    enum status st = kept_open(l->server, c.id, c.frame_seq, KEPT_LAST, &k, &err);
+    if (st == ST_OK) {
+        st = preview_put(&l->previews, c.id, &k.frame, &k.student, &k.teacher, &err);
+        kept_clear(&k);
+    }
     if (st != ST_OK)
         log_write(LOG_WARN, "no preview", "camera=%s why=\"%s\"", camera, err.message);
-    label_set_clear(&labels);
-    task_clear(&t);
 }
 
 /* Before the first team of this thread is made. */
@@ -630,4 +603,19 @@ enum status labelling_preview(struct labelling *l, const char *camera, enum prev
                               struct buf *out, struct error *err)
 {
     return preview_jpeg(&l->previews, camera, view, out, err);
+}
+
+enum status labelling_kept(struct labelling *l, const char *camera, const struct store_frame *f,
+                           enum preview_view view, struct buf *out, struct error *err)
+{
+    struct kept_frame k;
+    enum status st = kept_open(l->server, camera, f->seq, f->index, &k, err);
+    if (st != ST_OK)
+        return st;
+    const struct label_map *map = view == PREVIEW_STUDENT   ? &k.student
+                                  : view == PREVIEW_TEACHER ? &k.teacher
+                                                            : NULL;
+    st = preview_draw(&l->previews, &k.frame, map, out, err);
+    kept_clear(&k);
+    return st;
 }

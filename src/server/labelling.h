@@ -26,4 +26,8 @@ enum preview_view { PREVIEW_IMAGE = 1, PREVIEW_STUDENT, PREVIEW_TEACHER };
 enum status labelling_preview(struct labelling *l, const char *camera, enum preview_view view,
                               struct buf *out, struct error *err);
 
+/* The same of a frame whose chunk is still stored. ST_NOT_FOUND: it is not any more. */
+enum status labelling_kept(struct labelling *l, const char *camera, const struct store_frame *f,
+                           enum preview_view view, struct buf *out, struct error *err);
+
 #endif

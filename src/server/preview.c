@@ -107,16 +107,22 @@ static enum status copy_out(struct preview_set *p, const char *camera, enum prev
     return st;
 }
 
+enum status preview_draw(const struct preview_set *p, struct frame *frame,
+                         const struct label_map *map, struct buf *out, struct error *err)
+{
+    if (map)
+        task_draw(p->task, map, &p->palette, OPACITY, frame);
+    return image_jpeg_write(frame, JPEG_QUALITY, out, err);
+}
+
 enum status preview_jpeg(struct preview_set *p, const char *camera, enum preview_view view,
                          struct buf *out, struct error *err)
 {
     struct preview copy = {.camera = ""};
     preview_init(&copy, "");
     enum status st = copy_out(p, camera, view, &copy, err);
-    if (st == ST_OK && view != PREVIEW_IMAGE)
-        task_draw(p->task, &copy.student, &p->palette, OPACITY, &copy.frame);
     if (st == ST_OK)
-        st = image_jpeg_write(&copy.frame, JPEG_QUALITY, out, err);
+        st = preview_draw(p, &copy.frame, view == PREVIEW_IMAGE ? NULL : &copy.student, out, err);
     preview_clear(&copy);
     return st;
 }

@@ -34,6 +34,10 @@ enum status preview_put(struct preview_set *p, const char *camera, const struct 
                         const struct label_map *student, const struct label_map *teacher,
                         struct error *err);
 
+/* Draws the map (NULL: nothing) into the frame and appends it as a JPEG. */
+enum status preview_draw(const struct preview_set *p, struct frame *frame,
+                         const struct label_map *map, struct buf *out, struct error *err);
+
 /* Appends a JPEG. ST_NOT_FOUND when the camera has no frame yet. */
 enum status preview_jpeg(struct preview_set *p, const char *camera, enum preview_view view,
                          struct buf *out, struct error *err);

@@ -28,6 +28,20 @@ static void read_row(sqlite3_stmt *q, struct store_event *e)
     db_text(q, 4, e->json, sizeof e->json);
 }
 
+/* Calls row for what the query yields and ends it. */
+static enum status read_rows(struct store *s, sqlite3_stmt *q, store_event_row *row, void *context,
+                             struct error *err)
+{
+    struct store_event e;
+    enum status st;
+    while ((st = db_step(s, q, err)) == ST_OK) {
+        read_row(q, &e);
+        row(&e, context);
+    }
+    sqlite3_finalize(q);
+    return st == ST_END ? ST_OK : st;
+}
+
 enum status store_events(struct store *s, uint64_t after, int limit, store_event_row *row,
                          void *context, struct error *err)
 {
@@ -37,16 +51,25 @@ enum status store_events(struct store *s, uint64_t after, int limit, store_event
                               "SELECT id,t_us,camera,kind,json FROM events WHERE id>?"
                               " ORDER BY id LIMIT ?",
                               "ii", (int64_t)after, (int64_t)limit);
-    if (st == ST_OK) {
-        struct store_event e;
-        while ((st = db_step(s, q, err)) == ST_OK) {
-            read_row(q, &e);
-            row(&e, context);
-        }
-        sqlite3_finalize(q);
-    }
+    if (st == ST_OK)
+        st = read_rows(s, q, row, context, err);
     db_unlock(s);
-    return st == ST_END ? ST_OK : st;
+    return st;
+}
+
+enum status store_events_before(struct store *s, uint64_t before, int limit, const char *without,
+                                store_event_row *row, void *context, struct error *err)
+{
+    sqlite3_stmt *q;
+    db_lock(s);
+    enum status st = db_query(s, err, &q,
+                              "SELECT id,t_us,camera,kind,json FROM events WHERE (?1=0 OR id<?1)"
+                              " AND instr(','||?2||',',','||kind||',')=0 ORDER BY id DESC LIMIT ?3",
+                              "iti", (int64_t)before, without ? without : "", (int64_t)limit);
+    if (st == ST_OK)
+        st = read_rows(s, q, row, context, err);
+    db_unlock(s);
+    return st;
 }
 
 uint64_t store_event_last(struct store *s)

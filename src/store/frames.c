@@ -7,9 +7,10 @@
 static enum status insert(struct store *s, const char *camera, const struct store_frame *f,
                           struct error *err)
 {
-    return db_run(s, err, "INSERT INTO frames VALUES(?,?,?,?,?,?,?,?,?,?)", "tiiiifffff", camera,
+    return db_run(s, err, "INSERT INTO frames VALUES(?,?,?,?,?,?,?,?,?,?,?)", "tiiiiffffff", camera,
                   (int64_t)f->t_us, (int64_t)f->seq, (int64_t)f->index, (int64_t)f->version,
-                  f->accuracy, f->unadapted, f->sampling_fps, f->up_kbps, f->down_kbps);
+                  f->accuracy, f->unadapted, f->sampling_fps, f->up_kbps, f->down_kbps,
+                  f->agreement);
 }
 
 static enum status set_state(struct store *s, const char *camera, uint64_t seq,
@@ -70,29 +71,84 @@ static void read_row(sqlite3_stmt *q, struct store_frame *f)
     f->sampling_fps = db_real(q, 6);
     f->up_kbps = db_real(q, 7);
     f->down_kbps = db_real(q, 8);
+    f->agreement = db_real(q, 9);
 }
+
+/* Calls row for what the query yields and ends it. */
+static enum status read_rows(struct store *s, sqlite3_stmt *q, store_frame_row *row, void *context,
+                             struct error *err)
+{
+    struct store_frame f;
+    enum status st;
+    while ((st = db_step(s, q, err)) == ST_OK) {
+        read_row(q, &f);
+        row(&f, context);
+    }
+    sqlite3_finalize(q);
+    return st == ST_END ? ST_OK : st;
+}
+
+#define COLUMNS                                                                                    \
+    "t_us,seq,idx,version,miou_student,miou_unadapted,sampling_fps,up_kbps,down_kbps,agreement"
 
 enum status store_frames(struct store *s, const char *camera, uint64_t since_us, int limit,
                          store_frame_row *row, void *context, struct error *err)
 {
     sqlite3_stmt *q;
     db_lock(s);
-    enum status st = db_query(
-        s, err, &q,
-        "SELECT * FROM (SELECT t_us,seq,idx,version,miou_student,miou_unadapted,sampling_fps,"
-        "up_kbps,down_kbps FROM frames WHERE camera=? AND t_us>? ORDER BY t_us DESC LIMIT ?)"
-        " ORDER BY t_us",
-        "tii", camera, (int64_t)since_us, (int64_t)limit);
-    if (st == ST_OK) {
-        struct store_frame f;
-        while ((st = db_step(s, q, err)) == ST_OK) {
-            read_row(q, &f);
-            row(&f, context);
-        }
-        sqlite3_finalize(q);
-    }
+    enum status st = db_query(s, err, &q,
+                              "SELECT * FROM (SELECT " COLUMNS " FROM frames WHERE camera=?"
+                              " AND t_us>? ORDER BY t_us DESC LIMIT ?) ORDER BY t_us",
+                              "tii", camera, (int64_t)since_us, (int64_t)limit);
+    if (st == ST_OK)
+        st = read_rows(s, q, row, context, err);
     db_unlock(s);
-    return st == ST_END ? ST_OK : st;
+    return st;
+}
+
+static void copy_row(const struct store_frame *f, void *context)
+{
+    *(struct store_frame *)context = *f;
+}
+
+enum status store_frame_get(struct store *s, const char *camera, uint64_t t_us, int index,
+                            struct store_frame *ret, struct error *err)
+{
+    sqlite3_stmt *q;
+    struct store_frame found = {0};
+    db_lock(s);
+    enum status st = db_query(s, err, &q,
+                              "SELECT " COLUMNS " FROM frames WHERE camera=?1 AND t_us=?2"
+                              " AND (?3<0 OR idx=?3) ORDER BY idx LIMIT 1",
+                              "tii", camera, (int64_t)t_us, (int64_t)index);
+    if (st == ST_OK)
+        st = read_rows(s, q, copy_row, &found, err);
+    db_unlock(s);
+    if (st == ST_OK && found.seq == 0)
+        st = error_set(err, ST_NOT_FOUND, "'%.63s' has no labelled frame of that time", camera);
+    if (st == ST_OK)
+        *ret = found;
+    return st;
+}
+
+enum status store_frames_doubtful(struct store *s, const char *camera, int limit,
+                                  store_frame_row *row, void *context, struct error *err)
+{
+    sqlite3_stmt *q;
+    db_lock(s);
+    /* Of a group's columns SQLite takes those of the row that has the minimum. */
+    enum status st =
+        db_query(s, err, &q,
+                 "SELECT t_us,seq,idx,version,miou_student,miou_unadapted,sampling_fps,up_kbps,"
+                 "down_kbps,MIN(agreement) AS worst FROM (SELECT * FROM frames WHERE camera=?1"
+                 " ORDER BY t_us DESC LIMIT ?2) WHERE agreement IS NOT NULL AND seq IN"
+                 " (SELECT seq FROM chunks WHERE camera=?1 AND state=2) GROUP BY seq"
+                 " ORDER BY worst, t_us DESC LIMIT ?3",
+                 "tii", camera, (int64_t)STORE_DOUBTS_FROM, (int64_t)limit);
+    if (st == ST_OK)
+        st = read_rows(s, q, row, context, err);
+    db_unlock(s);
+    return st;
 }
 
 enum status store_rates(struct store *s, const char *camera, uint64_t window_us, uint64_t now_us,

@@ -65,6 +65,8 @@ static enum status retire_chunks(struct store *s, const char *camera, uint64_t k
         unlink(path);
         store_label_path(s, camera, old.seq[i], path);
         unlink(path);
+        store_answer_path(s, camera, old.seq[i], path);
+        unlink(path);
     }
     db_lock(s);
     st = forget(s, camera, &old, err);

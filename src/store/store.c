@@ -75,9 +75,11 @@ static const char schema_groups[] =
 
 static const char schema_numbers[] = "ALTER TABLE lines ADD COLUMN number INT DEFAULT 0;";
 
+static const char schema_agreement[] = "ALTER TABLE frames ADD COLUMN agreement REAL;";
+
 /* Script n leads from schema n to n + 1. */
-static const char *const schemas[] = {schema_first, schema_trainings, schema_requests,
-                                      schema_groups, schema_numbers};
+static const char *const schemas[] = {schema_first,  schema_trainings, schema_requests,
+                                      schema_groups, schema_numbers,   schema_agreement};
 #define SCHEMA_VERSION ((int)(sizeof schemas / sizeof schemas[0]))
 
 void store_options_init(struct store_options *o)
@@ -275,6 +277,12 @@ void store_chunk_path(const struct store *s, const char *camera, uint64_t seq, c
 void store_label_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path)
 {
     snprintf(ret_path, PATH_MAX, "%s/labels/%s/%llu.labels", s->dir, camera,
+             (unsigned long long)seq);
+}
+
+void store_answer_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path)
+{
+    snprintf(ret_path, PATH_MAX, "%s/labels/%s/%llu.answers", s->dir, camera,
              (unsigned long long)seq);
 }
 

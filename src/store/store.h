@@ -3,6 +3,7 @@
  *   DIR/attune.db                  cameras, groups, chunks, frames, versions, requests, events
  *   DIR/chunks/CAMERA/SEQ.chunk    as uploaded
  *   DIR/labels/CAMERA/SEQ.labels   the teacher's classes (label/label_file.h)
+ *   DIR/labels/CAMERA/SEQ.answers  the student's, as the camera ran it (the same form)
  *   DIR/models/GROUP/vN.delta      the version before -> N;  vN.snap: version 0 -> N
  *   DIR/models/GROUP/vN.learner    the worker's state (its format is train/learner.h's)
  *
@@ -131,6 +132,7 @@ enum status store_chunks_labelled(struct store *s, const char *camera, uint64_t 
  * after its hello, a group's after store_group_name. ret_path[PATH_MAX]. */
 void store_chunk_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
 void store_label_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
+void store_answer_path(const struct store *s, const char *camera, uint64_t seq, char *ret_path);
 void store_model_path(const struct store *s, const char *group, const char *name, char *ret_path);
 
 /* ---- frames: the accuracy over time ---- */
@@ -139,8 +141,9 @@ struct store_frame {
     uint64_t t_us, seq;
     int index;        /* within the chunk */
     uint64_t version; /* as the camera reported */
-    double accuracy, unadapted;
+    double accuracy, unadapted; /* over the seconds before */
     double sampling_fps, up_kbps, down_kbps;
+    double agreement; /* of this frame alone, NaN: not known */
 };
 
 /* One transaction: the rows, the camera's newest accuracy, the chunk's state. */
@@ -153,6 +156,17 @@ typedef void store_frame_row(const struct store_frame *f, void *context);
 /* The newest `limit` frames with t_us > since_us, oldest first. */
 enum status store_frames(struct store *s, const char *camera, uint64_t since_us, int limit,
                          store_frame_row *row, void *context, struct error *err);
+
+/* The frame that was sampled at t_us, of several (crops of one picture) number `index` of its
+ * chunk, or the first (index -1). ST_NOT_FOUND. */
+enum status store_frame_get(struct store *s, const char *camera, uint64_t t_us, int index,
+                            struct store_frame *ret, struct error *err);
+
+/* Where student and teacher agree least: of each labelled chunk that is still kept the worst frame,
+ * worst first, at most `limit`; of the newest STORE_DOUBTS_FROM frames. */
+#define STORE_DOUBTS_FROM 2000
+enum status store_frames_doubtful(struct store *s, const char *camera, int limit,
+                                  store_frame_row *row, void *context, struct error *err);
 
 /* Bytes received from and sent to the camera in (now_us - window_us, now_us]. */
 enum status store_rates(struct store *s, const char *camera, uint64_t window_us, uint64_t now_us,
@@ -331,6 +345,10 @@ typedef void store_event_row(const struct store_event *e, void *context);
 /* id > after, lowest first, at most limit. */
 enum status store_events(struct store *s, uint64_t after, int limit, store_event_row *row,
                          void *context, struct error *err);
+/* id < before (0: all), highest first, at most limit; `without` (NULL: none): kinds that are left
+ * out, "a,b". */
+enum status store_events_before(struct store *s, uint64_t before, int limit, const char *without,
+                                store_event_row *row, void *context, struct error *err);
 /* Highest id, 0 for none. */
 uint64_t store_event_last(struct store *s);
 
