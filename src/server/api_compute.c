@@ -2,6 +2,7 @@
  * how much; and the plan behind it. */
 #include "base/clock.h"
 #include "server/control.h"
+#include "server/history.h"
 #include "server/http.h"
 
 static void add_entry(const struct ledger_entry *e, void *context)
@@ -25,6 +26,14 @@ void api_compute(struct request *r, struct reply *out)
                          limiter_reason(s->limiter), "capacity", limiter_capacity(s->limiter),
                          "window_s", (double)window_us / 1e6, "account", account, "workers",
                          control_workers_json(s->control)));
+}
+
+void api_compute_series(struct request *r, struct reply *out)
+{
+    uint64_t since_us, limit;
+    if (request_number(r, "since_us", 0, 0, INT64_MAX, &since_us, out) &&
+        request_number(r, "limit", HISTORY_SAMPLES_MAX, 1, HISTORY_SAMPLES_MAX, &limit, out))
+        reply_json(out, 200, history_json(r->server->history, since_us, (int)limit));
 }
 
 void api_schedule(struct request *r, struct reply *out)

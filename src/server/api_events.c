@@ -115,16 +115,34 @@ static void add_event(const struct store_event *e, void *context)
     json_array_append_new(context, event_json(e));
 }
 
+static void reply_rows(enum status st, const struct error *err, json_t *list, struct reply *out)
+{
+    if (st == ST_OK)
+        reply_json(out, 200, json_pack("{s:O}", "events", list));
+    else
+        reply_status(out, st, err);
+    json_decref(list);
+}
+
 static void reply_list(struct request *r, uint64_t after, uint64_t limit, struct reply *out)
 {
     struct error err = {0};
     json_t *list = json_array();
     enum status st = store_events(r->server->store, after, (int)limit, add_event, list, &err);
-    if (st == ST_OK)
-        reply_json(out, 200, json_pack("{s:O}", "events", list));
-    else
-        reply_status(out, st, &err);
-    json_decref(list);
+    reply_rows(st, &err, list, out);
+}
+
+/* Newest first. */
+static void reply_newest(struct request *r, uint64_t limit, struct reply *out)
+{
+    struct error err = {0};
+    uint64_t before;
+    if (!request_number(r, "before", 0, 0, INT64_MAX, &before, out))
+        return;
+    json_t *list = json_array();
+    enum status st = store_events_before(r->server->store, before, (int)limit,
+                                         request_query(r, "without"), add_event, list, &err);
+    reply_rows(st, &err, list, out);
 }
 
 void api_events(struct request *r, struct reply *out)
@@ -141,7 +159,10 @@ void api_events(struct request *r, struct reply *out)
         return;
     }
     const char *format = request_query(r, "format");
-    if (format && strcmp(format, "json") == 0)
+    bool json = format && strcmp(format, "json") == 0;
+    if (json && request_query(r, "before"))
+        reply_newest(r, limit, out);
+    else if (json)
         reply_list(r, after, limit, out);
     else
         reply_stream(r, after, out);

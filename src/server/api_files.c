@@ -1,36 +1,7 @@
-/* api_files.c - pictures and models. */
+/* api_files.c - models. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "server/http.h"
-#include "server/labelling.h"
-
-static enum preview_view parse_view(const char *name)
-{
-    if (!name || strcmp(name, "image") == 0)
-        return PREVIEW_IMAGE;
-    if (strcmp(name, "student") == 0)
-        return PREVIEW_STUDENT;
-    return strcmp(name, "teacher") == 0 ? PREVIEW_TEACHER : (enum preview_view)0;
-}
-
-void api_frame(struct request *r, struct reply *out)
-{
-    enum preview_view view = parse_view(request_query(r, "view"));
-    struct error err = {0};
-    if (!view) {
-        reply_error(out, 400, "view is image, student or teacher");
-        return;
-    }
-    enum status st = labelling_preview(r->server->labelling, r->args[0], view, &out->body, &err);
-    if (st != ST_OK) {
-        reply_status(out, st, &err);
-        return;
-    }
-    out->status = 200;
-    out->type = "image/jpeg";
-    reply_header(out, "Cache-Control", "no-store");
-}
 
 static enum status write_model(struct request *r, uint64_t version, struct buf *out,
                                struct error *err)
@@ -50,15 +21,21 @@ void api_model(struct request *r, struct reply *out)
 {
     struct store_camera c;
     struct error err = {0};
+    uint64_t version;
+    if (!request_number(r, "version", UINT64_MAX, 0, INT64_MAX, &version, out))
+        return;
     enum status st = store_camera_get(r->server->store, r->args[0], &c, &err);
+    if (st == ST_OK && version == UINT64_MAX)
+        version = c.version;
     if (st == ST_OK)
-        st = write_model(r, c.version, &out->body, &err);
+        st = write_model(r, version, &out->body, &err);
     if (st != ST_OK) {
         reply_status(out, st, &err);
         return;
     }
     out->status = 200;
     out->type = "application/octet-stream";
-    reply_header(out, "Attune-Version", "%llu", (unsigned long long)c.version);
-    reply_header(out, "Content-Disposition", "attachment; filename=\"%.30s.onnx\"", c.id);
+    reply_header(out, "Attune-Version", "%llu", (unsigned long long)version);
+    reply_header(out, "Content-Disposition", "attachment; filename=\"%.30s-v%llu.onnx\"", c.id,
+                 (unsigned long long)version);
 }

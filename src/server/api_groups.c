@@ -1,12 +1,17 @@
 /* api_groups.c - which cameras learn together, who did before, and what their updates cost. */
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/control.h"
 #include "server/http.h"
 
 #define MEMBERSHIPS_MAX 2000
+#define VERSIONS_STANDARD 60
+#define VERSIONS_MAX 500
 
 static void add_group(const struct store_group *g, void *context)
 {
@@ -146,4 +151,45 @@ void api_groups(struct request *r, struct reply *out)
     json_decref(memberships);
     json_decref(requests);
     json_decref(decided);
+}
+
+struct version_rows {
+    const struct server *server;
+    const char *group;
+    json_t *rows;
+};
+
+/* A version whose files are there can be downloaded and rolled back to. */
+static void add_version(const struct store_version *v, void *context)
+{
+    const struct version_rows *l = context;
+    char name[64], path[PATH_MAX];
+    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)v->version);
+    store_model_path(l->server->store, l->group, name, path);
+    json_t *o = server_json_version(v);
+    json_object_set_new(o, "kept", json_boolean(v->accepted && access(path, R_OK) == 0));
+    json_array_append_new(l->rows, o);
+}
+
+void api_group_versions(struct request *r, struct reply *out)
+{
+    struct error err = {0};
+    struct store_group g;
+    uint64_t limit;
+    if (!request_number(r, "limit", VERSIONS_STANDARD, 1, VERSIONS_MAX, &limit, out))
+        return;
+    enum status st = store_group_get(r->server->store, r->args[0], &g, &err);
+    if (st != ST_OK) {
+        reply_status(out, st, &err);
+        return;
+    }
+    struct version_rows rows = {r->server, g.id, json_array()};
+    st = store_versions(r->server->store, g.id, (int)limit, add_version, &rows, &err);
+    if (st == ST_OK)
+        reply_json(out, 200,
+                   json_pack("{s:s,s:I,s:O}", "id", g.id, "version", (json_int_t)g.version,
+                             "versions", rows.rows));
+    else
+        reply_status(out, st, &err);
+    json_decref(rows.rows);
 }

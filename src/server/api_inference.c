@@ -11,7 +11,6 @@
 #include "server/requests.h"
 #include "server/streams.h"
 
-
 void api_settings(struct request *r, struct reply *out)
 {
     struct server *s = r->server;

@@ -92,6 +92,9 @@ static enum status add_live(struct server *s, json_t *camera, bool points, struc
     json_object_set_new(camera, "up_kbps", json_real(up));
     json_object_set_new(camera, "down_kbps", json_real(down));
     json_object_set_new(camera, "backlog_chunks", json_integer((json_int_t)backlog));
+    struct client_settings settings;
+    board_settings(s->board, id, &settings);
+    json_object_set_new(camera, "uplink_kbps", json_real(settings.uplink_kbps));
     server_json_inference(s, camera, id, points);
     return ST_OK;
 }
@@ -200,11 +203,12 @@ static void add_frame(const struct store_frame *f, void *context)
     json_array_append_new(columns[DOWN], server_json_real(f->down_kbps));
 }
 
-static json_t *version_json(const struct store_version *v)
+json_t *server_json_version(const struct store_version *v)
 {
-    return json_pack("{s:I,s:I,s:b,s:I,s:I,s:o,s:o,s:s}", "version", (json_int_t)v->version, "base",
-                     (json_int_t)v->base, "accepted", (int)v->accepted, "t_us", (json_int_t)v->t_us,
-                     "delta_bytes", (json_int_t)v->delta_bytes, "score_before",
+    return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:o,s:o,s:s}", "version", (json_int_t)v->version,
+                     "base", (json_int_t)v->base, "accepted", (int)v->accepted, "t_us",
+                     (json_int_t)v->t_us, "delta_bytes", (json_int_t)v->delta_bytes,
+                     "snapshot_bytes", (json_int_t)v->snapshot_bytes, "score_before",
                      server_json_real(v->score_before), "score_after",
                      server_json_real(v->score_after), "reason", v->reason);
 }
@@ -218,7 +222,7 @@ static void add_mark(const struct store_version *v, void *context)
 {
     struct mark_list *l = context;
     if (v->t_us > l->since_us)
-        json_array_insert_new(l->marks, 0, version_json(v));
+        json_array_insert_new(l->marks, 0, server_json_version(v));
 }
 
 void api_series(struct request *r, struct reply *out)
@@ -256,7 +260,7 @@ void api_series(struct request *r, struct reply *out)
 
 static void add_version(const struct store_version *v, void *context)
 {
-    json_array_append_new(context, version_json(v));
+    json_array_append_new(context, server_json_version(v));
 }
 
 void api_versions(struct request *r, struct reply *out)

@@ -4,10 +4,15 @@
 
 #include <stddef.h>
 
+struct asset_bytes {
+    const unsigned char *data;
+    size_t size_bytes;
+};
+
 struct asset {
     const char *name, *type;
-    const unsigned char *bytes;
-    size_t size_bytes;
+    const char *hash; /* of the plain bytes */
+    struct asset_bytes plain, gzip;
 };
 
 extern const struct asset assets_table[];

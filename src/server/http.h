@@ -50,7 +50,7 @@ struct reply {
     struct buf body;
     const void *fixed; /* instead of body: bytes that live for ever */
     size_t fixed_bytes;
-    struct reply_header headers[4];
+    struct reply_header headers[8];
     int header_count;
     struct MHD_Response *response; /* instead of all that but status: a stream */
 };
@@ -102,13 +102,18 @@ size_t http_route_body_max(const struct server *s, const struct route *route);
 /* Adds to a camera's object where it infers and what was told of it; the table only with points. */
 void server_json_inference(struct server *s, json_t *camera, const char *id, bool points);
 
+/* A row of versions as people and scripts see it. */
+json_t *server_json_version(const struct store_version *v);
+
 /* The handlers, by file. */
 http_handler api_settings, api_report, api_labels;                          /* api_inference.c */
 http_handler api_hello, api_chunk, api_updates;                             /* api_camera.c */
 http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* api_view.c */
-http_handler api_frame, api_model;                                          /* api_files.c */
-http_handler api_compute, api_schedule;                                     /* api_compute.c */
-http_handler api_groups;                                                    /* api_groups.c */
+http_handler api_frame, api_samples;                                        /* api_samples.c */
+http_handler api_model;                                                     /* api_files.c */
+http_handler api_settings_all;                                              /* api_settings.c */
+http_handler api_compute, api_compute_series, api_schedule;                 /* api_compute.c */
+http_handler api_groups, api_group_versions;                                /* api_groups.c */
 http_handler api_metrics;                                                   /* api_metrics.c */
 http_handler api_drift;                                                     /* api_drift.c */
 http_handler api_events;                                                    /* api_events.c */

@@ -28,6 +28,7 @@ struct board;
 struct labelling;
 struct control;
 struct streams;
+struct history;
 struct http;
 struct metrics;
 
@@ -53,6 +54,7 @@ struct server {
     struct cores_plan cores; /* settings have the threads that it left */
     struct limiter *limiter; /* of every process that is given a share */
     struct ledger *ledger;   /* of all compute, over LEDGER_WINDOW_US, on the monotonic clock */
+    struct history *history; /* of the ledger */
     struct board *board;
     struct labelling *labelling;
     struct control *control;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/board.h"
 #include "server/control.h"
+#include "server/history.h"
 #include "server/http.h"
 #include "server/labelling.h"
 #include "server/metrics.h"
@@ -142,6 +143,8 @@ static enum status open_parts(struct server *s, struct error *err)
     if (st == ST_OK)
         st = plan_cores(s, err);
     if (st == ST_OK)
+        st = history_open(s, &s->history, err);
+    if (st == ST_OK)
         st = open_models(s, err);
     if (st == ST_OK)
         st = open_store(s, err);
@@ -201,6 +204,7 @@ void server_close(struct server **ptr)
     http_close(&s->local);
     http_close(&s->http);
     http_close(&s->https);
+    history_close(&s->history);
     control_close(&s->control);
     labelling_close(&s->labelling);
     board_close(&s->board);

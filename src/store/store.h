@@ -139,8 +139,8 @@ void store_model_path(const struct store *s, const char *group, const char *name
 
 struct store_frame {
     uint64_t t_us, seq;
-    int index;        /* within the chunk */
-    uint64_t version; /* as the camera reported */
+    int index;                  /* within the chunk */
+    uint64_t version;           /* as the camera reported */
     double accuracy, unadapted; /* over the seconds before */
     double sampling_fps, up_kbps, down_kbps;
     double agreement; /* of this frame alone, NaN: not known */

@@ -220,6 +220,42 @@ static void scores_become_the_series(void **state)
     assert_true(c.accuracy == 0.7 && c.unadapted == 0.2 && c.frame_t_us == 300 && c.frame_seq == 1);
 }
 
+/* Of each kept chunk its worst frame, worst first; frames of before agreement was known are out. */
+static void doubtful_frames_come_first(void **state)
+{
+    struct fixture *f = *state;
+    bool is_new;
+    struct store_retired gone;
+    struct store_frame one;
+    char path[PATH_MAX];
+    static const double agreement[4][2] = {{0.9, 0.8}, {0.2, 0.1}, {NAN, 0.5}, {NAN, NAN}};
+    hello(f, "a", true);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        struct store_frame rows[2] = {{.t_us = 10 * seq, .seq = seq},
+                                      {.t_us = 10 * seq + 5, .seq = seq, .index = 1}};
+        rows[0].agreement = agreement[seq - 1][0];
+        rows[1].agreement = agreement[seq - 1][1];
+        assert_int_equal(put(f, "a", seq, "x", seq, &is_new), ST_OK);
+        assert_int_equal(store_chunk_labelled(f->store, "a", seq, rows, 2, &f->err), ST_OK);
+    }
+    struct frames worst = {.count = 0}, left = {.count = 0};
+    assert_int_equal(store_frames_doubtful(f->store, "a", 10, keep_frame, &worst, &f->err), ST_OK);
+    assert_int_equal(worst.count, 3);
+    assert_true(worst.f[0].t_us == 25 && worst.f[0].agreement == 0.1 && worst.f[0].index == 1);
+    assert_true(worst.f[1].t_us == 35 && worst.f[2].t_us == 15);
+    assert_int_equal(store_frame_get(f->store, "a", 25, -1, &one, &f->err), ST_OK);
+    assert_true(one.seq == 2 && one.index == 1);
+    assert_int_equal(store_frame_get(f->store, "a", 25, 0, &one, &f->err), ST_NOT_FOUND);
+    assert_int_equal(store_frame_get(f->store, "b", 25, -1, &one, &f->err), ST_NOT_FOUND);
+    /* Chunks 1 and 2 go, and what the student answered with them. */
+    store_answer_path(f->store, "a", 2, path);
+    assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 3, &gone, &f->err), ST_OK);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(store_frames_doubtful(f->store, "a", 10, keep_frame, &left, &f->err), ST_OK);
+    assert_true(left.count == 1 && left.f[0].t_us == 35);
+}
+
 static void rates_are_of_the_window(void **state)
 {
     struct fixture *f = *state;
@@ -836,6 +872,7 @@ int main(void)
         TEST(chunks_are_idempotent_and_survive),
         TEST(backlog_is_bounded_and_in_order),
         TEST(scores_become_the_series),
+        TEST(doubtful_frames_come_first),
         TEST(rates_are_of_the_window),
         TEST(versions_follow_each_other),
         TEST(trainings_are_a_bounded_history),
