@@ -18,19 +18,69 @@ struct yaml_doc {
     bool loaded;
 };
 
+/* Line and column of a byte. */
+static void place_of(const char *text, size_t offset, size_t *line, size_t *column)
+{
+    *line = *column = 1;
+    for (size_t i = 0; i < offset; i++) {
+        *column = text[i] == '\n' ? 1 : *column + 1;
+        *line += text[i] == '\n';
+    }
+}
+
+/* Of a file that is no YAML: libyaml's word, and what usually helps. */
+static enum status fail_syntax(const struct yaml_doc *d, const yaml_parser_t *parser,
+                               const char *text, size_t n, struct error *err)
+{
+    size_t line = parser->problem_mark.line + 1, column = parser->problem_mark.column + 1;
+    const char *problem = parser->problem ? parser->problem : "not valid YAML";
+    if (parser->error == YAML_MEMORY_ERROR)
+        return error_set(err, ST_NOMEM, "no memory to read %s", d->name);
+    if (parser->error == YAML_READER_ERROR) {
+        place_of(text, parser->problem_offset < n ? parser->problem_offset : n, &line, &column);
+        return error_set(err, ST_FORMAT,
+                         "%s:%zu:%zu: %s; write plain text in UTF-8, with \\x escapes in quotes "
+                         "for anything else",
+                         d->name, line, column, problem);
+    }
+    size_t at = parser->problem_mark.index;
+    if (at < n && text[at] == '\t')
+        return error_set(err, ST_FORMAT, "%s:%zu:%zu: a tab cannot stand here; indent with spaces",
+                         d->name, line, column);
+    const char *context = parser->context ? parser->context : "";
+    return error_set(err, ST_FORMAT,
+                     "%s:%zu:%zu: %s%s%s; check the indentation, colons, quotes and brackets here "
+                     "and on the line before",
+                     d->name, line, column, context, *context ? ", " : "", problem);
+}
+
+/* What comes after the document that was read must be nothing. */
+static enum status refuse_second(const struct yaml_doc *d, yaml_parser_t *parser, const char *text,
+                                 size_t n, struct error *err)
+{
+    yaml_document_t more;
+    if (!yaml_parser_load(parser, &more))
+        return fail_syntax(d, parser, text, n, err);
+    bool there = yaml_document_get_root_node(&more) != NULL;
+    size_t line = more.start_mark.line + 1, column = more.start_mark.column + 1;
+    yaml_document_delete(&more);
+    return there ? error_set(err, ST_FORMAT,
+                             "%s:%zu:%zu: a second document begins here; put all into one, without "
+                             "'---' between",
+                             d->name, line, column)
+                 : ST_OK;
+}
+
 static enum status load(struct yaml_doc *d, const void *text, size_t n, struct error *err)
 {
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
         return error_set(err, ST_NOMEM, "no memory for the YAML parser");
     yaml_parser_set_input_string(&parser, text, n);
-    enum status st = ST_OK;
-    if (yaml_parser_load(&parser, &d->tree))
-        d->loaded = true;
-    else
-        st = error_set(err, ST_FORMAT, "%s:%zu:%zu: %s", d->name, parser.problem_mark.line + 1,
-                       parser.problem_mark.column + 1,
-                       parser.problem ? parser.problem : "not valid YAML");
+    d->loaded = yaml_parser_load(&parser, &d->tree);
+    enum status st = d->loaded ? ST_OK : fail_syntax(d, &parser, text, n, err);
+    if (st == ST_OK && yaml_document_get_root_node(&d->tree))
+        st = refuse_second(d, &parser, text, n, err);
     yaml_parser_delete(&parser);
     return st;
 }
@@ -39,7 +89,8 @@ enum status yaml_open(const void *text, size_t n, const char *name, struct yaml_
                       struct error *err)
 {
     if (n > YAML_BYTES_MAX)
-        return error_set(err, ST_LIMIT, "%s is larger than %zu bytes", name, YAML_BYTES_MAX);
+        return error_set(err, ST_LIMIT, "%s:1:1: the file is larger than %zu bytes; shorten it",
+                         name, YAML_BYTES_MAX);
     struct yaml_doc *d = calloc(1, sizeof *d);
     if (!d)
         return error_set(err, ST_NOMEM, "no memory to read %s", name);
@@ -124,6 +175,12 @@ const yaml_node *yaml_get(const struct yaml_doc *d, const yaml_node *map, const 
     return NULL;
 }
 
+void yaml_place(const yaml_node *n, size_t *ret_line, size_t *ret_column)
+{
+    *ret_line = n ? n->start_mark.line + 1 : 1;
+    *ret_column = n ? n->start_mark.column + 1 : 1;
+}
+
 enum status yaml_fail(const struct yaml_doc *d, const yaml_node *n, struct error *err,
                       const char *format, ...)
 {
@@ -149,7 +206,8 @@ enum status yaml_check_keys(const struct yaml_doc *d, const yaml_node *map,
         if (names_find(known, count, text, -1) < 0) {
             const char *near = yaml_nearest(text, known, count);
             return yaml_fail(d, key, err, "unknown key '%.60s'%s%s%s", text,
-                             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                             near ? "; did you mean '" : "; delete it", near ? near : "",
+                             near ? "'?" : "");
         }
         if (yaml_get(d, map, text) != yaml_value(d, map, i))
             return yaml_fail(d, key, err, "'%.60s' is given twice", text);
@@ -164,35 +222,40 @@ enum status yaml_number(const struct yaml_doc *d, const yaml_node *n, double min
     char *end = NULL;
     double v = text ? strtod(text, &end) : 0;
     if (!text || end == text || *end || !isfinite(v))
-        return yaml_fail(d, n, err, "expected a number, found '%.60s'",
+        return yaml_fail(d, n, err, "expected a number, found '%.60s'; write one",
                          text ? text : "a list or map");
     if (v < min || v > max)
-        return yaml_fail(d, n, err, "%g is outside %g to %g", v, min, max);
+        return yaml_fail(d, n, err, "%g is outside %g to %g; choose a value within", v, min, max);
     *ret = v;
     return ST_OK;
 }
 
 #define NEAREST_CHARS_MAX 48
 
-/* Levenshtein distance of two short words; texts beyond the bound count as far apart. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Letters to insert, delete, replace, or swap with their neighbour; texts beyond the bound count as
+ * far apart. Three rows of the usual table: this one and the two before. */
 static size_t distance(const char *a, const char *b)
 {
-    size_t n = strlen(a), m = strlen(b), row[NEAREST_CHARS_MAX + 1];
+    size_t n = strlen(a), m = strlen(b), rows[3][NEAREST_CHARS_MAX + 1];
     if (n > NEAREST_CHARS_MAX || m > NEAREST_CHARS_MAX)
         return SIZE_MAX;
     for (size_t j = 0; j <= m; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
+        size_t *now = rows[i % 3], *last = rows[(i - 1) % 3], *older = rows[(i + 1) % 3];
+        now[0] = i;
         for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+            now[j] = least(least(last[j], now[j - 1]) + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = least(now[j], older[j - 2] + 1);
         }
     }
-    return row[m];
+    return rows[n % 3][m];
 }
 
 const char *yaml_nearest(const char *text, const char *const *candidates, size_t count)

@@ -20,7 +20,8 @@
 struct yaml_doc;
 typedef struct yaml_node_s yaml_node; /* libyaml's node, opaque here */
 
-/* name is used in messages (a path, usually) and copied. An empty file gives a NULL root. */
+/* name is used in messages (a path, usually) and copied. An empty file gives a NULL root; more than
+ * one document is refused. */
 enum status yaml_open(const void *text, size_t n, const char *name, struct yaml_doc **ret,
                       struct error *err);
 void yaml_close(struct yaml_doc **d);
@@ -47,6 +48,9 @@ enum status yaml_check_keys(const struct yaml_doc *d, const yaml_node *map,
 /* A number in [min, max]; the whole text must be the number. */
 enum status yaml_number(const struct yaml_doc *d, const yaml_node *n, double min, double max,
                         double *ret, struct error *err);
+
+/* Where the node begins, from 1 on; 1:1 for NULL. */
+void yaml_place(const yaml_node *n, size_t *ret_line, size_t *ret_column);
 
 /* ST_FORMAT with the node's place (the document's start for NULL) before the message. */
 enum status yaml_fail(const struct yaml_doc *d, const yaml_node *n, struct error *err,

@@ -1,7 +1,9 @@
 /* server.c - `attune server`: settings from defaults, file and flags, then runs until a signal. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cmd/cmd.h"
@@ -47,25 +49,44 @@ static const char *value_of(int argc, char **argv, int *i, char *name, size_t si
     return *i + 1 < argc ? argv[++*i] : NULL;
 }
 
-/* pass 0: only --config; pass 1: the others, so that the command line wins. */
-static int read_flags(int argc, char **argv, int pass, struct server_options *o)
+/* --config and the settings, in the order of the command line; flags has room for argc. */
+static int read_flags(int argc, char **argv, struct setting_flag *flags,
+                      struct settings_sources *from)
 {
-    struct error err = {0};
     for (int i = 1; i < argc; i++) {
         char name[128];
         if (strncmp(argv[i], "--", 2) != 0)
             return cmd_usage(argv[0], "'%s' is not an option", argv[i]);
+        char *flag = argv[i] + 2;
         const char *value = value_of(argc, argv, &i, name, sizeof name);
         if (!value)
             return cmd_usage(argv[0], "--%s needs a value", name);
-        bool is_config = strcmp(name, "config") == 0;
-        if (is_config && pass == 0 &&
-            settings_open(&o->settings, &o->cameras, value, &err) != ST_OK)
-            return cmd_fail(argv[0], &err);
-        if (!is_config && pass == 1 && settings_set(&o->settings, name, value, &err) != ST_OK)
-            return cmd_usage(argv[0], "%s", err.message);
+        flag[strcspn(flag, "=")] = '\0';
+        if (strcmp(name, "config") == 0)
+            from->path = value;
+        else
+            flags[from->flag_count++] = (struct setting_flag){flag, value};
     }
+    from->flags = flags;
     return CMD_OK;
+}
+
+/* All that is wrong or unwise, a line each. */
+static int load(const char *name, struct server_options *o)
+{
+    static struct problems problems;
+    struct error err;
+    problems_init(&problems);
+    enum status st = settings_load(&o->sources, &o->settings, &o->cameras, &problems, &err);
+    for (int i = 0; i < problems.count; i++)
+        fprintf(stderr, "attune %s: %s%s\n", name, problems.items[i].warning ? "warning: " : "",
+                problems.items[i].text);
+    if (st == ST_NOMEM)
+        return cmd_fail(name, &err);
+    if (st != ST_OK)
+        fprintf(stderr, "attune %s: nothing was started. See attune %s --help, attune config\n",
+                name, name);
+    return st == ST_OK ? CMD_OK : CMD_USAGE;
 }
 
 static void announce(const struct server *s)
@@ -112,24 +133,21 @@ int cmd_server(int argc, char **argv)
         if (strcmp(argv[i], "--metrics-markdown") == 0)
             return print_markdown(metrics_write_markdown);
     }
-    settings_init(&options.settings);
+    struct setting_flag *flags = calloc((size_t)argc, sizeof *flags);
+    if (!flags)
+        return cmd_fail(argv[0], &(struct error){.message = "no memory"});
     options.version = ATTUNE_VERSION;
     options.revision = cmd_commit();
-    for (int pass = 0; pass < 2; pass++) {
-        int code = read_flags(argc, argv, pass, &options);
-        if (code != CMD_OK)
-            return code;
+    options.sources.environment = (const char *const *)environ;
+    int status = read_flags(argc, argv, flags, &options.sources);
+    if (status == CMD_OK)
+        status = load(argv[0], &options);
+    if (status == CMD_OK) {
+        log_level_set(log_level_parse(options.settings.log_level));
+        log_format_set(log_format_parse(options.settings.log_format));
+        status = run(argv[0], &options);
     }
-    enum log_level level = log_level_parse(options.settings.log_level);
-    if (!level)
-        return cmd_usage(argv[0], "log_level is error, warn, info or debug, not '%.40s'",
-                         options.settings.log_level);
-    log_level_set(level);
-    log_format_set(log_format_parse(options.settings.log_format));
-    struct error err = {0};
-    if (settings_check(&options.settings, &options.cameras, &err) != ST_OK)
-        return cmd_usage(argv[0], "%s", err.message);
-    int status = run(argv[0], &options);
     camera_list_clear(&options.cameras);
+    free(flags);
     return status;
 }

@@ -18,6 +18,8 @@
 struct server_options {
     struct settings settings;
     struct camera_list cameras; /* borrowed: it must live as long as the server */
+    /* Where both came from, for a reload; what it names is borrowed. No path: there is none. */
+    struct settings_sources sources;
     /* Program and arguments of the worker, NULL-terminated; NULL: /proc/self/exe worker. */
     char *const *worker_argv;
     /* The program that runs as `attune camera` for cameras that only stream; NULL: this one. */

@@ -13,13 +13,40 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/problems.h"
+#include "base/substitute.h"
 #include "base/yaml.h"
 
 #define SETTING_TEXT_BYTES 1024
 #define SETTING_ROWS_MAX 256
+
+/* Who said what a value is; later ones win. */
+#define SETTING_FROM_LIST(X)                                                                       \
+    X(DEFAULT, "default")                                                                          \
+    X(FILE, "file")                                                                                \
+    X(ENVIRONMENT, "environment")                                                                  \
+    X(FLAG, "flag")
+
+enum setting_from {
+#define SETTING_FROM_ENUM(name, text) SETTING_FROM_##name,
+    SETTING_FROM_LIST(SETTING_FROM_ENUM)
+#undef SETTING_FROM_ENUM
+};
+
+/* "default", "file", "environment", "flag". */
+const char *setting_from_name(enum setting_from from);
+
+struct setting_origin {
+    uint8_t from;          /* enum setting_from */
+    uint8_t file;          /* FILE: which of struct settings' files */
+    bool secret;           /* the value came out of ${...}: never show it */
+    bool shared;           /* of a camera: said by camera_defaults */
+    uint32_t line, column; /* FILE: of the value, from 1 on */
+};
 
 enum setting_kind {
     SETTING_SECTION = 1, /* in the .def files only: a heading; tables have none */
@@ -44,22 +71,55 @@ struct setting {
 
 struct setting_table {
     const struct setting *rows;
-    int count; /* 1..SETTING_ROWS_MAX */
+    int count;             /* 1..SETTING_ROWS_MAX */
+    size_t origins_offset; /* of struct setting_origin[count], within the struct of values */
+};
+
+/* How a text comes to be read. */
+struct setting_reading {
+    struct substitutes substitutes;
+    struct setting_origin origin; /* line and column are filled in while reading a file */
+    struct problems *problems;    /* gets all that is wrong */
 };
 
 /* Every value becomes its default. */
 void setting_table_init(const struct setting_table *t, void *values);
 
-/* name: as in the file, or the flag's form with dashes. On failure *values is as before. */
+/* The row of this name (as in the file, or the flag's form with dashes), -1 for none. */
+int setting_table_find(const struct setting_table *t, const char *name);
+
+/* Where the value of row i comes from. */
+struct setting_origin setting_table_origin(const struct setting_table *t, const void *values,
+                                           int i);
+
+/* Whether row i has the same value in both. */
+bool setting_table_same(const struct setting_table *t, const void *a, const void *b, int i);
+
+/* A value of row i for a person: as it would stand in a file. Secrets (out of ${...}, passwords,
+ * users in URLs) are not shown. */
+void setting_table_show(const struct setting_table *t, const void *values, int i,
+                        char ret[SETTING_TEXT_BYTES]);
+
+/* Sets row i to what text says, with ${...} replaced. On failure *values is as before; the message
+ * says what is wrong and what the row takes. */
+enum status setting_table_put(const struct setting_table *t, void *values, int i, const char *text,
+                              const struct substitutes *from, const struct setting_origin *origin,
+                              struct error *err);
+
+/* The same by name, from a flag, without ${...}. An unknown name gets the nearest one. */
 enum status setting_table_set(const struct setting_table *t, void *values, const char *name,
                               const char *value, struct error *err);
 
 /* A YAML mapping of names to scalars; a name may occur once. The keys `others` (a NULL at their
- * end; NULL: none) are known, too, and left to the caller. On failure some values may be set. */
+ * end; NULL: none) are known, too, and left to the caller. What is wrong goes to how->problems, and
+ * what is not wrong is set all the same. */
 #define SETTING_OTHERS_MAX 4
-enum status setting_table_read(const struct setting_table *t, void *values,
-                               const struct yaml_doc *d, const yaml_node *map,
-                               const char *const *others, struct error *err);
+void setting_table_read(const struct setting_table *t, void *values, const struct yaml_doc *d,
+                        const yaml_node *map, const char *const *others,
+                        const struct setting_reading *how);
+
+/* What row i takes, for a person: "0.5..600 s", "true or false", "a, b, c". */
+void setting_write_range(const struct setting *row, struct buf *out);
 
 /* A row of Markdown each; a line of --help each. */
 void setting_table_write_markdown(const struct setting_table *t, struct buf *out);

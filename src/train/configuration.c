@@ -35,11 +35,13 @@ static enum status read_name(const struct yaml_doc *d, const yaml_node *map,
     const yaml_node *n = yaml_get(d, map, "name");
     const char *text = n ? yaml_text(n) : NULL;
     if (!text || !*text || strlen(text) > CONFIGURATION_NAME_CHARS_MAX)
-        return yaml_fail(d, n ? n : map, err, "a configuration needs a name of 1 to %d characters",
+        return yaml_fail(d, n ? n : map, err,
+                         "a configuration has no name; give one of 1 to %d characters",
                          CONFIGURATION_NAME_CHARS_MAX);
     for (int i = 0; i < known->count; i++)
         if (strcmp(known->items[i].name, text) == 0)
-            return yaml_fail(d, n, err, "there are two configurations named '%s'", text);
+            return yaml_fail(d, n, err, "there are two configurations named '%s'; rename one",
+                             text);
     snprintf(name, CONFIGURATION_NAME_CHARS_MAX + 1, "%s", text);
     return ST_OK;
 }
@@ -53,14 +55,14 @@ static enum status read_one(const struct yaml_doc *d, const yaml_node *map,
     double epochs = NAN, layers = 0, batch = 0;
     *c = (struct train_configuration){.data = 1, .head_width = 1};
     if (!yaml_is_map(map))
-        return yaml_fail(d, map, err, "a configuration is a mapping, as {name: light, epochs: 5}");
+        return yaml_fail(d, map, err, "this is no configuration; write {name: light, epochs: 5}");
     enum status st = yaml_check_keys(d, map, keys, sizeof keys / sizeof keys[0], err);
     if (st == ST_OK)
         st = read_name(d, map, into, c->name, err);
     if (st == ST_OK)
         st = read_field(d, map, "epochs", 1, 1000, &epochs, err);
     if (st == ST_OK && isnan(epochs))
-        st = yaml_fail(d, map, err, "configuration '%s' needs epochs", c->name);
+        st = yaml_fail(d, map, err, "configuration '%s' has no epochs; write epochs: 5", c->name);
     if (st == ST_OK)
         st = read_field(d, map, "data", 0.001, 1, &c->data, err);
     if (st == ST_OK)
@@ -86,7 +88,10 @@ enum status train_configurations_read(const struct yaml_doc *d, const yaml_node 
     struct train_configurations c = {0};
     size_t n = yaml_is_list(list) ? yaml_count(list) : 0;
     if (n < 1 || n > CONFIGURATIONS_MAX)
-        return yaml_fail(d, list, err, "configurations is a list of 1 to %d", CONFIGURATIONS_MAX);
+        return yaml_fail(d, list, err,
+                         "configurations takes a list of 1 to %d; write one "
+                         "'- {name: NAME, epochs: N}' a line",
+                         CONFIGURATIONS_MAX);
     for (size_t i = 0; i < n; i++) {
         enum status st = read_one(d, yaml_value(d, list, i), &c, err);
         if (st != ST_OK)

@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera eval replay status explain profile model synth bench; do
+for command in demo server camera eval replay config status explain profile model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -134,7 +134,15 @@ expect 0 "kept as nodes" model inspect "$models/town-student.onnx"
 expect 3 "no-such.mp4" eval --source "$work/no-such.mp4" --student "$models/town-student.onnx" \
     --teacher "$models/town-teacher.onnx"
 
-expect 3 "train_cores: '1-' is no list" server --train-cores 1- --state "$work/server" \
+"$attune" config example > "$work/attune.yaml"
+expect 0 "attune.yaml: good" config check "$work/attune.yaml"
+printf 'window_s: 10MB\nperod_s: 1\n' > "$work/wrong.yaml"
+expect 1 "wrong.yaml:1:11: '10MB' is a size, window_s is a time; window_s takes" config check "$work/wrong.yaml"
+expect 1 "wrong.yaml:2:1: there is no setting 'perod_s'; did you mean 'period_s'?" config check "$work/wrong.yaml"
+expect 2 "wrong.yaml:1:11: " server --config "$work/wrong.yaml"
+ATTUNE_WINDOW_S=2min expect 0 "window_s: 120  # environment" config show --origin
+expect 0 '"additionalProperties": false' config schema
+expect 2 "train_cores takes such a list or auto" server --train-cores 1- --state "$work/server" \
     --student "$models/town-student.onnx" --teacher "$models/town-teacher.onnx"
 expect 3 "inference: processor 1023 is not one" camera --cores 1023 --source town: \
     --student "$models/town-student.onnx"

@@ -46,9 +46,9 @@ static void bad_lists_have_a_place(void **state)
         const char *text, *want;
     } cases[] = {{"{}", "a list of 1"},
                  {"[]", "a list of 1"},
-                 {"- 5", "is a mapping"},
-                 {"- {epochs: 5}", "needs a name"},
-                 {"- {name: a}", "needs epochs"},
+                 {"- 5", "is no configuration; write"},
+                 {"- {epochs: 5}", "has no name"},
+                 {"- {name: a}", "has no epochs"},
                  {"- {name: a, epochs: 0}", "c.yaml:1"},
                  {"- {name: a, epochs: 5, layer: 2}", "layers"},
                  {"- {name: a, epochs: 5, data: 0}", "c.yaml:1"},
