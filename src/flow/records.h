@@ -51,7 +51,8 @@ struct signature {
     X(VIEW, "view")         /* it was moved: other things are in the picture */                    \
     X(ACCURACY, "accuracy") /* it agrees less with the teacher than it did */                      \
     X(DIRTY, "dirty")       /* a part of the lens is covered or blurred: no request, an event */   \
-    X(BLIND, "blind")       /* nothing to see, or a frozen picture: no request, an event */
+    X(BLIND, "blind")       /* nothing to see, or a frozen picture: no request, an event */        \
+    X(MANUAL, "manual")     /* nothing: a person wants it to be trained */
 
 enum drift_kind {
     DRIFT_NONE,
@@ -66,13 +67,14 @@ enum drift_kind {
 /* A camera, or the server for it, asks for training: its world has changed. */
 struct drift_request {
     char camera[CAMERA_ID_CHARS_MAX + 1];
-    enum drift_kind kind;               /* SCENE, VIEW or ACCURACY */
+    enum drift_kind kind;               /* SCENE, VIEW, ACCURACY or MANUAL */
     bool at_server;                     /* noticed from the teacher's labels */
     uint64_t t_us;                      /* when it was noticed, microseconds since 1970 */
     uint64_t since_us;                  /* since when, as far as can be told */
     double score;                       /* distance over the threshold: 1 and more */
     double latitude_deg, longitude_deg; /* NaN: not known */
-    uint64_t seq; /* newest chunk when it was raised: those after it show the new world */
+    uint64_t seq; /* newest chunk when it was raised: those after it show the new world;
+                   * MANUAL 0: any will do, else the store takes the newest that it has */
     bool has_signature;
     struct signature signature;
     char text[DRIFT_TEXT_CHARS_MAX + 1]; /* what was seen, a sentence without its full stop */

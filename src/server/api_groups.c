@@ -1,13 +1,12 @@
 /* api_groups.c - which cameras learn together, who did before, and what their updates cost. */
 #include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "server/control.h"
 #include "server/http.h"
+#include "server/operate.h"
 
 #define MEMBERSHIPS_MAX 2000
 #define VERSIONS_STANDARD 60
@@ -163,11 +162,9 @@ struct version_rows {
 static void add_version(const struct store_version *v, void *context)
 {
     const struct version_rows *l = context;
-    char name[64], path[PATH_MAX];
-    snprintf(name, sizeof name, "v%llu.snap", (unsigned long long)v->version);
-    store_model_path(l->server->store, l->group, name, path);
+    bool kept = v->accepted && server_version_kept(l->server, l->group, v->version);
     json_t *o = server_json_version(v);
-    json_object_set_new(o, "kept", json_boolean(v->accepted && access(path, R_OK) == 0));
+    json_object_set_new(o, "kept", json_boolean(kept));
     json_array_append_new(l->rows, o);
 }
 

@@ -69,6 +69,9 @@ static json_t *camera_json(const struct server *s, const struct store_camera *c)
         c->sampling_fps, "frame_t_us", (json_int_t)c->frame_t_us, "chunks", (json_int_t)c->chunks,
         "up_bytes", (json_int_t)c->up_bytes, "down_bytes", (json_int_t)c->down_bytes, "versions",
         (json_int_t)c->versions, "rejected", (json_int_t)c->rejected);
+    json_object_set_new(camera, "paused", json_boolean(c->paused_us > 0));
+    if (c->paused_us > 0)
+        json_object_set_new(camera, "paused_us", json_integer((json_int_t)c->paused_us));
     server_json_accuracy(s, camera, c->accuracy, c->unadapted);
     if (isfinite(c->latitude_deg) && isfinite(c->longitude_deg)) {
         json_object_set_new(camera, "latitude", json_real(c->latitude_deg));

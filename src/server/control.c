@@ -119,7 +119,8 @@ void control_share(struct control *c, int seat, enum ledger_kind kind, double sh
 bool control_start(struct control *c, int seat, const struct job *job, uint64_t now_us)
 {
     struct seat *s = &c->seats[seat];
-    int executor = s->held ? -1 : executor_for(c, s, now_us);
+    bool may = job->close || (control_learns(c, seat) && !s->held);
+    int executor = may ? executor_for(c, s, now_us) : -1;
     if (executor < 0)
         return false;
     assign(c, s, executor);
@@ -264,8 +265,12 @@ struct arrivals {
 static void note_arrival(const struct store_camera *camera, void *context)
 {
     struct arrivals *a = context;
-    if (control_seat_with(a->control, camera->id) < 0 &&
-        a->count < a->control->server->set.cameras_max)
+    struct control *c = a->control;
+    int seat = control_seat_with(c, camera->id);
+    if (seat >= 0) {
+        struct trainee *t = &c->seats[seat].trainee;
+        t->members[control_member_of(t, camera->id)].to_pause = camera->paused_us > 0;
+    } else if (a->count < c->server->set.cameras_max)
         a->cameras[a->count++] = *camera;
 }
 
@@ -277,10 +282,12 @@ static void seat_arrival(struct control *c, const struct store_camera *camera)
         return;
     }
     struct trainee *t = &c->seats[control_seat_of(c, camera->group)].trainee;
-    t->members[control_member_of(t, camera->id)].trained_seq = camera->trained_seq;
+    struct trainee_member *m = &t->members[control_member_of(t, camera->id)];
+    m->trained_seq = camera->trained_seq;
+    m->paused = m->to_pause = camera->paused_us > 0;
 }
 
-/* What was trained before a restart is not trained again. */
+/* What people have paused is noted. What was trained before a restart is not trained again. */
 void control_refresh(struct control *c)
 {
     struct arrivals a = {.control = c, .cameras = c->arrivals};
@@ -329,6 +336,7 @@ static void *run(void *context)
         control_refresh(c);
         collect_all(c);
         moves_run(c->moves);
+        interventions_run(c->interventions);
         uint64_t now_us = clock_mono_us();
         clear_seats(c, now_us);
         if (c->grouping)
@@ -388,6 +396,8 @@ enum status control_open(struct server *s, struct control **ret, struct error *e
     if (st == ST_OK)
         st = moves_open(c, &c->moves, err);
     if (st == ST_OK)
+        st = interventions_open(c, &c->interventions, err);
+    if (st == ST_OK)
         st = grouping_open(c, &c->grouping, err);
     if (st == ST_OK)
         st = open_executors(c, err);
@@ -416,6 +426,7 @@ void control_close(struct control **ptr)
     if (c->decider.ops)
         c->decider.ops->close(c->decider.self);
     grouping_close(&c->grouping);
+    interventions_close(&c->interventions);
     moves_close(&c->moves);
     pthread_mutex_destroy(&c->lock);
     free(c->arrivals);

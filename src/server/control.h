@@ -35,6 +35,17 @@ json_t *control_workers_json(struct control *c);
 enum status control_move(struct control *c, const char *camera, const char *group,
                          const char *reason, struct error *err);
 
+/* The group goes back to the weights of `version`, under a new number, *ret; a training that is
+ * under way is given up. Waits until it is done, CONTROL_WAIT_S at most. by: who wants it.
+ * ST_NOT_FOUND: no such group or version. ST_CONFLICT: it is at that version. ST_AGAIN: too many
+ * wait, or it took too long and is not done. Any thread. */
+#define CONTROL_WAIT_S 60
+enum status control_rollback(struct control *c, const char *group, uint64_t version, const char *by,
+                             uint64_t *ret, struct error *err);
+
+/* People's requests for training are looked at anew. Any thread. */
+void control_look_at_requests(struct control *c);
+
 /* Why cameras are grouped as they are (docs/api.md); NULL where every camera is alone. */
 json_t *control_grouping_json(struct control *c);
 

@@ -22,10 +22,12 @@ struct seat {
     bool held;              /* gets no job: its cameras are about to change */
     bool resting;           /* gets no training: it would bring nothing */
     int failures;           /* in a row */
+    uint64_t urged;         /* the newest request by a person that it was urged for */
     double part;            /* of the compute for training, 0..1: what its cameras were told */
 };
 
 struct moves;
+struct interventions;
 struct grouping;
 
 /* One way of deciding. All but json is the control thread's. */
@@ -36,6 +38,8 @@ struct decider_ops {
     void (*leave)(void *self, int seat);
     /* The seat's job is to end with what it has reached. */
     void (*hurry)(void *self, int seat);
+    /* The seat, which has no job, is to have one as soon as may be. */
+    void (*urge)(void *self, int seat);
     /* The seat's job is over; seat.busy is false by now. */
     void (*ended)(void *self, int seat, const struct executor_report *report);
     /* Does what is due; returns when it wants to be asked again. */
@@ -59,6 +63,7 @@ struct control {
     int count, seats_max;
     uint64_t revision; /* counts every change of a group */
     struct moves *moves;
+    struct interventions *interventions;
     struct grouping *grouping;     /* NULL: every camera is alone */
     struct seat trials;            /* nobody's: the trial that is under way */
     struct store_camera *arrivals; /* [cameras_max] the thread's, while it looks for new ones */
@@ -69,6 +74,11 @@ struct control {
 
 /* A group that can be trained? */
 bool control_sits(const struct control *c, int seat);
+
+/* One with a member whose learning is not paused? */
+bool control_learns(const struct control *c, int seat);
+/* Is, or is to be, the camera's learning paused? */
+bool control_paused(const struct control *c, const char *camera);
 
 /* The seat of the group, of the group that has the camera; -1: none. */
 int control_seat_of(const struct control *c, const char *group);
@@ -134,6 +144,13 @@ enum status moves_ask(struct moves *m, const char *camera, uint64_t number, cons
                       const char *reason, struct error *err);
 /* Is a move of the camera waiting? */
 bool moves_wait(struct moves *m, const char *camera);
+
+/* ---- interventions.c: what people want ---- */
+
+enum status interventions_open(struct control *c, struct interventions **ret, struct error *err);
+void interventions_close(struct interventions **v);
+/* Carries out what was asked for as far as the groups are not at work; after moves_run. */
+void interventions_run(struct interventions *v);
 
 /* ---- turns.c, windows.c, micro.c ---- */
 

@@ -32,6 +32,11 @@ static const char *camera_id(const struct grouping *g, int camera)
     return grouper_camera_id(g->grouper, camera);
 }
 
+bool grouping_may(const struct grouping *g, int camera)
+{
+    return camera_id(g, camera) && !control_paused(g->control, camera_id(g, camera));
+}
+
 bool grouping_is_ours(const struct grouping *g, int camera)
 {
     return camera >= 0 && camera < grouping_server(g)->set.cameras_max;
@@ -242,7 +247,8 @@ static bool next_row(struct grouping *g, uint64_t now_us)
     bool found = false;
     for (int i = 0; i < o.count && !found; i++) {
         int camera = grouper_find(g->grouper, o.rows[i].drift.camera);
-        if (!grouping_is_ours(g, camera) || now_us < g->cameras[camera].not_before_us ||
+        if (!grouping_is_ours(g, camera) || !grouping_may(g, camera) ||
+            now_us < g->cameras[camera].not_before_us ||
             !prepare_looks(g, camera, o.rows[i].drift.seq))
             continue;
         take_row(g, camera, &o.rows[i]);
@@ -258,7 +264,8 @@ static bool next_asking(struct grouping *g, uint64_t now_us)
     for (int i = 0; i < grouper_camera_limit(g->grouper) && grouping_is_ours(g, i); i++) {
         struct watched_camera *w = &g->cameras[i];
         struct store_camera c;
-        if (!w->asks || now_us < w->not_before_us || !camera_id(g, i) || !prepare_looks(g, i, 0) ||
+        if (!w->asks || now_us < w->not_before_us || !grouping_may(g, i) ||
+            !prepare_looks(g, i, 0) ||
             store_camera_get(grouping_server(g)->store, camera_id(g, i), &c, NULL) != ST_OK)
             continue;
         w->conditions.place = place_of(c.latitude_deg, c.longitude_deg);
@@ -415,7 +422,7 @@ static bool prepare_review(struct grouping *g)
         q->tries = 0;
         g->trial = (struct trial){.frames_max = REVIEW_FRAMES_MAX};
         q->own_use = q->own_trial = -1;
-        if (camera_id(g, q->camera))
+        if (grouping_may(g, q->camera))
             add_review_models(g);
         if (g->trial.model_count > 0)
             return true;
@@ -551,7 +558,8 @@ static void follow(struct grouping *g, int seat, const char *id)
         w->start[0] = '\0';
         return;
     }
-    if (moves_wait(g->control->moves, id) || grouper_explain(g->grouper, camera, &e, &err) != ST_OK)
+    if (control_paused(g->control, id) || moves_wait(g->control->moves, id) ||
+        grouper_explain(g->grouper, camera, &e, &err) != ST_OK)
         return;
     char why[GROUP_REASON_CHARS];
     group_why_text(&e.why, why);

@@ -60,6 +60,9 @@ struct server *grouping_server(const struct grouping *g);
 /* The seat of the grouper's group, -1: none yet. */
 int grouping_seat(const struct grouping *g, uint64_t number);
 
+/* Is it there, and not paused by a person? Of others nothing is asked, and they move nowhere. */
+bool grouping_may(const struct grouping *g, int camera);
+
 bool grouping_is_ours(const struct grouping *g, int camera);
 
 /* The newest labelled chunks become those of the trial: all after one, or the most recent ones;

@@ -69,7 +69,7 @@ bool grouping_own_next(struct grouping *g)
         struct watched_own *own = own_of(g, i);
         struct store_camera c;
         int seat = grouping_seat(g, grouper_group_of(g->grouper, i));
-        if (!own->wanted || !id_of(g, i))
+        if (!own->wanted || !grouping_may(g, i))
             continue;
         own->wanted = false;
         g->trial = (struct trial){.frames_max = TRIAL_FRAMES_MAX};

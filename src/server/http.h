@@ -116,7 +116,8 @@ http_handler api_compute, api_compute_series, api_schedule;                 /* a
 http_handler api_groups, api_group_versions;                                /* api_groups.c */
 http_handler api_metrics;                                                   /* api_metrics.c */
 http_handler api_drift;                                                     /* api_drift.c */
-http_handler api_events;                                                    /* api_events.c */
-http_handler api_asset;                                                     /* assets.c */
+http_handler api_learning, api_group_rollback, api_camera_rollback, api_retrain; /* api_operate.c */
+http_handler api_events;                                                         /* api_events.c */
+http_handler api_asset;                                                          /* assets.c */
 
 #endif

@@ -189,8 +189,10 @@ static enum status list_chunks(const struct job_run *r, struct chunk_list *l, st
     enum status st = ST_OK;
     l->since_us = now_us > horizon_us ? now_us - horizon_us : 0;
     for (l->member = 0; l->member < t->count && st == ST_OK; l->member++)
-        st = store_chunks_labelled(r->server->store, t->members[l->member].camera,
-                                   t->members[l->member].added_seq, CHUNKS_MAX, add_ref, l, err);
+        if (!t->members[l->member].paused)
+            st =
+                store_chunks_labelled(r->server->store, t->members[l->member].camera,
+                                      t->members[l->member].added_seq, CHUNKS_MAX, add_ref, l, err);
     if (l->count > 1)
         qsort(l->refs, (size_t)l->count, sizeof *l->refs, by_time);
     return st;
@@ -268,6 +270,8 @@ enum status job_is_due(struct server *s, const struct trainee *t, bool *ret, str
     for (int i = 0; i < t->count && st == ST_OK && !due; i++) {
         const struct trainee_member *m = &t->members[i];
         uint64_t seq = 0, after = m->trained_seq > m->barren_seq ? m->trained_seq : m->barren_seq;
+        if (m->paused || m->to_pause)
+            continue;
         st = store_chunks_labelled(s->store, m->camera, after, 1, note_seq, &seq, err);
         due = seq > after;
     }
@@ -315,6 +319,19 @@ static struct store_version version_of(const json_t *reply, uint64_t base)
     return v;
 }
 
+static int list_trained(const struct trainee *t, struct store_trained *ret)
+{
+    int n = 0;
+    for (int i = 0; i < t->count; i++) {
+        const struct trainee_member *m = &t->members[i];
+        if (m->paused)
+            continue;
+        memcpy(ret[n].camera, m->camera, sizeof ret[n].camera);
+        ret[n++].seq = m->added_seq;
+    }
+    return n;
+}
+
 static enum status record(struct job_run *r, const json_t *reply, struct job_result *so_far,
                           struct error *err)
 {
@@ -325,15 +342,12 @@ static enum status record(struct job_run *r, const json_t *reply, struct job_res
     if (st != ST_OK)
         return st;
     struct store_version v = version_of(reply, group.version);
-    for (int i = 0; i < t->count; i++) {
-        memcpy(trained[i].camera, t->members[i].camera, sizeof trained[i].camera);
-        trained[i].seq = t->members[i].added_seq;
-    }
+    int count = list_trained(t, trained);
     if (v.accepted && whole(reply, "version") != v.version)
         return error_set(err, ST_INTERNAL, "the worker made version %llu, %llu was due",
                          (unsigned long long)whole(reply, "version"),
                          (unsigned long long)v.version);
-    st = store_version_put(r->server->store, t->id, &v, trained, t->count, err);
+    st = store_version_put(r->server->store, t->id, &v, trained, count, err);
     if (st != ST_OK)
         return st;
     if (v.accepted && v.base > 0)

@@ -28,6 +28,8 @@ struct trainee_member {
     uint64_t added_seq;   /* the learner has chunks up to here */
     uint64_t trained_seq; /* newest chunk of the last training that counts */
     uint64_t barren_seq;  /* chunks up to here were not enough to train on */
+    bool paused;          /* nothing of it is trained on */
+    bool to_pause;        /* what paused is to be once no job is under way; control's */
 };
 
 /* What the server knows of a group's learner; only its memory, made anew after a restart. */
@@ -125,7 +127,7 @@ enum status job_ask(struct job_run *r, const struct job *job, json_t *request, u
 enum status job_execute(struct job_run *r, const struct job *job, struct job_result *ret,
                         struct error *err);
 
-/* Has a member labelled chunks that were neither trained on nor too few? */
+/* Has a member that is not paused labelled chunks that were neither trained on nor too few? */
 enum status job_is_due(struct server *s, const struct trainee *t, bool *ret, struct error *err);
 
 #endif

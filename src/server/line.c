@@ -210,3 +210,46 @@ enum status line_adopt(const struct server *s, const char *snapshot_path, uint64
     weights_clear(&w);
     return st;
 }
+
+/* What a training that was lost has left under a number that is to be another version's. */
+static void remove_rubbish(const struct server *s, const char *group, uint64_t version)
+{
+    static const char *const kinds[] = {"delta", "snap", "learner"};
+    char path[PATH_MAX];
+    for (int i = 0; i < 3; i++) {
+        path_of(s, group, version, kinds[i], path);
+        unlink(path);
+    }
+}
+
+enum status line_return(const struct server *s, const char *group, uint64_t to, uint64_t base,
+                        uint64_t version, struct store_version *ret, struct error *err)
+{
+    struct weights w;
+    struct buf snapshot;
+    char path[PATH_MAX];
+    buf_init(&snapshot);
+    path_of(s, group, to, "snap", path);
+    enum status st = weights_init(s, &w, err);
+    if (st == ST_OK && to > 0)
+        st = weights_read(&w, path, err);
+    if (st == ST_OK) {
+        remove_rubbish(s, group, version);
+        st = write_snapshot(s, group, version, &w, &snapshot, err);
+    }
+    if (st == ST_OK)
+        *ret = (struct store_version){.version = version,
+                                      .base = base,
+                                      .accepted = true,
+                                      .snapshot_bytes = snapshot.size_bytes};
+    buf_clear(&snapshot);
+    weights_clear(&w);
+    return st;
+}
+
+bool line_has(const struct server *s, const char *group, uint64_t version)
+{
+    char path[PATH_MAX];
+    path_of(s, group, version, "snap", path);
+    return version == 0 || access(path, F_OK) == 0;
+}

@@ -31,7 +31,7 @@ bool micro_ready(const struct micro *m, int seat, uint64_t now_us)
     const struct control *c = m->control;
     const struct seat *s = &c->seats[seat];
     bool due = false;
-    if (!control_sits(c, seat) || s->busy || s->held || s->resting ||
+    if (!control_sits(c, seat) || !control_learns(c, seat) || s->busy || s->held || s->resting ||
         now_us < m->seats[seat].rest_us)
         return false;
     if (m->seats[seat].gaining)
@@ -250,6 +250,13 @@ static void hurry(void *self, int seat)
     m->seats[seat].ending |= control_end_early(m->control, seat);
 }
 
+static void urge(void *self, int seat)
+{
+    struct micro *m = self;
+    m->seats[seat].rest_us = 0;
+    m->looked_us = 0;
+}
+
 /* ---- open, close ---- */
 
 static void close_micro(void *self)
@@ -268,6 +275,7 @@ static const struct decider_ops ops = {.close = close_micro,
                                        .join = join,
                                        .leave = leave,
                                        .hurry = hurry,
+                                       .urge = urge,
                                        .ended = ended,
                                        .run = run,
                                        .json = micro_json};

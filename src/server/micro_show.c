@@ -21,6 +21,9 @@ static void reason_of(const struct micro *m, int seat, uint64_t now_us, char *re
         *ret_why = "train";
         snprintf(ret, REASON_CHARS, "has micro-window %d of this window; %s", k->slots + 1,
                  expected);
+    } else if (!control_learns(m->control, seat)) {
+        *ret_why = "paused";
+        snprintf(ret, REASON_CHARS, "learning is paused");
     } else if (s->resting) {
         *ret_why = "rest";
         snprintf(ret, REASON_CHARS, "rests: its model is as good as training makes it");

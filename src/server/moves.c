@@ -235,6 +235,8 @@ static enum status attempt(struct control *c, const struct wish *w, struct error
         return error_set(err, ST_NOT_FOUND, "there is no such camera or group any more");
     if (from == to)
         return ST_END;
+    if (control_paused(c, w->camera))
+        return error_set(err, ST_CONFLICT, "its learning is paused");
     if (to < 0 && c->seats[from].trainee.count == 1 && !w->start[0])
         return w->number ? keep(c, from, w, err) : ST_END;
     hurry(c, from);

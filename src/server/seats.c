@@ -11,6 +11,15 @@ bool control_sits(const struct control *c, int seat)
     return c->seats[seat].trainee.count > 0;
 }
 
+bool control_learns(const struct control *c, int seat)
+{
+    const struct trainee *t = &c->seats[seat].trainee;
+    for (int i = 0; i < t->count; i++)
+        if (!t->members[i].paused && !t->members[i].to_pause)
+            return true;
+    return false;
+}
+
 int control_seat_of(const struct control *c, const char *group)
 {
     for (int i = 0; i < c->count; i++)
@@ -33,6 +42,16 @@ int control_seat_with(const struct control *c, const char *camera)
         if (control_member_of(&c->seats[i].trainee, camera) >= 0)
             return i;
     return -1;
+}
+
+bool control_paused(const struct control *c, const char *camera)
+{
+    int seat = control_seat_with(c, camera);
+    if (seat < 0)
+        return false;
+    const struct trainee *t = &c->seats[seat].trainee;
+    const struct trainee_member *m = &t->members[control_member_of(t, camera)];
+    return m->paused || m->to_pause;
 }
 
 /* An empty one, or another. */

@@ -132,6 +132,11 @@ static void hurry(void *self, int seat)
     control_end_early(t->control, seat);
 }
 
+static void urge(void *self, int seat)
+{
+    delay(self, seat, 0);
+}
+
 /* Turns are no plan. */
 static json_t *no_json(void *self)
 {
@@ -153,6 +158,7 @@ static const struct decider_ops ops = {.close = close_turns,
                                        .join = join,
                                        .leave = leave,
                                        .hurry = hurry,
+                                       .urge = urge,
                                        .ended = ended,
                                        .run = run,
                                        .json = no_json};

@@ -249,6 +249,13 @@ static void hurry(void *self, int seat)
     windows_hurry(self, seat);
 }
 
+static void urge(void *self, int seat)
+{
+    struct windows *w = self;
+    w->courses[seat].rest_us = 0;
+    w->looked_us = 0;
+}
+
 static void ended(void *self, int seat, const struct executor_report *report)
 {
     struct windows *w = self;
@@ -337,6 +344,7 @@ static const struct decider_ops ops = {.close = close_windows,
                                        .join = join,
                                        .leave = leave,
                                        .hurry = hurry,
+                                       .urge = urge,
                                        .ended = ended,
                                        .run = run,
                                        .json = windows_json};

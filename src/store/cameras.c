@@ -10,7 +10,7 @@
 #define COLUMNS                                                                                    \
     "id,state,width,height,fps,sampling_fps,version,camera_version,created_us,seen_us,seq_last,"   \
     "chunks,up_bytes,down_bytes,versions,rejected,miou,unadapted,frame_t_us,frame_seq,latitude,"   \
-    "longitude,line,trained_seq"
+    "longitude,line,trained_seq,paused_us"
 
 static void read_row(sqlite3_stmt *q, struct store_camera *c)
 {
@@ -38,6 +38,7 @@ static void read_row(sqlite3_stmt *q, struct store_camera *c)
     c->longitude_deg = db_real(q, 21);
     db_text(q, 22, c->group, sizeof c->group);
     c->trained_seq = db_u64(q, 23);
+    c->paused_us = db_u64(q, 24);
 }
 
 /* NaN where there is no place: nothing is written. */
@@ -120,11 +121,9 @@ enum status store_camera_hello(struct store *s, const struct store_camera *c, bo
     return st;
 }
 
-enum status store_camera_get(struct store *s, const char *id, struct store_camera *ret,
-                             struct error *err)
+static enum status get(struct store *s, const char *id, struct store_camera *ret, struct error *err)
 {
     sqlite3_stmt *q;
-    db_lock(s);
     enum status st = db_query(s, err, &q, "SELECT " COLUMNS " FROM cameras WHERE id=?", "t", id);
     if (st == ST_OK) {
         st = db_step(s, q, err);
@@ -135,7 +134,47 @@ enum status store_camera_get(struct store *s, const char *id, struct store_camer
                            "there is no camera '%.80s' here; its hello comes first", id);
         sqlite3_finalize(q);
     }
+    return st;
+}
+
+enum status store_camera_get(struct store *s, const char *id, struct store_camera *ret,
+                             struct error *err)
+{
+    db_lock(s);
+    enum status st = get(s, id, ret, err);
     db_unlock(s);
+    return st;
+}
+
+/* While it was paused its group has gone on. */
+static enum status set_paused(struct store *s, const char *id, uint64_t now_us,
+                              struct store_camera *ret, bool *ret_news, struct error *err)
+{
+    enum status st = get(s, id, ret, err);
+    if (st == ST_OK)
+        *ret_news = (ret->paused_us > 0) != (now_us > 0);
+    if (st != ST_OK || !*ret_news)
+        return st;
+    st = now_us > 0 ? db_run(s, err, "UPDATE cameras SET paused_us=? WHERE id=?", "it",
+                             (int64_t)now_us, id)
+                    : db_run(s, err,
+                             "UPDATE cameras SET paused_us=0,version="
+                             "(SELECT version FROM lines WHERE lines.id=cameras.line) WHERE id=?",
+                             "t", id);
+    return st == ST_OK ? get(s, id, ret, err) : st;
+}
+
+enum status store_camera_pause(struct store *s, const char *id, uint64_t now_us,
+                               struct store_camera *ret, bool *ret_news, struct error *err)
+{
+    struct store_camera c = {.version = 0};
+    db_lock(s);
+    enum status st = db_begin(s, err);
+    if (st == ST_OK)
+        st = db_end(s, set_paused(s, id, now_us, &c, ret_news, err), err);
+    db_unlock(s);
+    if (st == ST_OK && ret)
+        *ret = c;
     return st;
 }
 

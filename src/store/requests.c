@@ -44,15 +44,16 @@ static bool signature_read(const char *text, struct signature *ret)
 static enum status insert(struct store *s, const struct drift_request *r, struct error *err)
 {
     char signature[SIGNATURE_CHARS];
-    return db_run(s, err,
-                  "INSERT INTO requests(camera,kind,at_server,t_us,since_us,score,latitude,"
-                  "longitude,seq,signature,text,newest_us) SELECT id,?2,?3,?4,?5,?6,"
-                  "COALESCE(?7,latitude),COALESCE(?8,longitude),CASE ?9 WHEN 0 THEN seq_last ELSE "
-                  "?9 END,?10,?11,?4 FROM cameras"
-                  " WHERE id=?1",
-                  "tiiiifffitt", r->camera, (int64_t)r->kind, (int64_t)r->at_server,
-                  (int64_t)r->t_us, (int64_t)r->since_us, r->score, r->latitude_deg,
-                  r->longitude_deg, (int64_t)r->seq, signature_text(r, signature), r->text);
+    return db_run(
+        s, err,
+        "INSERT INTO requests(camera,kind,at_server,t_us,since_us,score,latitude,"
+        "longitude,seq,signature,text,newest_us) SELECT id,?2,?3,?4,?5,?6,"
+        "COALESCE(?7,latitude),COALESCE(?8,longitude),CASE WHEN ?9=0 AND NOT ?12 THEN seq_last"
+        " ELSE ?9 END,?10,?11,?4 FROM cameras"
+        " WHERE id=?1",
+        "tiiiifffitti", r->camera, (int64_t)r->kind, (int64_t)r->at_server, (int64_t)r->t_us,
+        (int64_t)r->since_us, r->score, r->latitude_deg, r->longitude_deg, (int64_t)r->seq,
+        signature_text(r, signature), r->text, (int64_t)(r->kind == DRIFT_MANUAL));
 }
 
 static enum status raise_again(struct store *s, int64_t id, const struct drift_request *r,

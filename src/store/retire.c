@@ -129,14 +129,45 @@ static void remove_version(struct store *s, const char *group, uint64_t version,
     *ret += unlink(path) == 0 || gone;
 }
 
-/* Model files of versions below `floor`. */
+/* Versions that a group's cameras are to run: of paused ones not the newest. */
+struct in_use {
+    uint64_t version[STORE_MEMBERS_MAX];
+    int count;
+};
+
+static bool is_in_use(const struct in_use *u, uint64_t version)
+{
+    for (int i = 0; i < u->count; i++)
+        if (u->version[i] == version)
+            return true;
+    return false;
+}
+
+static enum status list_in_use(struct store *s, const char *group, struct in_use *ret,
+                               struct error *err)
+{
+    sqlite3_stmt *q;
+    ret->count = 0;
+    db_lock(s);
+    enum status st =
+        db_query(s, err, &q, "SELECT DISTINCT version FROM cameras WHERE line=?", "t", group);
+    if (st == ST_OK) {
+        while (ret->count < STORE_MEMBERS_MAX && (st = db_step(s, q, err)) == ST_OK)
+            ret->version[ret->count++] = db_u64(q, 0);
+        sqlite3_finalize(q);
+    }
+    db_unlock(s);
+    return st == ST_END ? ST_OK : st;
+}
+
+/* Model files of versions below `floor` that no camera is to run. */
 static void remove_below(struct store *s, const char *group, DIR *folder, uint64_t floor,
-                         uint64_t *ret)
+                         const struct in_use *used, uint64_t *ret)
 {
     const struct dirent *e;
     while ((e = readdir(folder))) {
         uint64_t v = version_in(e->d_name);
-        if (v > 0 && v < floor)
+        if (v > 0 && v < floor && !is_in_use(used, v))
             remove_version(s, group, v, ret);
     }
 }
@@ -146,8 +177,11 @@ static enum status retire_models(struct store *s, const char *group, uint64_t *r
 {
     struct store_group g;
     struct newest newest;
+    struct in_use used;
     char path[PATH_MAX];
     enum status st = store_group_get(s, group, &g, err);
+    if (st == ST_OK)
+        st = list_in_use(s, group, &used, err);
     if (st != ST_OK)
         return st;
     store_model_path(s, group, ".", path);
@@ -157,7 +191,7 @@ static enum status retire_models(struct store *s, const char *group, uint64_t *r
     find_newest(folder, g.version, &newest);
     rewinddir(folder);
     if (newest.count == STORE_MODELS_KEPT)
-        remove_below(s, group, folder, newest.version[STORE_MODELS_KEPT - 1], ret);
+        remove_below(s, group, folder, newest.version[STORE_MODELS_KEPT - 1], &used, ret);
     closedir(folder);
     return ST_OK;
 }

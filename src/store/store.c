@@ -77,9 +77,12 @@ static const char schema_numbers[] = "ALTER TABLE lines ADD COLUMN number INT DE
 
 static const char schema_agreement[] = "ALTER TABLE frames ADD COLUMN agreement REAL;";
 
+static const char schema_paused[] = "ALTER TABLE cameras ADD COLUMN paused_us INT DEFAULT 0;";
+
 /* Script n leads from schema n to n + 1. */
 static const char *const schemas[] = {schema_first,  schema_trainings, schema_requests,
-                                      schema_groups, schema_numbers,   schema_agreement};
+                                      schema_groups, schema_numbers,   schema_agreement,
+                                      schema_paused};
 #define SCHEMA_VERSION ((int)(sizeof schemas / sizeof schemas[0]))
 
 void store_options_init(struct store_options *o)

@@ -83,6 +83,7 @@ struct store_camera {
     uint64_t frame_seq;                 /* its chunk */
     uint64_t trained_seq;               /* newest chunk that its group has trained on */
     double latitude_deg, longitude_deg; /* NaN (to the store both 0, too): not known */
+    uint64_t paused_us; /* since when its learning is paused: `version` stays; 0: it is not */
 };
 
 /* Creates the camera, alone in a group of its own, or updates state, size, fps, camera_version,
@@ -95,6 +96,10 @@ enum status store_camera_get(struct store *s, const char *id, struct store_camer
 
 typedef void store_camera_row(const struct store_camera *c, void *context);
 enum status store_cameras(struct store *s, store_camera_row *row, void *context, struct error *err);
+/* Learning is paused (now_us > 0), or goes on (0): then the camera has its group's version. *ret
+ * (NULL allowed) is the row afterwards; *ret_news false: it was so already. ST_NOT_FOUND. */
+enum status store_camera_pause(struct store *s, const char *id, uint64_t now_us,
+                               struct store_camera *ret, bool *ret_news, struct error *err);
 enum status store_camera_sampling(struct store *s, const char *id, double sampling_fps,
                                   struct error *err);
 /* The camera asked for updates: it runs `version`. Adds down_bytes (0: nothing was sent). */
@@ -210,6 +215,7 @@ struct store_version {
     uint64_t version, base, delta_bytes, snapshot_bytes, t_us;
     bool accepted;
     double score_before, score_after; /* NaN: not scored */
+    bool for_paused; /* of one that is put: cameras whose learning is paused have it, too */
     char reason[STORE_REASON_CHARS_MAX + 1];
 };
 
@@ -220,9 +226,9 @@ struct store_trained {
 };
 
 /* One transaction: the row, the group's counters, what was trained on (count 0: of nobody), and
- * when accepted the version of the group and its members. The files vN.delta, vN.snap and the
- * learner's state are durable by then. ST_CONFLICT: base is not the group's version, or version is
- * not above it. */
+ * when accepted the version of the group and its members, but for paused ones. The files vN.delta,
+ * vN.snap and the learner's state are durable by then. ST_CONFLICT: base is not the group's
+ * version, or version is not above it. */
 enum status store_version_put(struct store *s, const char *group, const struct store_version *v,
                               const struct store_trained *trained, int count, struct error *err);
 typedef void store_version_row(const struct store_version *v, void *context);
@@ -360,8 +366,9 @@ struct store_retired {
 
 /* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
  * failed, version, frame, membership, training and closed request rows over their bounds, model
- * files of the camera's group beyond STORE_MODELS_KEPT, groups that were retired before
- * keep_since_us, events over their bound. The numbers of deleted chunks stay used. */
+ * files of the camera's group beyond STORE_MODELS_KEPT that no camera of it is to run, groups that
+ * were retired before keep_since_us, events over their bound. The numbers of deleted chunks stay
+ * used. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          struct store_retired *ret, struct error *err);
 

@@ -39,10 +39,11 @@ static enum status move_cameras(struct store *s, const char *group, const struct
                                 struct error *err)
 {
     return db_run(s, err,
-                  v->accepted
-                      ? "UPDATE cameras SET version=?2,versions=versions+1 WHERE line=?1"
-                      : "UPDATE cameras SET rejected=rejected+1 WHERE line=?1 AND ?2 IS NOT NULL",
-                  "ti", group, (int64_t)v->version);
+                  v->accepted ? "UPDATE cameras SET version=?2,versions=versions+1 WHERE line=?1"
+                                " AND (paused_us=0 OR ?3)"
+                              : "UPDATE cameras SET rejected=rejected+1 WHERE line=?1 AND"
+                                " ?2 IS NOT NULL AND paused_us=0 AND ?3 IS NOT NULL",
+                  "tii", group, (int64_t)v->version, (int64_t)v->for_paused);
 }
 
 enum status versions_put(struct store *s, const char *group, const struct store_version *v,
@@ -77,7 +78,7 @@ enum status store_version_put(struct store *s, const char *group, const struct s
 
 static void read_row(sqlite3_stmt *q, struct store_version *v)
 {
-    v->version = db_u64(q, 0);
+    *v = (struct store_version){.version = db_u64(q, 0)};
     v->base = db_u64(q, 1);
     v->delta_bytes = db_u64(q, 2);
     v->snapshot_bytes = db_u64(q, 3);

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "delta/personal.h"
 #include "kit.h"
+#include "runner.h"
 #include "server/board.h"
 #include "server/control.h"
 #include "server/grouping_internal.h"
@@ -73,74 +74,9 @@ static struct store_group group_of(const char *id)
     return g;
 }
 
-/* What a camera at `have` is sent; *ret_base and the body. */
-static void fetch(const char *camera, uint64_t have, uint64_t *ret_base, uint64_t *ret_version,
-                  struct answer *a)
-{
-    char path[128];
-    unsigned long long base = 0, version = 0;
-    snprintf(path, sizeof path, "/v1/cameras/%s/updates?have=%llu", camera,
-             (unsigned long long)have);
-    kit_ask(kit, "GET", path, NULL, 0, a);
-    assert_int_equal(a->status, 200);
-    const char *at = strstr(a->headers, "Attune-Base: ");
-    assert_true(at && sscanf(at, "Attune-Base: %llu", &base) == 1);
-    at = strstr(a->headers, "Attune-Version: ");
-    assert_true(at && sscanf(at, "Attune-Version: %llu", &version) == 1);
-    *ret_base = base;
-    *ret_version = version;
-}
-
-/* A camera as far as updates go: it applies what it is sent. */
-struct runner {
-    const char *camera;
-    struct nn_model *student;
-    struct delta_model model;
-    float *params;
-    uint64_t version;
-};
-
 static size_t params_bytes(void)
 {
     return nn_model_param_count(kit->server->student) * sizeof(float);
-}
-
-static void runner_open(struct runner *r, const char *camera)
-{
-    r->camera = camera;
-    r->version = 0;
-    assert_int_equal(nn_model_open(kit->options.settings.student, NULL, &r->student, NULL), ST_OK);
-    assert_int_equal(delta_model_init(r->student, &r->model, NULL), ST_OK);
-    r->params = malloc(params_bytes());
-    memcpy(r->params, nn_model_values(r->student), params_bytes());
-}
-
-static void runner_close(struct runner *r)
-{
-    delta_model_clear(&r->model);
-    nn_model_close(&r->student);
-    free(r->params);
-}
-
-/* Its version grows; returns whether it was sent a snapshot. */
-static bool runner_update(struct runner *r, struct answer *a)
-{
-    struct error err;
-    uint64_t base, version, before = r->version;
-    bool applied;
-    fetch(r->camera, r->version, &base, &version, a);
-    if (delta_apply(&r->model, a->body.data, a->body.size_bytes, &r->version, r->params, NULL,
-                    &applied, &err) != ST_OK)
-        fail_msg("%s from %d with the step from %d to %d: %s", r->camera, (int)before, (int)base,
-                 (int)version, err.message);
-    assert_true(applied && r->version == version && version > before);
-    return base == 0;
-}
-
-static void expect_same(const struct runner *a, const struct runner *b)
-{
-    assert_int_equal(a->version, b->version);
-    assert_memory_equal(a->params, b->params, params_bytes());
 }
 
 /* Both are brought up to date; a group that somebody has joined trains at once, on what came along.
@@ -153,7 +89,7 @@ static void expect_to_meet(struct runner *a, struct runner *b, struct answer *an
         if (b->version < a->version)
             runner_update(b, answer);
     } while (a->version != b->version);
-    expect_same(a, b);
+    runner_expect_same(a, b);
 }
 
 static void start(void)
@@ -175,7 +111,7 @@ static void one_encoding_serves_all_members(void **state)
     join("dock", "gate");
     train("gate", &seq[0]);
     for (int i = 0; i < 3; i++) {
-        runner_open(&r[i], cameras[i]);
+        runner_open(kit, &r[i], cameras[i]);
         runner_update(&r[i], &a[i]);
     }
     for (int round = 0; round < 3; round++) {
@@ -186,7 +122,7 @@ static void one_encoding_serves_all_members(void **state)
             assert_false(runner_update(&r[i], &a[i]));
             assert_int_equal(a[i].body.size_bytes, a[0].body.size_bytes);
             assert_memory_equal(a[i].body.data, a[0].body.data, a[0].body.size_bytes);
-            expect_same(&r[i], &r[0]);
+            runner_expect_same(&r[i], &r[0]);
         }
         struct store_group served = group_of("gate");
         assert_int_equal(after.versions, before.versions + 1);
@@ -275,8 +211,8 @@ static void a_member_is_sent_its_own(void **state)
     start();
     join("yard", "gate");
     train("gate", &seq[0]);
-    runner_open(&gate, "gate");
-    runner_open(&yard, "yard");
+    runner_open(kit, &gate, "gate");
+    runner_open(kit, &yard, "yard");
     runner_update(&gate, &a);
     runner_update(&yard, &a);
     float *first = malloc(params_bytes()), *later = malloc(params_bytes());
@@ -302,7 +238,7 @@ static void a_member_is_sent_its_own(void **state)
     assert_int_equal(ask_own("yard", yard.version, number, &a), number);
     assert_false(runner_update(&yard, &a));
     assert_false(runner_update(&gate, &a));
-    expect_same(&gate, &yard);
+    runner_expect_same(&gate, &yard);
     assert_int_equal(ask_own("yard", yard.version, 0, &a), number);
     assert_int_equal(a.body.size_bytes, sent.size_bytes);
     assert_memory_equal(a.body.data, sent.data, sent.size_bytes);
@@ -429,7 +365,7 @@ static void own_deltas_are_looked_after(void **state)
     start();
     join("yard", "gate");
     train("yard", &seq[1]);
-    runner_open(&yard, "yard");
+    runner_open(kit, &yard, "yard");
     runner_update(&yard, &a);
     struct grouper *grouper = two_in_a_group();
     hand_open(&h, grouper);
@@ -500,8 +436,8 @@ static void whoever_joins_gets_a_snapshot_above_its_version(void **state)
     for (int i = 0; i < 3; i++)
         train("yard", &seq[1]); /* further than the group that it is to join */
     train("gate", &seq[0]);
-    runner_open(&gate, "gate");
-    runner_open(&yard, "yard");
+    runner_open(kit, &gate, "gate");
+    runner_open(kit, &yard, "yard");
     runner_update(&gate, &a);
     runner_update(&yard, &a);
     uint64_t yard_had = yard.version;
@@ -526,7 +462,7 @@ static void whoever_joins_gets_a_snapshot_above_its_version(void **state)
     expect_to_meet(&gate, &yard, &a);
     /* A late joiner, from nothing. */
     struct runner dock;
-    runner_open(&dock, "dock");
+    runner_open(kit, &dock, "dock");
     join("dock", "gate");
     assert_true(runner_update(&dock, &a));
     expect_to_meet(&gate, &dock, &a);
@@ -553,8 +489,8 @@ static void whoever_leaves_keeps_what_it_has(void **state)
     struct answer a = {0};
     char path[128];
     start();
-    runner_open(&gate, "gate");
-    runner_open(&yard, "yard");
+    runner_open(kit, &gate, "gate");
+    runner_open(kit, &yard, "yard");
     join("yard", "gate");
     train("gate", &seq[0]);
     runner_update(&gate, &a);
@@ -592,8 +528,8 @@ static void a_restart_finds_the_groups_again(void **state)
     join("yard", "gate");
     kit_stop(kit); /* before anybody was told, and with a learner that is behind its number */
     kit_start(kit);
-    runner_open(&gate, "gate");
-    runner_open(&yard, "yard");
+    runner_open(kit, &gate, "gate");
+    runner_open(kit, &yard, "yard");
     assert_string_equal(camera_of("yard").group, "gate");
     expect_to_meet(&gate, &yard, &a);
     train("gate", &seq[0]);
@@ -764,8 +700,8 @@ static void who_films_the_same_learns_together(void **state)
     expect_decided();
     struct runner gate, yard;
     struct answer a = {0};
-    runner_open(&gate, "gate");
-    runner_open(&yard, "yard");
+    runner_open(kit, &gate, "gate");
+    runner_open(kit, &yard, "yard");
     json_int_t before = kit_version(kit, "gate");
     kit_upload(kit, "yard", &seq[1]);
     kit_await_version(kit, "gate", before + 1);

@@ -571,6 +571,62 @@ static void a_camera_passes_through_groups(void **state)
     assert_string_equal(name, "b");
 }
 
+static struct store_camera camera_row(struct fixture *f, const char *id)
+{
+    struct store_camera c;
+    assert_int_equal(store_camera_get(f->store, id, &c, &f->err), ST_OK);
+    return c;
+}
+
+/* Its version stays, with its files, while its group's grows; it has that when it goes on. What
+ * is for paused cameras, too, they get. */
+static void a_paused_camera_stays_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct store_camera c;
+    struct store_retired r;
+    char path[PATH_MAX], name[32];
+    bool news;
+    hello(f, "a", true);
+    hello(f, "b", true);
+    assert_int_equal(store_camera_pause(f->store, "z", 5, &c, &news, &f->err), ST_NOT_FOUND);
+    put_version(f, "a", 0, 1, 10);
+    assert_int_equal(move(f, "b", "a", NULL, 20), ST_OK);
+    put_version(f, "a", 1, 2, 30);
+    assert_int_equal(store_camera_pause(f->store, "b", 35, &c, &news, &f->err), ST_OK);
+    assert_true(news && c.paused_us == 35 && c.version == 2);
+    assert_int_equal(store_camera_pause(f->store, "b", 36, NULL, &news, &f->err), ST_OK);
+    assert_false(news);
+    reopen(f);
+    for (uint64_t v = 3; v < STORE_MODELS_KEPT + 6; v++) {
+        put_version(f, "a", v - 1, v, 40 + v);
+        for (uint64_t k = 1; k <= 3; k++) {
+            snprintf(name, sizeof name, "v%d.snap", (int)(k == 3 ? v : k));
+            store_model_path(f->store, "a", name, path);
+            assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
+        }
+    }
+    assert_int_equal(camera_row(f, "b").paused_us, 35);
+    assert_int_equal(camera_row(f, "b").version, 2);
+    assert_int_equal(camera_row(f, "a").version, STORE_MODELS_KEPT + 5);
+    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    store_model_path(f->store, "a", "v2.snap", path);
+    assert_int_equal(access(path, F_OK), 0);
+    store_model_path(f->store, "a", "v1.snap", path);
+    assert_int_not_equal(access(path, F_OK), 0);
+    struct store_version all = {.version = 50,
+                                .base = STORE_MODELS_KEPT + 5,
+                                .accepted = true,
+                                .for_paused = true,
+                                .t_us = 100};
+    assert_int_equal(store_version_put(f->store, "a", &all, NULL, 0, &f->err), ST_OK);
+    assert_int_equal(camera_row(f, "b").version, 50);
+    put_version(f, "a", 50, 51, 110);
+    assert_int_equal(camera_row(f, "b").version, 50);
+    assert_int_equal(store_camera_pause(f->store, "b", 0, &c, &news, &f->err), ST_OK);
+    assert_true(news && c.paused_us == 0 && c.version == 51);
+}
+
 static void keep_id(const struct store_event *e, void *context)
 {
     struct ids *l = context;
@@ -883,6 +939,7 @@ int main(void)
         TEST(closed_requests_are_bounded),
         TEST(a_version_is_its_groups_for_all_members),
         TEST(a_camera_passes_through_groups),
+        TEST(a_paused_camera_stays_behind),
         TEST(events_resume_and_are_bounded),
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),
