@@ -63,7 +63,7 @@ static void class_map_bad(void **state)
          "m.yaml:2:20: 'c' is not one of 'labels' (or none)"},
         {"labels: [a, b]\nnetwork: {0: a, 0: b}\n",
          "m.yaml:2:17: class numbers are whole and given once"},
-        {"labels: [a, b]\nnetwork: {0: a, 5: b}\n", "m.yaml:2:17: 5 is outside 0 to 1"},
+        {"labels: [a, b]\nnetwork: {0: a, 5: b}\n", "m.yaml:2:17: 5 is outside 0 to 1; choose a value within"},
         {"labels: [a]\n", "m.yaml:1:9: 'labels' must be a list of 2 to 64 class names"},
         {"labels: [a, b\n", NULL},
         {"", NULL},
