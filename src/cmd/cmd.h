@@ -24,6 +24,9 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(replay, "compare schedulers on measured retrainings, in virtual time")                       \
     X(status, "one look at a server: cameras, groups, accuracy, what is sent and asked for")       \
     X(explain, "why cameras have the compute that they have, and learn with whom they do")         \
+    X(pause, "a camera keeps the version that it has, and nobody trains on its frames")            \
+    X(resume, "it learns again")                                                                   \
+    X(retrain, "a camera's group is trained now")                                                  \
     X(profile, "measure what rates and sizes of uploaded samples cost and bring")                  \
     X(model, "inspect, train, quantize, export and compare networks")                              \
     X(synth, "render the synthetic town: video, labels, boxes")                                    \

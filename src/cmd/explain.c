@@ -8,6 +8,7 @@
 #include "cmd/cmd.h"
 #include "cmd/explain.h"
 #include "cmd/fetch.h"
+#include "cmd/plain.h"
 
 #define NAME "explain"
 
@@ -195,6 +196,7 @@ int cmd_explain(int argc, char **argv)
         return cmd_fail(NAME, &err);
     if (json)
         return cmd_json(NAME, o);
+    plain_json(o);
     int status = subjects[k].print(o, count > 1 ? what[1] : NULL);
     json_decref(o);
     return status;

@@ -18,6 +18,8 @@ static const char help_text[] =
     "  export         a checkpoint, or what a server has learned, as ONNX\n"
     "  quantize FILE  ready for int8 inference, with a table of speed and agreement\n"
     "  diff A B       which weights moved between two versions, and by how much\n"
+    "  versions NAME  of a group or camera in a running server, with what the gate measured\n"
+    "  rollback NAME  its cameras go back to an older version\n"
     "  delta FILE     what a model update says of itself: versions, weights, bytes\n"
     "\n"
     "example: attune model check student.onnx\n";
@@ -28,7 +30,8 @@ static const struct {
 } verbs[] = {{"inspect", cmd_model_inspect},   {"check", cmd_model_check},
              {"train", cmd_model_train},       {"export", cmd_model_export},
              {"diff", cmd_model_diff},         {"delta", cmd_model_delta},
-             {"quantize", cmd_model_quantize}, {"describe", cmd_model_describe}};
+             {"quantize", cmd_model_quantize}, {"describe", cmd_model_describe},
+             {"versions", cmd_model_versions}, {"rollback", cmd_model_rollback}};
 
 struct nn_model_options cmd_model_options(const int size[2])
 {

@@ -18,6 +18,8 @@ int cmd_model_diff(int argc, char **argv);
 int cmd_model_delta(int argc, char **argv);
 int cmd_model_quantize(int argc, char **argv);
 int cmd_model_describe(int argc, char **argv);
+int cmd_model_versions(int argc, char **argv);
+int cmd_model_rollback(int argc, char **argv);
 
 #define CMD_MODEL_SIDE_MAX 8192
 #define CMD_MODEL_BATCH_MAX 1024

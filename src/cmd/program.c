@@ -4,13 +4,16 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "cmd/plain.h"
 
 #include "version_commit.h"
 
 int cmd_fail(const char *name, const struct error *err)
 {
-    fprintf(stderr, "attune %s: %s\n", name,
-            err->message[0] ? err->message : status_text(err->code));
+    char text[sizeof err->message];
+    snprintf(text, sizeof text, "%s", err->message[0] ? err->message : status_text(err->code));
+    plain_text(text); /* it may quote what came from elsewhere */
+    fprintf(stderr, "attune %s: %s\n", name, text);
     return CMD_FAILED;
 }
 
@@ -37,7 +40,7 @@ int cmd_json(const char *name, json_t *o)
         error_set(&err, ST_NOMEM, "no memory for the answer");
         return cmd_fail(name, &err);
     }
-    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(o);
     return CMD_OK;

@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/explain.h"
-#include "cmd/fetch.h"
+#include "cmd/overview.h"
+#include "cmd/plain.h"
 
 #define NAME "status"
 #define SILENT_S 60 /* a camera that has said nothing for longer */
@@ -22,40 +23,6 @@ static const char help_text[] =
     "input\n"
     "  --json         {\"health\", \"cameras\", \"groups\", ...}: GET /v1/health, /v1/cameras and\n"
     "                 /v1/groups in one object\n";
-
-/* ---- asking ---- */
-
-static enum status ask(const struct fetch_server *server, json_t **ret, struct error *err)
-{
-    static const char *const paths[] = {"/v1/health", "/v1/cameras", NULL};
-    char groups[64];
-    json_t *all = json_object(), *one;
-    enum status st = all ? ST_OK : error_set(err, ST_NOMEM, "no memory for the answers");
-    /* Who was in which group before is not wanted. */
-    snprintf(groups, sizeof groups, "/v1/groups?since_us=%llu",
-             (unsigned long long)clock_wall_us());
-    for (int i = 0; i < 3 && st == ST_OK; i++) {
-        st = fetch_json(server, paths[i] ? paths[i] : groups, &one, err);
-        if (st != ST_OK)
-            break;
-        if (i == 0)
-            json_object_set_new(all, "health", one);
-        else {
-            json_object_update(all, one);
-            json_decref(one);
-        }
-    }
-    if (st == ST_NETWORK) {
-        struct error why = *err;
-        error_set(err, ST_NETWORK, "%.200s; is 'attune server' running there? --server says where",
-                  why.message);
-    }
-    if (st != ST_OK)
-        json_decref(all);
-    else
-        *ret = all;
-    return st;
-}
 
 /* ---- the table ---- */
 
@@ -202,11 +169,12 @@ int cmd_status(int argc, char **argv)
         return bad;
     json_t *o;
     struct error err;
-    enum status st = file ? fetch_saved(file, &o, &err) : ask(&server, &o, &err);
+    enum status st = file ? fetch_saved(file, &o, &err) : overview_fetch(&server, false, &o, &err);
     if (st != ST_OK)
         return cmd_fail(NAME, &err);
     if (json)
         return cmd_json(NAME, o);
+    plain_json(o);
     int status = print(o);
     json_decref(o);
     return status;

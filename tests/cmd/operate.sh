@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# What a person does to a running server, from the command line.
+#   operate.sh ATTUNE MODELS
+set -uo pipefail
+attune=$1 models=$2
+work=$(mktemp -d)
+server=
+trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
+bad=0
+
+# expect CODE TEXT COMMAND...: the exit code, and TEXT somewhere in the output.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$attune" "$@" >"$work/out" 2>&1
+    local got=$?
+    if [ $got -ne "$code" ] || ! grep -qF -- "$text" "$work/out"; then
+        echo "attune $*: exit $got, expected $code and '$text':"
+        cat "$work/out"
+        bad=1
+    fi
+}
+
+# start STATE: a server of this folder; $url is where it answers.
+start() {
+    local port
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    url=http://127.0.0.1:$port
+    "$attune" server --student "$models/town-student.onnx" --teacher "$models/town-teacher.onnx" \
+        --state "$1" --listen off --http "127.0.0.1:$port" >"$work/log" 2>&1 &
+    server=$!
+    for _ in $(seq 300); do
+        "$attune" status --server "$url" >/dev/null 2>&1 && return
+        sleep 0.05
+    done
+    echo "the server did not come up:"
+    cat "$work/log"
+    exit 1
+}
+
+stop() {
+    kill "$server"
+    wait "$server" 2>/dev/null
+    server=
+}
+
+# A camera says hello; nothing of it is trained.
+hello() {
+    python3 - "$url" "$1" "$models/town-student.onnx" <<'PY'
+import hashlib, json, sys, urllib.request
+url, camera, student = sys.argv[1:]
+body = {"student": hashlib.sha256(open(student, "rb").read()).hexdigest(), "width": 320, "height": 192,
+        "fps": 10, "version": 0, "state": "running"}
+urllib.request.urlopen(f"{url}/v1/cameras/{camera}/hello", json.dumps(body).encode()).read()
+PY
+}
+
+start "$work/state"
+hello gate || exit 1
+at=(--server "$url")
+expect 0 "gate: learning is paused; it keeps version 0" pause gate "${at[@]}" --by ann
+expect 0 "gate: learning was already paused" pause gate "${at[@]}"
+expect 3 "learning of 'gate' is paused; resume it first" retrain gate "${at[@]}"
+expect 0 '"paused": true' pause gate "${at[@]}" --json
+expect 0 "gate: learning goes on; version 0" resume gate "${at[@]}"
+expect 0 "gate: learning was not paused" resume gate "${at[@]}"
+expect 0 "gate: training is asked for, request 1" retrain gate "${at[@]}"
+expect 0 "manual" explain drift gate "${at[@]}"
+expect 3 "there is no camera 'nobody' here" pause nobody "${at[@]}"
+expect 2 "'../x' is no camera's id" pause ../x "${at[@]}"
+expect 2 "say which camera" pause
+expect 2 "say which group or camera" model versions
+expect 3 "does not answer" pause gate --server http://127.0.0.1:1
+expect 0 "group gate is at version 0" model versions gate "${at[@]}"
+expect 3 "'gate' is at version 0" model rollback gate "${at[@]}"
+expect 3 "version 7 of 'gate' is not kept; there are 0 (" model rollback gate --to 7 "${at[@]}"
+expect 3 "there is no group and no camera 'nobody'" model rollback nobody "${at[@]}"
+"$attune" pause gate "${at[@]}" --by "a$(printf '\033')[2J" >/dev/null || bad=1
+stop
+exit $bad
