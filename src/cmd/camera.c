@@ -18,12 +18,14 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/url.h"
+#include "cmd/camera_mqtt.h"
 #include "edge/agent.h"
 
 #define NAME "camera"
 
 struct camera_options {
     struct agent_options agent;
+    struct camera_mqtt_options mqtt;
     const char *results_path;
     bool json;
 };
@@ -95,6 +97,20 @@ static const struct row {
     {"seed", "N", NUMBER, &seed_value, 0, 2147483647, "of the retries' jitter (default: 1)"},
     {"log-level", "LEVEL", TEXT, &log_level_name, 0, 0,
      "error, warn, info or debug (default: info)"},
+    {"mqtt", "ADDRESS", TEXT, &chosen.mqtt.address, 0, 0,
+     "MQTT broker that is told what the student sees, as HOST:PORT or\n"
+     "mqtts://HOST:PORT, on PREFIX/ID/detections"},
+    {"mqtt-user", "NAME", TEXT, &chosen.mqtt.user, 0, 0, "user at the broker"},
+    {"mqtt-password-file", "FILE", TEXT, &chosen.mqtt.password_file, 0, 0,
+     "its first line is the user's password"},
+    {"mqtt-ca", "FILE", TEXT, &chosen.mqtt.ca_path, 0, 0,
+     "PEM file for the broker's certificate (default: the system's)"},
+    {"mqtt-insecure", NULL, FLAG, &chosen.mqtt.insecure, 0, 0,
+     "take any certificate of the broker; for trying only"},
+    {"mqtt-prefix", "PREFIX", TEXT, &chosen.mqtt.prefix, 0, 0,
+     "first part of the topics (default: attune)"},
+    {"mqtt-fps", "N", NUMBER, &chosen.mqtt.results_fps, 0, 1000,
+     "frames a second that are told at most, 0: every one (default: 5)"},
     {"log-format", "FORMAT", TEXT, &log_format_name, 0, 0,
      "logfmt, json (an object a line) or journald (default: logfmt)"},
     {"json", NULL, FLAG, &chosen.json, 0, 0, "the summary as one line of JSON"},
@@ -167,6 +183,7 @@ static int parse_options(int argc, char **argv)
         long_options[i] = (struct option){
             .name = rows[i].name, .has_arg = rows[i].kind != FLAG, .flag = NULL, .val = 1000 + i};
     agent_options_init(&chosen.agent);
+    camera_mqtt_options_init(&chosen.mqtt);
     chosen.agent.camera_id = "camera";
     chosen.agent.state_folder = "attune-camera-state";
     opterr = 0;
@@ -223,6 +240,7 @@ static int check_options(void)
 /* What the callbacks write to. */
 struct report {
     FILE *results;                /* NULL: none */
+    struct camera_mqtt *mqtt;     /* NULL: none */
     const struct task_spec *spec; /* class names */
     struct progress progress;
     uint64_t start_us;
@@ -287,6 +305,7 @@ static void on_result(void *context, const struct agent_result *r)
     struct report *report = context;
     uint64_t now_us = clock_mono_us();
     progress_update(&report->progress, (now_us - report->start_us) / 1000000, NULL, now_us);
+    camera_mqtt_result(report->mqtt, report->spec, r);
     FILE *to = report->results;
     if (!to)
         return;
@@ -458,12 +477,16 @@ int cmd_camera(int argc, char **argv)
     const char *path = chosen.results_path;
     if (path)
         report.results = strcmp(path, "-") == 0 ? stdout : fopen(path, "ae");
+    struct error err;
     if (path && !report.results) {
-        struct error err;
         error_set(&err, ST_IO, "cannot write %s: %s", path, strerror(errno));
         return cmd_fail(NAME, &err);
     }
+    chosen.mqtt.seed = chosen.agent.seed;
+    if (camera_mqtt_open(&chosen.mqtt, chosen.agent.camera_id, &report.mqtt, &err) != ST_OK)
+        return cmd_usage(NAME, "%s", err.message);
     int status = run(&report);
+    camera_mqtt_close(&report.mqtt);
     if (report.results && report.results != stdout)
         fclose(report.results);
     return status;

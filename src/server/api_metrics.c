@@ -12,11 +12,11 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "server/board.h"
+#include "server/bridge.h"
 #include "server/control.h"
 #include "server/http.h"
 #include "server/metrics.h"
 
-#define SILENT_US ((uint64_t)60 * 1000000) /* a camera that is heard of less often is down */
 #define CERTIFICATE_BYTES_MAX ((size_t)1 << 20)
 #define WINDOW_S ((double)LEDGER_WINDOW_US / 1e6)
 
@@ -54,12 +54,8 @@ static void put_row(struct page *p, const struct store_camera *c)
     put(p, METRIC_UNADAPTED, c->unadapted, c->id, NULL);
     put(p, METRIC_MODEL_VERSION, (double)c->camera_version, c->id, c->group);
     put(p, METRIC_UPLINK_BYTES, (double)c->up_bytes, c->id, NULL);
+    put(p, METRIC_PAUSED, c->paused_us > 0, c->id, NULL);
     put(p, METRIC_DOWNLINK_BYTES, (double)c->down_bytes, c->id, NULL);
-}
-
-static bool was_heard(const struct page *p, const struct store_camera *c)
-{
-    return p->now_us < c->seen_us || p->now_us - c->seen_us < SILENT_US;
 }
 
 static void put_told(struct page *p, const struct store_camera *c)
@@ -70,7 +66,8 @@ static void put_told(struct page *p, const struct store_camera *c)
     bool known = board_told(p->server->board, c->id, clock_mono_us(), &told, &age_us);
     board_settings(p->server->board, c->id, &set);
     put(p, METRIC_UPLINK_BUDGET, set.uplink_kbps * 1000 / 8, c->id, NULL);
-    put(p, METRIC_CAMERA_UP, was_heard(p, c) && !(known && told.source[0]), c->id, NULL);
+    put(p, METRIC_CAMERA_UP, board_is_up(p->server->board, c->id, c->seen_us, p->now_us), c->id,
+        NULL);
     put(p, METRIC_DRIFT_SCORE, known && told.drift.kind != DRIFT_NONE ? told.drift.score : 0, c->id,
         NULL);
     if (store_backlog(p->server->store, c->id, &backlog, NULL) == ST_OK)
@@ -154,6 +151,20 @@ static void put_queues(struct page *p)
         NULL);
     put(p, METRIC_QUEUE_DEPTH, s->counters.waiters, "connections", NULL);
     put(p, METRIC_QUEUE_LIMIT, s->set.connections_max, "connections", NULL);
+}
+
+static void put_messages(struct page *p)
+{
+    struct mqtt_counts n;
+    if (!p->server->bridge)
+        return;
+    bridge_counts(p->server->bridge, &n);
+    put(p, METRIC_QUEUE_DEPTH, n.outbox.depth, "mqtt", NULL);
+    put(p, METRIC_QUEUE_LIMIT, n.outbox.limit, "mqtt", NULL);
+    put(p, METRIC_QUEUE_DROPPED, (double)n.outbox.dropped, "mqtt", NULL);
+    put(p, METRIC_MESSAGES, (double)n.outbox.put, "mqtt", NULL);
+    put(p, METRIC_MQTT_UP, n.connected, NULL, NULL);
+    put(p, METRIC_MQTT_CONNECTIONS, (double)n.connections, NULL, NULL);
 }
 
 static void put_jobs(struct page *p)
@@ -251,6 +262,7 @@ static enum status fill(struct page *p, struct error *err)
     put_jobs(p);
     put_compute(p);
     put_queues(p);
+    put_messages(p);
     put_disk(p);
     put_process(p);
     metrics_put(p->server->metrics, &p->metrics);

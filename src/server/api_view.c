@@ -25,37 +25,44 @@ static void count_camera(const struct store_camera *c, void *context)
     ++*(int *)context;
 }
 
-void api_health(struct request *r, struct reply *out)
+json_t *server_json_health(struct server *s, struct error *err)
 {
-    struct server *s = r->server;
     struct counters *n = &s->counters;
     int cameras = 0;
     uint64_t backlog = 0;
-    struct error err = {0};
-    enum status st = store_cameras(s->store, count_camera, &cameras, &err);
+    enum status st = store_cameras(s->store, count_camera, &cameras, err);
     if (st == ST_OK)
-        st = store_backlog(s->store, NULL, &backlog, &err);
-    if (st != ST_OK) {
-        reply_status(out, st, &err);
-        return;
-    }
+        st = store_backlog(s->store, NULL, &backlog, err);
+    if (st != ST_OK)
+        return NULL;
     unsigned long long labelled = n->frames_labelled, phases = n->phases;
-    reply_json(out, 200,
-               json_pack("{s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,"
-                         "s:b}",
-                         "status", "ok", "task", task_name(s->student_spec.task), "metric",
-                         task_score_name(s->student_spec.task), "uptime_s",
-                         (json_int_t)((clock_mono_us() - s->started_us) / 1000000), "student",
-                         nn_model_identity_hex(s->student), "teacher",
-                         nn_model_identity_hex(s->teacher), "cameras", cameras, "backlog_chunks",
-                         (json_int_t)backlog, "worker", control_worker_state(s->control),
-                         "worker_restarts", (json_int_t)n->worker_restarts, "phases",
-                         (json_int_t)phases, "phases_failed", (json_int_t)n->phases_failed,
-                         "label_ms", server_json_real(mean(n->label_us, labelled, 1e3)), "phase_s",
-                         server_json_real(mean(n->phase_us, phases, 1e6)), "frames_labelled",
-                         (json_int_t)labelled, "chunks_failed", (json_int_t)n->chunks_failed,
-                         "chunks_retired", (json_int_t)n->retired_chunks, "events",
-                         (json_int_t)store_event_last(s->store), "adapt", (int)s->set.adapt));
+    json_t *o = json_pack(
+        "{s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:I,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:b}", "status",
+        "ok", "task", task_name(s->student_spec.task), "metric",
+        task_score_name(s->student_spec.task), "uptime_s",
+        (json_int_t)((clock_mono_us() - s->started_us) / 1000000), "student",
+        nn_model_identity_hex(s->student), "teacher", nn_model_identity_hex(s->teacher), "cameras",
+        cameras, "backlog_chunks", (json_int_t)backlog, "worker", control_worker_state(s->control),
+        "worker_restarts", (json_int_t)n->worker_restarts, "phases", (json_int_t)phases,
+        "phases_failed", (json_int_t)n->phases_failed, "label_ms",
+        server_json_real(mean(n->label_us, labelled, 1e3)), "phase_s",
+        server_json_real(mean(n->phase_us, phases, 1e6)), "frames_labelled", (json_int_t)labelled,
+        "chunks_failed", (json_int_t)n->chunks_failed, "chunks_retired",
+        (json_int_t)n->retired_chunks, "events", (json_int_t)store_event_last(s->store), "adapt",
+        (int)s->set.adapt);
+    if (!o)
+        error_set(err, ST_NOMEM, "no memory for the answer");
+    return o;
+}
+
+void api_health(struct request *r, struct reply *out)
+{
+    struct error err = {0};
+    json_t *o = server_json_health(r->server, &err);
+    if (o)
+        reply_json(out, 200, o);
+    else
+        reply_status(out, err.code, &err);
 }
 
 /* Rows are read under the store's lock; what needs the store again comes after. */
@@ -140,22 +147,29 @@ static void add_unseen(const struct server *s, json_t *list)
     }
 }
 
+json_t *server_json_cameras(struct server *s, struct error *err)
+{
+    json_t *list = json_array(), *camera;
+    struct camera_rows cameras = {s, list};
+    size_t i;
+    enum status st = store_cameras(s->store, add_camera, &cameras, err);
+    if (st == ST_OK)
+        add_unseen(s, list);
+    json_array_foreach(list, i, camera) if (st == ST_OK) st = add_live(s, camera, false, err);
+    if (st == ST_OK)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
 void api_cameras(struct request *r, struct reply *out)
 {
     struct error err = {0};
-    json_t *list = json_array(), *camera;
-    struct camera_rows cameras = {r->server, list};
-    size_t i;
-    enum status st = store_cameras(r->server->store, add_camera, &cameras, &err);
-    if (st == ST_OK)
-        add_unseen(r->server, list);
-    json_array_foreach(list, i, camera) if (st == ST_OK) st =
-        add_live(r->server, camera, false, &err);
-    if (st == ST_OK)
-        reply_json(out, 200, json_pack("{s:O}", "cameras", list));
+    json_t *list = server_json_cameras(r->server, &err);
+    if (list)
+        reply_json(out, 200, json_pack("{s:o}", "cameras", list));
     else
-        reply_status(out, st, &err);
-    json_decref(list);
+        reply_status(out, err.code, &err);
 }
 
 /* The row of the camera in the path, or an error reply. */

@@ -220,6 +220,14 @@ bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inf
     return told;
 }
 
+bool board_is_up(struct board *b, const char *camera, uint64_t seen_us, uint64_t now_us)
+{
+    struct inference_report told;
+    uint64_t age_us;
+    bool heard = now_us < seen_us || now_us - seen_us < BOARD_SILENT_US;
+    return heard && !(board_told(b, camera, 0, &told, &age_us) && told.source[0]);
+}
+
 bool board_infers_here(const struct board *b, const char *camera)
 {
     const struct camera_settings *c = camera_list_find(b->cameras, camera);

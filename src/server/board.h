@@ -62,6 +62,11 @@ void board_report(struct board *b, const char *camera, const struct inference_re
 bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inference_report *ret,
                 uint64_t *ret_age_us);
 
+/* Was the camera, last seen at seen_us (wall clock), heard of lately, and does its source deliver
+ * as far as it told? now_us is on the wall clock, too. */
+#define BOARD_SILENT_US ((uint64_t)60 * 1000000)
+bool board_is_up(struct board *b, const char *camera, uint64_t seen_us, uint64_t now_us);
+
 /* True: the server infers for it. */
 bool board_infers_here(const struct board *b, const char *camera);
 

@@ -31,6 +31,7 @@ struct streams;
 struct history;
 struct http;
 struct metrics;
+struct bridge;
 
 struct counters {
     atomic_ullong frames_labelled, label_us, chunks_failed;
@@ -49,7 +50,8 @@ struct server {
     struct bell bell;
     struct counters counters;
     struct metrics *metrics;
-    uint64_t started_us; /* monotonic */
+    struct bridge *bridge; /* NULL: no MQTT */
+    uint64_t started_us;   /* monotonic */
     struct cores_role roles[SERVER_ROLES];
     struct cores_plan cores; /* settings have the threads that it left */
     struct limiter *limiter; /* of every process that is given a share */
@@ -82,5 +84,9 @@ json_t *server_json_real(double v);
 /* Adds "accuracy" and "accuracy_unadapted", the task's score of the running and of the unadapted
  * student; where that is mIoU, as "miou" and "miou_unadapted" too. */
 void server_json_accuracy(const struct server *s, json_t *o, double accuracy, double unadapted);
+
+/* What GET /v1/health and /v1/cameras (the list alone) answer; NULL: see err. */
+json_t *server_json_health(struct server *s, struct error *err);
+json_t *server_json_cameras(struct server *s, struct error *err);
 
 #endif

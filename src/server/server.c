@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/board.h"
+#include "server/bridge.h"
 #include "server/control.h"
 #include "server/history.h"
 #include "server/http.h"
@@ -162,6 +163,8 @@ static enum status open_parts(struct server *s, struct error *err)
         st = http_open(s, "127.0.0.1:0", NULL, NULL, &s->local, err);
     if (st == ST_OK)
         st = streams_open(s, &s->streams, err);
+    if (st == ST_OK)
+        st = bridge_open(s, &s->bridge, err);
     return st;
 }
 
@@ -200,6 +203,7 @@ void server_close(struct server **ptr)
     if (!s)
         return;
     bell_stop(&s->bell);
+    bridge_close(&s->bridge);
     streams_close(&s->streams);
     http_close(&s->local);
     http_close(&s->http);

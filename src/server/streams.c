@@ -20,7 +20,7 @@
 
 #define LOOK_US 200000
 #define SOURCE_VARIABLE "ATTUNE_SOURCE="
-#define ARGUMENTS_MAX 32
+#define ARGUMENTS_MAX 64
 #define NUMBER_CHARS 32
 #define SHARE_FD 3 /* the child's number of the page with its share */
 
@@ -85,6 +85,7 @@ struct command {
     char *argv[ARGUMENTS_MAX + 1];
     int count;
     char server[64], state[PATH_MAX], fps[NUMBER_CHARS], threads[NUMBER_CHARS], seed[NUMBER_CHARS];
+    char mqtt_fps[NUMBER_CHARS];
     char source[sizeof SOURCE_VARIABLE + SETTING_TEXT_BYTES], share[LIMITER_ENVIRONMENT_BYTES];
 };
 
@@ -93,6 +94,28 @@ static void add(struct command *c, const char *name, const char *value)
     c->argv[c->count++] = (char *)(uintptr_t)name;
     if (value)
         c->argv[c->count++] = (char *)(uintptr_t)value;
+}
+
+static void add_given(struct command *c, const char *name, const char *value)
+{
+    if (value[0])
+        add(c, name, value);
+}
+
+/* What it sees it tells the broker itself: that is too much to go by way of us. */
+static void add_mqtt(struct command *c, const struct settings *own)
+{
+    if (!own->mqtt[0] || own->mqtt_results_fps <= 0)
+        return;
+    snprintf(c->mqtt_fps, sizeof c->mqtt_fps, "%.10g", own->mqtt_results_fps);
+    add(c, "--mqtt", own->mqtt);
+    add_given(c, "--mqtt-user", own->mqtt_user);
+    add_given(c, "--mqtt-password-file", own->mqtt_password_file);
+    add_given(c, "--mqtt-ca", own->mqtt_ca);
+    add(c, "--mqtt-prefix", own->mqtt_prefix);
+    add(c, "--mqtt-fps", c->mqtt_fps);
+    if (own->mqtt_insecure)
+        add(c, "--mqtt-insecure", NULL);
 }
 
 /* The URL goes by the environment: it may hold a password, and `ps` shows command lines to all. */
@@ -121,6 +144,7 @@ static void make_command(const struct stream *s, int seed, struct command *c)
         add(c, "--fps", c->fps);
     if (set->regions[0])
         add(c, "--regions", set->regions);
+    add_mqtt(c, own);
 }
 
 static void note_failure(struct streams *all, struct stream *s, const char *reason);

@@ -151,6 +151,7 @@ static void a_working_camera_is_up(void **state)
     char *text = page();
     assert_true(sample(text, "attune_camera_up{camera=\"gate\"}") == 1);
     assert_true(sample(text, "attune_adapting") == 1);
+    assert_true(sample(text, "attune_camera_learning_paused{camera=\"gate\"}") == 0);
     assert_true(sample(text, "attune_workers_up") == 1);
     assert_true(sample(text, "attune_retrain_jobs_total{result=\"accepted\"}") >= 1);
     assert_true(sample(text, "attune_events_total{kind=\"camera_joined\"}") == 1);
