@@ -8,7 +8,7 @@ set -euo pipefail
 build="build-essential meson ninja-build pkg-config git
  libdnnl-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
  libavformat-dev libavcodec-dev libavutil-dev libavdevice-dev libswscale-dev
- libmicrohttpd-dev libcurl4-gnutls-dev libgnutls28-dev libmosquitto-dev libsqlite3-dev
+ libmicrohttpd-dev libcurl4-gnutls-dev libgnutls28-dev libcrypt-dev libmosquitto-dev libsqlite3-dev
  libzstd-dev libdeflate-dev zlib1g-dev libjansson-dev libyaml-dev libpng-dev libcairo2-dev libcmocka-dev"
 ci="clang libomp-dev clang-format cppcheck prometheus mosquitto doxygen"
 dev="libclang-rt-14-dev python3-torch python3-torchvision python3-numpy python3-onnx nodejs npm chromium"

@@ -15,7 +15,7 @@
 #include "base/error.h"
 
 #define CHILD_LINE_BYTES_MAX 8192
-#define CHILD_VARIABLES_MAX 2
+#define CHILD_VARIABLES_MAX 4
 
 struct child {
     pid_t pid;       /* 0: none, or reaped */
