@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -79,10 +80,17 @@ static const char schema_agreement[] = "ALTER TABLE frames ADD COLUMN agreement 
 
 static const char schema_paused[] = "ALTER TABLE cameras ADD COLUMN paused_us INT DEFAULT 0;";
 
+/* Of tokens and codes their SHA-256 only. kind: enum store_token_kind. */
+static const char schema_access[] =
+    "CREATE TABLE users(name TEXT PRIMARY KEY, role TEXT, hash TEXT, created_us INT);"
+    "CREATE TABLE tokens(id INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT UNIQUE, kind INT,"
+    " name TEXT, role TEXT, created_us INT, revoked_us INT DEFAULT 0);"
+    "CREATE TABLE codes(hash TEXT PRIMARY KEY, camera TEXT, created_us INT, expires_us INT);";
+
 /* Script n leads from schema n to n + 1. */
 static const char *const schemas[] = {schema_first,  schema_trainings, schema_requests,
                                       schema_groups, schema_numbers,   schema_agreement,
-                                      schema_paused};
+                                      schema_paused, schema_access};
 #define SCHEMA_VERSION ((int)(sizeof schemas / sizeof schemas[0]))
 
 void store_options_init(struct store_options *o)
@@ -125,18 +133,31 @@ static enum status migrate(struct store *s, struct error *err)
     return db_end(s, st, err);
 }
 
+/* For us alone, as SQLite's files beside it then are: it holds who may do what. */
+static enum status make_private(const char *path, struct error *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int bad = fd < 0 ? -1 : fchmod(fd, 0600), code = errno;
+    if (fd >= 0)
+        close(fd);
+    return bad ? error_set(err, ST_IO, "cannot create %s: %s", path, strerror(code)) : ST_OK;
+}
+
 static enum status open_database(struct store *s, struct error *err)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/attune.db", s->dir);
+    enum status st = make_private(path, err);
+    if (st != ST_OK)
+        return st;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
     if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
         return s->db ? db_fail(s, err) : error_set(err, ST_NOMEM, "no memory for %s", path);
     sqlite3_busy_timeout(s->db, 5000);
-    enum status st = script(s,
-                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                            "PRAGMA cache_size=-8192; PRAGMA journal_size_limit=16777216;",
-                            err);
+    st = script(s,
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                "PRAGMA cache_size=-8192; PRAGMA journal_size_limit=16777216;",
+                err);
     return st == ST_OK ? migrate(s, err) : st;
 }
 

@@ -1,6 +1,6 @@
 /* store.h - what the server must not forget: one SQLite file and the files beside it.
  *
- *   DIR/attune.db                  cameras, groups, chunks, frames, versions, requests, events
+ *   DIR/attune.db                  cameras, groups, chunks, frames, versions, requests, events, users
  *   DIR/chunks/CAMERA/SEQ.chunk    as uploaded
  *   DIR/labels/CAMERA/SEQ.labels   the teacher's classes (label/label_file.h)
  *   DIR/labels/CAMERA/SEQ.answers  the student's, as the camera ran it (the same form)
@@ -357,6 +357,68 @@ enum status store_events_before(struct store *s, uint64_t before, int limit, con
                                 store_event_row *row, void *context, struct error *err);
 /* Highest id, 0 for none. */
 uint64_t store_event_last(struct store *s);
+
+/* ---- access: who may ask for what ---- */
+
+#define STORE_USERS_MAX 64
+#define STORE_TOKENS_MAX 2048   /* that hold */
+#define STORE_REVOKED_KEPT 1024 /* newest revoked ones that are still known */
+#define STORE_CODES_MAX 256     /* that wait to be used */
+#define STORE_ROLE_CHARS_MAX 15
+
+struct store_user {
+    char name[STORE_TEXT_CHARS_MAX + 1];
+    char role[STORE_ROLE_CHARS_MAX + 1];
+    char hash[STORE_TEXT_CHARS_MAX * 4 + 4]; /* of the password, base/secret.h */
+    uint64_t created_us;
+};
+
+/* Adds, or gives another role and password. ST_LIMIT. */
+enum status store_user_put(struct store *s, const struct store_user *u, struct error *err);
+/* ST_NOT_FOUND. */
+enum status store_user_get(struct store *s, const char *name, struct store_user *ret,
+                           struct error *err);
+enum status store_user_remove(struct store *s, const char *name, struct error *err);
+typedef void store_user_row(const struct store_user *u, void *context);
+enum status store_users(struct store *s, store_user_row *row, void *context, struct error *err);
+
+enum store_token_kind { STORE_TOKEN_CAMERA = 1, STORE_TOKEN_SCRIPT };
+
+struct store_token {
+    uint64_t id;
+    enum store_token_kind kind;
+    char name[STORE_TEXT_CHARS_MAX + 1];
+    char role[STORE_ROLE_CHARS_MAX + 1]; /* "" of a camera */
+    uint64_t created_us, revoked_us;     /* revoked_us 0: it holds */
+};
+
+/* Takes the place of the one that holds under this kind and name. hash_hex: SHA-256 of the token.
+ * ST_LIMIT. */
+enum status store_token_put(struct store *s, const struct store_token *t, const char *hash_hex,
+                            struct error *err);
+/* Also one that was revoked. ST_NOT_FOUND. */
+enum status store_token_find(struct store *s, const char *hash_hex, struct store_token *ret,
+                             struct error *err);
+/* ST_NOT_FOUND: none holds. */
+enum status store_token_revoke(struct store *s, enum store_token_kind kind, const char *name,
+                               uint64_t now_us, struct error *err);
+typedef void store_token_row(const struct store_token *t, void *context);
+enum status store_tokens(struct store *s, store_token_row *row, void *context, struct error *err);
+
+struct store_code {
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    uint64_t created_us, expires_us;
+};
+
+/* Takes the place of an unused one for the same camera. ST_LIMIT. */
+enum status store_code_put(struct store *s, const struct store_code *c, const char *hash_hex,
+                           struct error *err);
+/* Once: the code is gone, the camera has this token and no other. camera: that it must be for, NULL:
+ * any. ret_camera: [CAMERA_ID_CHARS_MAX + 1]. ST_DENIED: it was used, has expired or never was;
+ * ST_CONFLICT: it is another camera's, and stays. */
+enum status store_code_use(struct store *s, const char *hash_hex, const char *camera,
+                           const char *token_hash_hex, uint64_t now_us, char *ret_camera,
+                           struct error *err);
 
 /* ---- retention ---- */
 
