@@ -121,6 +121,8 @@ static enum status open_clients(struct agent *a, struct error *err)
     o.camera_id = a->options.camera_id;
     o.ca_path = a->options.ca_path;
     o.insecure = a->options.insecure;
+    o.pin = a->options.pin;
+    o.token = a->options.token;
     enum status st = client_open(&o, &a->upload_client, err);
     return st == ST_OK ? client_open(&o, &a->update_client, err) : st;
 }

@@ -70,6 +70,7 @@ struct agent_options {
     const char *server_url;   /* NULL: no server, the student stays as it is */
     const char *ca_path;      /* uplink/client.h */
     bool insecure;
+    const char *pin, *token;            /* uplink/client.h; NULL: not enrolled */
     double latitude_deg, longitude_deg; /* where the camera is; NaN (default): not known */
     const char *camera_id;
     const char *state_folder; /* NULL without a server */

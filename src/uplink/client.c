@@ -209,19 +209,37 @@ static void set_constants(struct client *c, const struct client_options *o)
     curl_easy_setopt(c->curl, CURLOPT_CLOSESOCKETDATA, c);
     if (o->ca_path)
         curl_easy_setopt(c->curl, CURLOPT_CAINFO, o->ca_path);
-    if (o->insecure) {
+    if (o->pin)
+        curl_easy_setopt(c->curl, CURLOPT_PINNEDPUBLICKEY, o->pin);
+    if (o->insecure || o->pin) { /* a key that is pinned needs no names and dates beside it */
         curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
 }
 
+enum status client_check(const char *url, const char *camera_id, struct error *err)
+{
+    pthread_once(&curl_once, curl_start);
+    enum status st = check_url(url, err);
+    return st == ST_OK && camera_id ? check_camera_id(camera_id, err) : st;
+}
+
+/* No "Expect: 100-continue": it costs a round trip, and the server says 429 soon enough. And
+ * libcurl must not call JSON a web form. */
+static bool make_headers(struct client *c, const char *token)
+{
+    char text[160];
+    c->headers = curl_slist_append(NULL, "Expect:");
+    if (!c->headers || !curl_slist_append(c->headers, "Content-Type:"))
+        return false;
+    snprintf(text, sizeof text, "Authorization: Bearer %.100s", token ? token : "");
+    return !token || curl_slist_append(c->headers, text);
+}
+
 enum status client_open(const struct client_options *options, struct client **ret,
                         struct error *err)
 {
-    pthread_once(&curl_once, curl_start);
-    enum status st = check_url(options->url, err);
-    if (st == ST_OK)
-        st = check_camera_id(options->camera_id, err);
+    enum status st = client_check(options->url, options->camera_id, err);
     if (st != ST_OK)
         return st;
     struct client *c = calloc(1, sizeof *c);
@@ -232,10 +250,7 @@ enum status client_open(const struct client_options *options, struct client **re
     c->request_timeout_s = options->request_timeout_s;
     c->curl = curl_easy_init();
     c->multi = curl_multi_init();
-    /* No "Expect: 100-continue": it costs a round trip, and the server says 429 soon enough. */
-    c->headers = curl_slist_append(NULL, "Expect:");
-    /* And libcurl must not call JSON a web form. */
-    if (!c->curl || !c->multi || !c->headers || !curl_slist_append(c->headers, "Content-Type:")) {
+    if (!c->curl || !c->multi || !make_headers(c, options->token)) {
         st = error_set(err, ST_NOMEM, "no memory for a connection");
         goto out;
     }
@@ -293,6 +308,9 @@ static enum status transport_error(const struct client *c, CURLcode code, struct
     const char *hint = "";
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         hint = "; is --ca the certificate of this server?";
+    else if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+        hint = "; this is not the server that enrolled this camera, or it has another key: enrol "
+               "again";
     else if (code == CURLE_COULDNT_CONNECT)
         hint = "; is the server running there?";
     return error_set(err, ST_NETWORK, "%s: %s%s", c->base, curl_easy_strerror(code), hint);
@@ -320,6 +338,9 @@ static enum status status_of_http(long http)
     case 503:
     case 507:
         return ST_AGAIN;
+    case 401:
+    case 403:
+        return ST_DENIED;
     case 404:
         return ST_NOT_FOUND;
     case 409:

@@ -2,8 +2,8 @@
  *
  * One request at a time and every one bounded in time and bytes; the connection is kept alive
  * between them. Nothing is retried here: the caller asks struct backoff how long to wait.
- * HTTPS with the server's own certificate pinned by its file, or plain HTTP to a loopback address;
- * plain HTTP to anywhere else is refused, since frames are private.
+ * HTTPS with the server's own certificate pinned by its file or its key, or plain HTTP to a
+ * loopback address; plain HTTP to anywhere else is refused, since frames are private.
  *
  * Owns:    a libcurl handle and its buffers.
  * Threads: one thread a client (a camera opens one for uploads, one for updates); client_cancel
@@ -12,6 +12,7 @@
  * Errors:  ST_NETWORK: no answer, try again; ST_AGAIN: answered "not now", see retry_after_s;
  *          ST_CONFLICT, ST_INVALID, ST_LIMIT: the server refuses and will go on refusing;
  *          ST_NOT_FOUND: it does not know this camera, say hello again;
+ *          ST_DENIED: it does not take this camera's token (any more);
  *          ST_FORMAT: an answer that is not in the interface's form. The message holds the
  *          server's own sentence where it gave one.
  */
@@ -34,12 +35,18 @@ struct client_options {
     const char *url;       /* "https://host:port" or "http://127.0.0.1:port"; no path needed */
     const char *camera_id; /* [a-z0-9_-], 1..CAMERA_ID_CHARS_MAX */
     const char *ca_path;   /* PEM of the only certificate to trust; NULL: the system's */
+    const char *pin;       /* "sha256//BASE64" of the only public key to trust; NULL: by ca_path */
+    const char *token;     /* that says that this is that camera; NULL: none */
     bool insecure;         /* do not check the certificate: tests only */
     int connect_timeout_s; /* default 5 */
     int request_timeout_s; /* default 30, on top of a long poll's own waiting time */
 };
 
 void client_options_init(struct client_options *o);
+
+/* ST_INVALID: no URL of a server, no camera id (NULL: not looked at); ST_DENIED: frames and secrets
+ * would go in the clear. */
+enum status client_check(const char *url, const char *camera_id, struct error *err);
 
 struct client;
 

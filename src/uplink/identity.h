@@ -1,0 +1,29 @@
+/* identity.h - who a camera is to its server: what enrolment gave it, kept in its state folder.
+ *
+ *   DIR/identity.json   mode 0600: server, camera, token, and the pin of the server's public key
+ *
+ * Errors: ST_NOT_FOUND: the camera was not enrolled; ST_DENIED: others can read the file;
+ *         ST_FORMAT: it is damaged, enrol again.
+ */
+#ifndef ATTUNE_UPLINK_IDENTITY_H
+#define ATTUNE_UPLINK_IDENTITY_H
+
+#include "base/secret.h"
+#include "flow/records.h"
+#include "uplink/pin.h"
+
+#define IDENTITY_URL_CHARS_MAX 511
+
+struct identity {
+    char server[IDENTITY_URL_CHARS_MAX + 1];
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    char token[SECRET_TOKEN_CHARS + 1];
+    char pin[PIN_CHARS_MAX + 1]; /* uplink/pin.h; "": plain HTTP to this machine */
+};
+
+enum status identity_load(const char *dir, struct identity *ret, struct error *err);
+
+/* Makes the folder where it is missing; durable when it returns. */
+enum status identity_save(const char *dir, const struct identity *id, struct error *err);
+
+#endif
