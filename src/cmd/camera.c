@@ -19,7 +19,9 @@
 #include "base/progress.h"
 #include "base/url.h"
 #include "cmd/camera_mqtt.h"
+#include "cmd/enroll.h"
 #include "edge/agent.h"
+#include "uplink/identity.h"
 
 #define NAME "camera"
 
@@ -34,6 +36,7 @@ enum option_kind { TEXT, NUMBER, FLAG };
 
 /* name, argument's name in the help, kind, where the value goes, least and largest number, help */
 static struct camera_options chosen;
+static struct identity identity; /* of a camera that was enrolled */
 static double threads_value = 1, seed_value = 1;
 static const char *log_format_name = "logfmt", *log_level_name = "info", *inference_name = "full";
 
@@ -53,19 +56,21 @@ static const struct row {
      "processor has VNNI"},
     {"server", "URL", TEXT, &chosen.agent.server_url, 0, 0,
      "https://HOST:PORT of the attune server; plain http:// only to\n"
-     "this machine. Without it the student stays as it is"},
+     "this machine (default: the one that enrolled this camera; without\n"
+     "any the student stays as it is)"},
     {"ca", "FILE", TEXT, &chosen.agent.ca_path, 0, 0,
      "the server's certificate (its state folder holds it as PEM):\n"
-     "the only one that is trusted"},
+     "the only one that is trusted; an enrolled camera needs none"},
     {"insecure", NULL, FLAG, &chosen.agent.insecure, 0, 0,
      "do not check the certificate; for experiments only"},
     {"id", "NAME", TEXT, &chosen.agent.camera_id, 0, 0,
-     "this camera's name at the server: a-z, 0-9, '_' and '-'\n(default: camera)"},
+     "this camera's name at the server: a-z, 0-9, '_' and '-'\n(default: as enrolled, or camera)"},
     {"latitude", "DEG", NUMBER, &chosen.agent.latitude_deg, -90, 90,
      "where the camera is, with --longitude: cameras nearby are the first to learn with"},
     {"longitude", "DEG", NUMBER, &chosen.agent.longitude_deg, -180, 180, ""},
     {"state", "DIR", TEXT, &chosen.agent.state_folder, 0, 0,
-     "model and unsent chunks live here across restarts\n(default: attune-camera-state)"},
+     "model, unsent chunks and what enrolment gave live here across\nrestarts (default: "
+     "attune-camera-state)"},
     {"fps", "N", NUMBER, &chosen.agent.fps, 0.01, 1000, "frames a second (default: the source's)"},
     {"inference", "MODE", TEXT, &inference_name, 0, 0,
      "full: every frame at full size, unless the server asks for less;\n"
@@ -127,7 +132,8 @@ static void print_help(void)
         "H.264 within a bit budget, labelled there by a large network and trained on; the weights\n"
         "that matter come back and take over between two frames. Without the network the camera\n"
         "goes on with what it has and sends later.\n\n"
-        "usage: attune camera --source URL --student FILE [OPTIONS]\n");
+        "usage: attune camera --source URL --student FILE [OPTIONS]\n"
+        "       attune camera enroll --server URL --code CODE [--state DIR]\n");
     for (int i = 0; i < ROW_COUNT; i++) {
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
@@ -144,8 +150,10 @@ static void print_help(void)
          "  attune camera --source town:scenario=demo --student models/town-student.onnx --score "
          "\\\n"
          "      --server https://127.0.0.1:8443 --ca attune-state/tls/cert.pem --results -\n"
-         "  attune camera --source rtsp://10.0.0.7/main --student student.onnx --id gate \\\n"
-         "      --server https://10.0.0.2:8443 --ca cert.pem --state /var/lib/attune/gate\n\n"
+         "  attune camera enroll --server https://10.0.0.2:8443 --code CODE --state "
+         "/var/lib/attune/gate\n"
+         "  attune camera --source rtsp://10.0.0.7/main --student student.onnx \\\n"
+         "      --state /var/lib/attune/gate\n\n"
          "exit status: 0 done, 2 wrong usage, 3 it could not run");
 }
 
@@ -184,7 +192,6 @@ static int parse_options(int argc, char **argv)
             .name = rows[i].name, .has_arg = rows[i].kind != FLAG, .flag = NULL, .val = 1000 + i};
     agent_options_init(&chosen.agent);
     camera_mqtt_options_init(&chosen.mqtt);
-    chosen.agent.camera_id = "camera";
     chosen.agent.state_folder = "attune-camera-state";
     opterr = 0;
     optind = 0;
@@ -205,6 +212,32 @@ static int parse_options(int argc, char **argv)
     }
     if (optind < argc)
         return cmd_usage(NAME, "'%s' is not an option", argv[optind]);
+    return CMD_OK;
+}
+
+/* Server, name, key and token from the state folder, where enrolment left them. What is said on the
+ * command line wins, but the token goes to the key that gave it only. */
+static int take_identity(struct agent_options *o)
+{
+    struct error err;
+    const char *token = getenv("ATTUNE_TOKEN");
+    enum status st = identity_load(o->state_folder, &identity, &err);
+    if (st != ST_OK && st != ST_NOT_FOUND)
+        return cmd_fail(NAME, &err);
+    if (st == ST_OK && o->camera_id && strcmp(o->camera_id, identity.camera) != 0)
+        return cmd_usage(NAME, "%s was enrolled as '%s', not as '%s'", o->state_folder,
+                         identity.camera, o->camera_id);
+    if (st == ST_OK) {
+        o->camera_id = identity.camera;
+        o->token = identity.token;
+        o->pin = identity.pin[0] ? identity.pin : NULL;
+        if (!o->server_url)
+            o->server_url = identity.server;
+    }
+    if (token && *token)
+        o->token = token;
+    if (!o->camera_id)
+        o->camera_id = "camera";
     return CMD_OK;
 }
 
@@ -234,7 +267,7 @@ static int check_options(void)
     log_format_set(format);
     o->threads = (int)threads_value;
     o->seed = (uint64_t)seed_value;
-    return CMD_OK;
+    return take_identity(o);
 }
 
 /* What the callbacks write to. */
@@ -463,6 +496,8 @@ static int run(struct report *report)
 
 int cmd_camera(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "enroll") == 0)
+        return cmd_camera_enroll(argc - 1, argv + 1);
     int bad = parse_options(argc, argv);
     if (bad == -1)
         return CMD_OK;

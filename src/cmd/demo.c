@@ -265,6 +265,8 @@ static enum status start_server(struct demo *d, struct error *err)
                           d->teacher,
                           (char[]){"--listen"},
                           (char[]){"127.0.0.1:0"},
+                          (char[]){"--auth"},
+                          (char[]){"false"},
                           (char[]){"--http"},
                           (char[]){"127.0.0.1:0"},
                           (char[]){"--chunk-s"},

@@ -2,13 +2,51 @@
 #include "cmd/fetch.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/secret.h"
+#include "cmd/password.h"
+#include "uplink/client.h"
 
 #define TIMEOUT_S 10L
+#define LOCAL_URL "http://localhost" /* over a control socket */
+
+/* Where a request goes. */
+struct way {
+    char socket[PATH_MAX]; /* "": by the network */
+    const char *base;
+};
+
+/* ---- where ---- */
+
+static bool has_socket(const char *state, struct way *ret)
+{
+    snprintf(ret->socket, sizeof ret->socket, "%s/control.sock", state);
+    if (access(ret->socket, R_OK | W_OK) == 0)
+        return true;
+    ret->socket[0] = '\0';
+    return false;
+}
+
+static void find_way(const struct fetch_server *s, struct way *ret)
+{
+    *ret = (struct way){.base = LOCAL_URL};
+    if (s->url && strncmp(s->url, "unix:", 5) == 0)
+        snprintf(ret->socket, sizeof ret->socket, "%s", s->url + 5);
+    else if (s->url)
+        ret->base = s->url;
+    else if (s->state)
+        snprintf(ret->socket, sizeof ret->socket, "%s/control.sock", s->state);
+    else if (!has_socket(FETCH_STANDARD_STATE, ret) && !has_socket(FETCH_SYSTEM_STATE, ret))
+        ret->base = FETCH_STANDARD_URL;
+}
 
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
@@ -20,7 +58,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return b->failed ? 0 : n;
 }
 
-static void set_up(CURL *curl, const struct fetch_server *s, const char *url, struct buf *answer)
+static void set_up(CURL *curl, const struct fetch_server *s, const struct way *way, const char *url,
+                   struct buf *answer)
 {
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -28,19 +67,32 @@ static void set_up(CURL *curl, const struct fetch_server *s, const char *url, st
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    if (way->socket[0])
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, way->socket);
     if (s->ca)
         curl_easy_setopt(curl, CURLOPT_CAINFO, s->ca);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, s->insecure ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, s->insecure ? 0L : 2L);
 }
 
-static struct curl_slist *set_body(CURL *curl, const char *method, const char *text)
+/* The header that shows who asks; session "": a token, where the environment has one. */
+static void write_proof(const char *session, char *ret, size_t size_bytes)
+{
+    const char *token = getenv("ATTUNE_TOKEN");
+    ret[0] = '\0';
+    if (session[0])
+        snprintf(ret, size_bytes, "Cookie: attune-session=%s", session);
+    else if (token && *token)
+        snprintf(ret, size_bytes, "Authorization: Bearer %.100s", token);
+}
+
+/* Of every request: JSON, and what a page of elsewhere could not send. */
+static struct curl_slist *make_headers(const char *proof)
 {
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    if (text)
-        curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, text);
+    curl_slist_append(headers, "Attune-Request: 1");
+    if (proof[0])
+        curl_slist_append(headers, proof);
     return headers;
 }
 
@@ -89,60 +141,157 @@ static enum status take_answer(const char *url, long http, const struct buf *ans
     return ST_OK;
 }
 
-/* method NULL: GET. */
-static enum status ask(const struct fetch_server *s, const char *url, const char *method,
-                       const char *text, json_t **ret, struct error *err)
+/* One request. ret_session (NULL: not wanted): what the answer's cookie holds. */
+struct exchange {
+    const struct fetch_server *server;
+    const char *method; /* NULL: GET */
+    const char *path, *text;
+    const char *session;
+    char *ret_session;
+};
+
+static enum status make_url(const struct way *way, const char *path, char url[1024],
+                            struct error *err)
+{
+    size_t n = strlen(way->base);
+    if (n > 0 && way->base[n - 1] == '/')
+        n--;
+    if (snprintf(url, 1024, "%.*s%s", (int)n, way->base, path) >= 1024)
+        return error_set(err, ST_INVALID, "the server's address is too long");
+    return ST_OK;
+}
+
+static void take_cookie(CURL *curl, char *ret)
+{
+    struct curl_header *h;
+    ret[0] = '\0';
+    if (curl_easy_header(curl, "Set-Cookie", 0, CURLH_HEADER, -1, &h) == CURLHE_OK)
+        (void)sscanf(h->value, "attune-session=%71[a-z0-9_]", ret);
+}
+
+static enum status unreachable(const struct way *way, const char *url, CURLcode code,
+                               struct error *err)
+{
+    if (way->socket[0])
+        return error_set(err, ST_NETWORK,
+                         "no server answers at %.300s (%s): is it running, and may you open that?",
+                         way->socket, curl_easy_strerror(code));
+    return error_set(err, ST_NETWORK, "%.400s does not answer as a server of ours: %s", url,
+                     curl_easy_strerror(code));
+}
+
+static enum status perform(const struct exchange *x, const struct way *way, const char *url,
+                           const char *proof, json_t **ret, struct error *err)
 {
     struct buf answer;
     long http = 0;
     CURL *curl = curl_easy_init();
-    if (!curl)
+    struct curl_slist *headers = make_headers(proof);
+    if (!curl || !headers) {
+        curl_easy_cleanup(curl);
+        curl_slist_free_all(headers);
         return error_set(err, ST_NOMEM, "no memory for a request");
+    }
     buf_init(&answer);
-    set_up(curl, s, url, &answer);
-    struct curl_slist *headers = method ? set_body(curl, method, text) : NULL;
+    set_up(curl, x->server, way, url, &answer);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (x->method)
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, x->method);
+    if (x->text)
+        curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, x->text);
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
+    if (code == CURLE_OK && x->ret_session)
+        take_cookie(curl, x->ret_session);
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
     enum status st = code == CURLE_OK ? take_answer(url, http, &answer, ret, err)
-                                      : error_set(err, ST_NETWORK,
-                                                  "%.400s does not answer as a server of ours: %s",
-                                                  url, curl_easy_strerror(code));
+                                      : unreachable(way, url, code, err);
     buf_clear(&answer);
     return st;
 }
 
-static enum status make_url(const struct fetch_server *s, const char *path, char url[1024],
-                            struct error *err)
+static enum status ask(const struct exchange *x, json_t **ret, struct error *err)
 {
-    size_t n = strlen(s->url);
-    if (n > 0 && s->url[n - 1] == '/')
-        n--;
-    if (snprintf(url, 1024, "%.*s%s", (int)n, s->url, path) >= 1024)
-        return error_set(err, ST_INVALID, "the server's address is too long");
-    return ST_OK;
+    struct way way;
+    char url[1024], proof[160];
+    find_way(x->server, &way);
+    enum status st = make_url(&way, x->path, url, err);
+    if (st != ST_OK)
+        return st;
+    write_proof(x->session, proof, sizeof proof);
+    if (way.socket[0])
+        proof[0] = '\0';
+    if (proof[0] || x->ret_session) /* secrets */
+        st = client_check(way.base, NULL, err);
+    return st == ST_OK ? perform(x, &way, url, proof, ret, err) : st;
+}
+
+/* ---- signing in ---- */
+
+static struct sign_in {
+    pthread_mutex_t lock;
+    char session[SECRET_TOKEN_CHARS + 1];
+} sign_in = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Under the lock. */
+static enum status begin_session(const struct fetch_server *server, struct error *err)
+{
+    char prompt[128], password[PASSWORD_BYTES];
+    json_t *none = NULL;
+    snprintf(prompt, sizeof prompt, "password of %.63s: ", server->user);
+    enum status st = password_get(prompt, false, NULL, password, err);
+    if (st != ST_OK)
+        return st;
+    json_t *body = json_pack("{s:s,s:s}", "user", server->user, "password", password);
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (!text)
+        return error_set(err, ST_NOMEM, "no memory for a request");
+    const struct exchange x = {.server = server,
+                               .method = "POST",
+                               .path = "/v1/session",
+                               .text = text,
+                               .session = "",
+                               .ret_session = sign_in.session};
+    st = ask(&x, &none, err);
+    free(text);
+    return st;
+}
+
+/* "" without a user to sign in as. */
+static enum status session_of(const struct fetch_server *server, const char **ret,
+                              struct error *err)
+{
+    enum status st = ST_OK;
+    pthread_mutex_lock(&sign_in.lock);
+    if (server->user && !sign_in.session[0])
+        st = begin_session(server, err);
+    *ret = sign_in.session;
+    pthread_mutex_unlock(&sign_in.lock);
+    return st;
 }
 
 enum status fetch_json(const struct fetch_server *server, const char *path, json_t **ret,
                        struct error *err)
 {
-    char url[1024];
-    enum status st = make_url(server, path, url, err);
-    return st == ST_OK ? ask(server, url, NULL, NULL, ret, err) : st;
+    struct exchange x = {.server = server, .path = path};
+    enum status st = session_of(server, &x.session, err);
+    return st == ST_OK ? ask(&x, ret, err) : st;
 }
 
 enum status fetch_send(const struct fetch_server *server, const char *method, const char *path,
                        const json_t *body, json_t **ret, struct error *err)
 {
-    char url[1024];
-    enum status st = make_url(server, path, url, err);
+    struct exchange x = {.server = server, .method = method, .path = path};
+    enum status st = session_of(server, &x.session, err);
     if (st != ST_OK)
         return st;
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     if (body && !text)
         return error_set(err, ST_NOMEM, "no memory for a request");
-    st = ask(server, url, method, text, ret, err);
+    x.text = text;
+    st = ask(&x, ret, err);
     free(text);
     return st;
 }

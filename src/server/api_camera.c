@@ -337,6 +337,8 @@ static enum status wait_version(struct request *r, const struct has *has, uint64
     for (;;) {
         uint64_t seen = bell_count(&s->bell);
         struct store_camera c;
+        if (!http_wait_holds(r))
+            return error_set(err, ST_DENIED, "this camera's token was revoked");
         enum status st = store_camera_get(s->store, r->args[0], &c, err);
         if (st != ST_OK)
             return st;

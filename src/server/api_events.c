@@ -13,6 +13,7 @@
 
 struct stream {
     struct server *server;
+    struct request asked; /* a copy, of who asks */
     uint64_t after;
     struct buf pending;
     size_t sent_bytes; /* of pending */
@@ -51,7 +52,8 @@ static bool refill(struct stream *s)
     uint64_t until_us = clock_mono_us() + PING_US;
     while (!bell_stopped(&server->bell)) {
         uint64_t seen = bell_count(&server->bell);
-        if (store_events(server->store, s->after, BATCH, write_event, s, NULL) != ST_OK)
+        if (!http_wait_holds(&s->asked) ||
+            store_events(server->store, s->after, BATCH, write_event, s, NULL) != ST_OK)
             return false;
         if (s->pending.size_bytes > 0)
             return !s->pending.failed;
@@ -92,6 +94,7 @@ static void reply_stream(struct request *r, uint64_t after, struct reply *out)
     struct stream *s = calloc(1, sizeof *s);
     if (s) {
         *s = (struct stream){.server = r->server, .after = after};
+        s->asked = (struct request){.server = r->server, .caller = r->caller};
         /* The first bytes show at once that the stream is open. */
         buf_printf(&s->pending, "retry: 2000\n\n");
         out->response =

@@ -1,10 +1,19 @@
-/* gate.h - what every request passes before its body is read and its handler runs. Internal. */
+/* gate.h - what every request passes before its body is read and its handler runs: rates, where it
+ * comes from, who asks, and whether that one may. Internal.
+ *
+ * Owns:    the tables of rates. Threads: safe. Time: reads base/clock.h.
+ */
 #ifndef ATTUNE_SERVER_GATE_H
 #define ATTUNE_SERVER_GATE_H
 
 #include "server/http.h"
 
-/* False: refused, the reply says why. */
-bool gate_pass(const struct request *r, const char *method, struct reply *out);
+struct gate;
+
+enum status gate_open(const struct server *s, struct gate **ret, struct error *err);
+void gate_close(struct gate **g);
+
+/* r->caller is filled. False: refused, the reply says why. */
+bool gate_pass(struct request *r, const struct route *route, struct reply *out);
 
 #endif

@@ -17,9 +17,15 @@
 #define HTTP_ARG_CHARS_MAX 127
 #define HTTP_JSON_BYTES_MAX 65536
 #define HTTP_WAIT_S_MAX 60
+#define HTTP_ADDRESS_CHARS_MAX 63
 
 /* Where a request came in. */
 struct door {
+    enum door_kind {
+        DOOR_NETWORK,  /* the settings listen and http */
+        DOOR_CHILDREN, /* a loopback port for our own processes */
+        DOOR_SOCKET    /* STATE/control.sock: who may open it may do everything */
+    } kind;
     bool tls, loopback; /* loopback: only this machine can reach it */
 };
 
@@ -29,19 +35,31 @@ enum role {
     ROLE_VIEW,    /* sees everything, changes nothing */
     ROLE_OPERATE, /* and changes what there is to change */
     ROLE_CAMERA,  /* the camera that the path names, nobody else */
+    ROLE_LOCAL    /* who asks by the control socket: users and tokens are made there only */
+};
+
+/* Who asks. server/access.h says. */
+struct caller {
+    enum role role;                     /* ROLE_ANYONE: nobody that is known */
+    bool local;                         /* by the control socket, or `auth` is off */
+    bool by_cookie;                     /* a browser */
+    char name[CAMERA_ID_CHARS_MAX + 1]; /* of the user, the token or the camera */
+    char proof[65];                     /* SHA-256 of token or session, "" where there is none */
+    uint64_t epoch;
 };
 
 struct request {
     struct server *server;
     struct MHD_Connection *connection;
     const struct door *door;
+    struct caller caller;
     char args[HTTP_ARGS_MAX][HTTP_ARG_CHARS_MAX + 1]; /* what the route's stars matched */
     struct buf body;
 };
 
 struct reply_header {
     const char *name; /* a literal */
-    char value[160];
+    char value[224];
 };
 
 struct reply {
@@ -80,9 +98,19 @@ bool http_parse_number(const char *text, uint64_t max, uint64_t *ret);
 bool http_wait_begin(struct request *r, struct reply *out);
 void http_wait_end(struct server *s);
 
+/* Who has waited: may it still ask for this? */
+bool http_wait_holds(const struct request *r);
+
+/* The other side's address as text, of IPv6 its network (/64); "local" by the control socket:
+ * ret[HTTP_ADDRESS_CHARS_MAX + 1]. */
+void http_address(const struct request *r, char *ret);
+
 /* address: "ADDR:PORT", "[V6]:PORT" or ":PORT". cert and key NULL: plain HTTP. */
-enum status http_open(struct server *s, const char *address, const char *cert_pem,
-                      const char *key_pem, struct http **ret, struct error *err);
+enum status http_open(struct server *s, enum door_kind kind, const char *address,
+                      const char *cert_pem, const char *key_pem, struct http **ret,
+                      struct error *err);
+/* STATE/control.sock, mode 0600. The folder is ours alone (store/store.h). */
+enum status http_open_socket(struct server *s, struct http **ret, struct error *err);
 /* Call bell_stop first: waiting handlers end then. */
 void http_close(struct http **h);
 int http_port(const struct http *h);
@@ -119,5 +147,9 @@ http_handler api_drift;                                                     /* a
 http_handler api_learning, api_group_rollback, api_camera_rollback, api_retrain; /* api_operate.c */
 http_handler api_events;                                                         /* api_events.c */
 http_handler api_asset;                                                          /* assets.c */
+/* api_access.c */
+http_handler api_session, api_sign_in, api_sign_out, api_enroll;
+http_handler api_code, api_camera_revoke, api_tokens, api_token_put, api_token_revoke;
+http_handler api_users, api_user_put, api_user_remove;
 
 #endif

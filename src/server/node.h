@@ -30,6 +30,9 @@ struct control;
 struct streams;
 struct history;
 struct http;
+struct access;
+struct gate;
+struct deadlines;
 struct metrics;
 struct bridge;
 
@@ -60,8 +63,12 @@ struct server {
     struct board *board;
     struct labelling *labelling;
     struct control *control;
-    struct streams *streams;           /* NULL: no camera needs one */
+    struct streams *streams; /* NULL: no camera needs one */
+    struct access *access;
+    struct gate *gate;
+    struct deadlines *deadlines;
     struct http *http, *https, *local; /* local: for our own children, NULL without */
+    struct http *socket;               /* STATE/control.sock */
     char certificate_hex[65];
 };
 

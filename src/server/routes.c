@@ -6,6 +6,7 @@
 #include "server/http.h"
 
 #define CHUNK_BODY SIZE_MAX /* the setting chunk_bytes_max */
+#define SMALL_BODY 4096
 
 static const struct route routes[] = {
     {"POST", "/v1/cameras/*/hello", ROLE_CAMERA, api_hello, HTTP_JSON_BYTES_MAX},
@@ -35,6 +36,18 @@ static const struct route routes[] = {
     {"GET", "/v1/drift", ROLE_VIEW, api_drift, 0},
     {"GET", "/metrics", ROLE_VIEW, api_metrics, 0},
     {"GET", "/v1/events", ROLE_VIEW, api_events, 0},
+    {"GET", "/v1/session", ROLE_ANYONE, api_session, 0},
+    {"POST", "/v1/session", ROLE_ANYONE, api_sign_in, SMALL_BODY},
+    {"DELETE", "/v1/session", ROLE_ANYONE, api_sign_out, 0},
+    {"POST", "/v1/enroll", ROLE_ANYONE, api_enroll, SMALL_BODY},
+    {"POST", "/v1/access/cameras/*/code", ROLE_OPERATE, api_code, SMALL_BODY},
+    {"DELETE", "/v1/access/cameras/*", ROLE_OPERATE, api_camera_revoke, 0},
+    {"GET", "/v1/access", ROLE_OPERATE, api_tokens, 0},
+    {"PUT", "/v1/access/tokens/*", ROLE_LOCAL, api_token_put, SMALL_BODY},
+    {"DELETE", "/v1/access/tokens/*", ROLE_OPERATE, api_token_revoke, 0},
+    {"GET", "/v1/users", ROLE_LOCAL, api_users, 0},
+    {"PUT", "/v1/users/*", ROLE_LOCAL, api_user_put, SMALL_BODY},
+    {"DELETE", "/v1/users/*", ROLE_LOCAL, api_user_remove, 0},
     {"GET", "/", ROLE_ANYONE, api_asset, 0},
     {"GET", "/*", ROLE_ANYONE, api_asset, 0},
 };

@@ -8,9 +8,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/access.h"
 #include "server/board.h"
 #include "server/bridge.h"
 #include "server/control.h"
+#include "server/deadlines.h"
+#include "server/gate.h"
 #include "server/history.h"
 #include "server/http.h"
 #include "server/labelling.h"
@@ -67,15 +70,27 @@ static enum status open_store(struct server *s, struct error *err)
     return st == ST_OK ? check_student(s, err) : st;
 }
 
-static enum status open_https(struct server *s, struct error *err)
+/* Who may ask is known before anybody can. */
+static enum status open_doors(struct server *s, struct error *err)
 {
     struct buf cert, key;
     buf_init(&cert);
     buf_init(&key);
-    enum status st = tls_load(s->set.state, clock_wall_us(), &cert, &key, s->certificate_hex, err);
+    uint8_t key_sha256[32];
+    bool on = strcmp(s->set.listen, "off") != 0;
+    enum status st = ST_OK;
+    if (on)
+        st = tls_load(s->set.state, clock_wall_us(), &cert, &key, s->certificate_hex, key_sha256,
+                      err);
     if (st == ST_OK)
-        st = http_open(s, s->set.listen, (const char *)cert.data, (const char *)key.data, &s->https,
-                       err);
+        st = access_open(s, on ? key_sha256 : NULL, &s->access, err);
+    if (st == ST_OK)
+        st = gate_open(s, &s->gate, err);
+    if (st == ST_OK)
+        st = deadlines_open(&s->deadlines, err);
+    if (st == ST_OK && on)
+        st = http_open(s, DOOR_NETWORK, s->set.listen, (const char *)cert.data,
+                       (const char *)key.data, &s->https, err);
     buf_clear(&cert);
     buf_clear(&key);
     return st;
@@ -153,14 +168,16 @@ static enum status open_parts(struct server *s, struct error *err)
         st = board_open(&s->set, &s->options.cameras, clock_wall_us(), &s->board, err);
     if (st == ST_OK)
         st = labelling_open(s, &s->labelling, err);
-    if (st == ST_OK && strcmp(s->set.listen, "off") != 0)
-        st = open_https(s, err);
+    if (st == ST_OK)
+        st = open_doors(s, err);
     if (st == ST_OK && strcmp(s->set.http, "off") != 0)
-        st = http_open(s, s->set.http, NULL, NULL, &s->http, err);
+        st = http_open(s, DOOR_NETWORK, s->set.http, NULL, NULL, &s->http, err);
+    if (st == ST_OK)
+        st = http_open_socket(s, &s->socket, err);
     if (st == ST_OK && s->set.adapt && !s->options.no_worker)
         st = control_open(s, &s->control, err);
     if (st == ST_OK && streams_wanted(&s->options.cameras))
-        st = http_open(s, "127.0.0.1:0", NULL, NULL, &s->local, err);
+        st = http_open(s, DOOR_CHILDREN, "127.0.0.1:0", NULL, NULL, &s->local, err);
     if (st == ST_OK)
         st = streams_open(s, &s->streams, err);
     if (st == ST_OK)
@@ -193,6 +210,9 @@ enum status server_open(const struct server_options *options, struct server **re
     server_event(s, "", "server_started", NULL, "student %.12s, teacher %.12s, %s",
                  nn_model_identity_hex(s->student), nn_model_identity_hex(s->teacher),
                  s->set.adapt ? "adapting" : "only watching");
+    if (s->set.auth && !access_has_users(s->access))
+        log_write(LOG_WARN, "no users",
+                  "how=\"attune user add NAME --role operate --state %.200s\"", s->set.state);
     *ret = s;
     return ST_OK;
 }
@@ -206,12 +226,16 @@ void server_close(struct server **ptr)
     bridge_close(&s->bridge);
     streams_close(&s->streams);
     http_close(&s->local);
+    http_close(&s->socket);
     http_close(&s->http);
     http_close(&s->https);
     history_close(&s->history);
+    deadlines_close(&s->deadlines);
+    gate_close(&s->gate);
     control_close(&s->control);
     labelling_close(&s->labelling);
     board_close(&s->board);
+    access_close(&s->access);
     store_close(&s->store);
     limiter_close(&s->limiter);
     ledger_close(&s->ledger);

@@ -94,6 +94,20 @@ static bool is_loopback(const char *address)
            strncmp(address, "[::1]:", 6) == 0;
 }
 
+static void check_auth(const struct rules *r)
+{
+    char at[PLACE_BYTES];
+    const struct settings *s = r->set;
+    bool local =
+        (is_off(s->listen) || is_loopback(s->listen)) && (is_off(s->http) || is_loopback(s->http));
+    place(r, settings_table(), s, SETTINGS_ROW_auth, at);
+    if (!s->auth && !local)
+        problems_error(r->problems,
+                       "%swithout auth everybody who reaches the server may do everything; set "
+                       "auth to true, or listen and http to loopback (127.0.0.1:PORT) or off",
+                       at);
+}
+
 static void check_addresses(const struct rules *r)
 {
     char at[PLACE_BYTES];
@@ -110,11 +124,18 @@ static void check_addresses(const struct rules *r)
         problems_error(r->problems, "%slisten and http are both %s; give them different ports", at,
                        s->http);
     place(r, settings_table(), s, SETTINGS_ROW_http, at);
-    if (!is_off(s->http) && !is_loopback(s->http))
+    bool open_http = !is_off(s->http) && !is_loopback(s->http);
+    if (open_http && s->http_insecure)
         problems_warn(r->problems,
                       "%shttp (%s) is open to the network without encryption; use listen for "
                       "others, and 127.0.0.1:PORT here",
                       at, s->http);
+    else if (open_http)
+        problems_error(r->problems,
+                       "%shttp (%s) would send passwords and pictures in the clear; use listen "
+                       "(HTTPS), 127.0.0.1:PORT, or set http_insecure to true",
+                       at, s->http);
+    check_auth(r);
 }
 
 /* ---- other rules of the server ---- */

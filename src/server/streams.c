@@ -14,12 +14,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "server/access.h"
 #include "server/board.h"
 #include "server/http.h"
 #include "uplink/client.h"
 
 #define LOOK_US 200000
 #define SOURCE_VARIABLE "ATTUNE_SOURCE="
+#define TOKEN_VARIABLE "ATTUNE_TOKEN="
 #define ARGUMENTS_MAX 64
 #define NUMBER_CHARS 32
 #define SHARE_FD 3 /* the child's number of the page with its share */
@@ -87,6 +89,7 @@ struct command {
     char server[64], state[PATH_MAX], fps[NUMBER_CHARS], threads[NUMBER_CHARS], seed[NUMBER_CHARS];
     char mqtt_fps[NUMBER_CHARS];
     char source[sizeof SOURCE_VARIABLE + SETTING_TEXT_BYTES], share[LIMITER_ENVIRONMENT_BYTES];
+    char token[sizeof TOKEN_VARIABLE + SECRET_TOKEN_CHARS];
 };
 
 static void add(struct command *c, const char *name, const char *value)
@@ -118,7 +121,7 @@ static void add_mqtt(struct command *c, const struct settings *own)
         add(c, "--mqtt-insecure", NULL);
 }
 
-/* The URL goes by the environment: it may hold a password, and `ps` shows command lines to all. */
+/* URL and token go by the environment: they are secrets, and `ps` shows command lines to all. */
 static void make_command(const struct stream *s, int seed, struct command *c)
 {
     const struct camera_settings *set = s->settings;
@@ -130,6 +133,8 @@ static void make_command(const struct stream *s, int seed, struct command *c)
     snprintf(c->threads, sizeof c->threads, "%d", set->threads);
     snprintf(c->seed, sizeof c->seed, "%d", seed);
     snprintf(c->source, sizeof c->source, SOURCE_VARIABLE "%s", set->source);
+    memcpy(c->token, TOKEN_VARIABLE, sizeof TOKEN_VARIABLE);
+    access_stream_token(s->server->access, set->id, c->token + sizeof TOKEN_VARIABLE - 1);
     add(c, "attune", NULL);
     add(c, "camera", NULL);
     add(c, "--student", own->student);
@@ -164,7 +169,7 @@ static void start(struct streams *all, struct stream *s)
         int fd = limiter_descriptor(all->server->limiter, s->member);
         const struct child_options o = {.program = all->server->options.camera_program,
                                         .merge = true,
-                                        .environment = {c->source, c->share},
+                                        .environment = {c->source, c->share, c->token},
                                         .keep_fd = fd,
                                         .keep_as = fd >= 0 ? SHARE_FD : 0};
         st = child_start(&s->child, c->argv, &o, &err);

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <gnutls/x509.h>
 
 #include "base/file.h"
+#include "uplink/pin.h"
 
 #define LIFE_S ((time_t)20 * 365 * 86400)
 #define PEM_BYTES_MAX ((size_t)1 << 20)
@@ -130,8 +132,17 @@ static enum status fingerprint(const struct buf *pem, char ret_hex[65], struct e
     return ST_OK;
 }
 
+static enum status check_mode(const char *key_path, struct error *err)
+{
+    struct stat at;
+    if (stat(key_path, &at) == 0 && (at.st_mode & 077))
+        return error_set(err, ST_DENIED, "others can read the private key %s: chmod 600 it",
+                         key_path);
+    return ST_OK;
+}
+
 enum status tls_load(const char *dir, uint64_t now_us, struct buf *cert_pem, struct buf *key_pem,
-                     char ret_hex[65], struct error *err)
+                     char ret_hex[65], uint8_t ret_key_sha256[32], struct error *err)
 {
     char folder[PATH_MAX - 16], cert_path[PATH_MAX], key_path[PATH_MAX];
     snprintf(folder, sizeof folder, "%s/tls", dir);
@@ -144,6 +155,8 @@ enum status tls_load(const char *dir, uint64_t now_us, struct buf *cert_pem, str
     if (st == ST_OK)
         st = file_read(cert_path, PEM_BYTES_MAX, cert_pem, err);
     if (st == ST_OK)
+        st = check_mode(key_path, err);
+    if (st == ST_OK)
         st = file_read(key_path, PEM_BYTES_MAX, key_pem, err);
     if (st != ST_OK)
         return st;
@@ -151,5 +164,7 @@ enum status tls_load(const char *dir, uint64_t now_us, struct buf *cert_pem, str
     buf_put_u8(key_pem, 0);
     if (cert_pem->failed || key_pem->failed)
         return error_set(err, ST_NOMEM, "no memory for the certificate");
+    if (!pin_key_sha256((const char *)cert_pem->data, ret_key_sha256))
+        return error_set(err, ST_FORMAT, "%s is no certificate in PEM", cert_path);
     return fingerprint(cert_pem, ret_hex, err);
 }

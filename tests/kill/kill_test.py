@@ -54,7 +54,7 @@ class Site:
         if name == "server":
             return [self.attune, "server", "--state", self.path("server"),
                     "--student", student, "--teacher", self.path("town-teacher.onnx"),
-                    "--listen", f"127.0.0.1:{self.https}", "--http", f"127.0.0.1:{self.http}",
+                    "--auth", "false", "--listen", f"127.0.0.1:{self.https}", "--http", f"127.0.0.1:{self.http}",
                     "--chunk-s", "0.5", "--period-s", "1", "--frames-min", "2", "--steps", "4",
                     "--sampling-fps-min", "2", "--sampling-fps-max", "8",
                     "--learning-rate", "0.01", "--disk-free-min-mb", "0",

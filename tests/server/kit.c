@@ -83,6 +83,7 @@ struct kit *kit_open(void)
     snprintf(s->listen, sizeof s->listen, "off");
     snprintf(s->http, sizeof s->http, "127.0.0.1:0");
     snprintf(s->grouping, sizeof s->grouping, "none");
+    s->auth = false;
     s->zoo_models = 0;
     s->disk_free_min_mb = 0;
     write_model(s->student, 1, 4);

@@ -29,7 +29,7 @@ extern char *const kit_worker_argv[];
  */
 void kit_trains(struct kit *k, const char *policy, int workers, int steps);
 
-/* Makes a folder with student.onnx and teacher.onnx; HTTP on a free port, no HTTPS. */
+/* Makes a folder with student.onnx and teacher.onnx; HTTP on a free port, no HTTPS, no auth. */
 struct kit *kit_open(void);
 void kit_close(struct kit **k);
 void kit_start(struct kit *k); /* fails the test when it does not */

@@ -1,0 +1,69 @@
+/* password.c - see password.h. */
+#include "cmd/password.h"
+
+#include <errno.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+bool password_line(FILE *from, char *ret, size_t size_bytes)
+{
+    if (!fgets(ret, (int)size_bytes, from))
+        return false;
+    size_t n = strcspn(ret, "\r\n");
+    bool whole = ret[n] || feof(from);
+    ret[n] = '\0';
+    return whole;
+}
+
+static bool ask_once(FILE *terminal, const char *prompt, char ret[PASSWORD_BYTES])
+{
+    struct termios before, silent;
+    int fd = fileno(terminal);
+    fputs(prompt, terminal);
+    fflush(terminal);
+    if (tcgetattr(fd, &before) != 0)
+        return false;
+    silent = before;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(fd, TCSAFLUSH, &silent);
+    bool good = password_line(terminal, ret, PASSWORD_BYTES);
+    tcsetattr(fd, TCSAFLUSH, &before);
+    fputs("\n", terminal);
+    return good;
+}
+
+static enum status from_terminal(const char *prompt, bool twice, char ret[PASSWORD_BYTES],
+                                 struct error *err)
+{
+    char again[PASSWORD_BYTES];
+    FILE *terminal = fopen("/dev/tty", "r+e");
+    if (!terminal)
+        return error_set(err, ST_UNSUPPORTED,
+                         "there is no terminal to ask for a password: give --password-file FILE");
+    bool good = ask_once(terminal, prompt, ret) && (!twice || ask_once(terminal, "again: ", again));
+    fclose(terminal);
+    if (!good)
+        return error_set(err, ST_INVALID, "no password was given");
+    if (twice && strcmp(ret, again) != 0)
+        return error_set(err, ST_INVALID, "the two passwords are not the same");
+    return ST_OK;
+}
+
+enum status password_get(const char *prompt, bool twice, const char *file, char ret[PASSWORD_BYTES],
+                         struct error *err)
+{
+    if (!file)
+        return from_terminal(prompt, twice, ret, err);
+    FILE *from = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+    if (!from)
+        return error_set(err, ST_IO, "cannot read %s: %s", file, strerror(errno));
+    bool good = password_line(from, ret, PASSWORD_BYTES);
+    if (from != stdin)
+        fclose(from);
+    return good ? ST_OK
+                : error_set(err, ST_INVALID,
+                            "%s holds no password (its first line, at most %d "
+                            "characters)",
+                            file, PASSWORD_CHARS_MAX);
+}
