@@ -15,7 +15,8 @@ const result = await build({
 // The licences of what is bundled ask for their notice.
 const notice = '/* Contains Preact (MIT, Jason Miller), htm (Apache-2.0, Jason Miller) and uPlot (MIT, Leon Sorokin). */\n';
 const files = result.outputFiles.map(f => [f.path.split('/').pop(), notice + f.text]);
-files.push(['index.html', await readFile(join(here, 'src/index.html'), 'utf8')]);
+for (const name of ['index.html', 'icon.svg'])
+  files.push([name, await readFile(join(here, 'src', name), 'utf8')]);
 
 let stale = 0, zipped = 0;
 await mkdir(join(here, 'dist'), {recursive: true});

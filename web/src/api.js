@@ -1,36 +1,92 @@
 // The server's interface as the page needs it; docs/api.md.
 
-export const getJson = async path => {
-  const answer = await fetch(path, {cache: 'no-store'});
-  if (!answer.ok)
-    throw new Error((await answer.json().catch(() => ({}))).error || `status ${answer.status}`);
-  return answer.json();
+export class Refusal extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status; // 0: the server did not answer
+  }
+}
+
+const ask = async (path, options) => {
+  let answer;
+  try {
+    answer = await fetch(path, {cache: 'no-store', ...options});
+  } catch (e) {
+    throw new Refusal(0, 'The server does not answer.');
+  }
+  if (answer.ok)
+    return answer;
+  const told = await answer.json().catch(() => ({}));
+  throw new Refusal(answer.status, told.error || `The server answered with status ${answer.status}.`);
 };
 
-const KINDS = ['server_started', 'camera_joined', 'camera_back', 'labelled', 'sampling_changed', 'accepted',
-  'rejected', 'phase_failed', 'training_dropped', 'chunk_untrained', 'worker_restarted', 'chunk_failed',
-  'backlog_full', 'stream_failed', 'stream_lost', 'stream_back', 'grouped', 'regrouped', 'group_joined', 'group_left',
-  'group_refused', 'groups_lost', 'model_kept', 'trial_failed', 'drift_request', 'camera_fault', 'camera_well'];
-const RETRY_MS = 3000;
+export const getJson = async path => (await ask(path)).json();
 
-// Calls onEvent for each event and onState(true or false) as the stream comes and goes; for ever.
-export const follow = (onEvent, onState) => {
-  let source, last = 0;
-  const open = () => {
-    source = new EventSource('v1/events' + (last ? `?after=${last}` : ''));
-    source.onopen = () => onState(true);
-    source.onerror = () => {
-      onState(false);
-      // The browser tries again by itself unless the server answered with an error.
-      if (source.readyState === EventSource.CLOSED)
-        setTimeout(open, RETRY_MS);
-    };
-    for (const kind of KINDS)
-      source.addEventListener(kind, e => {
-        const event = JSON.parse(e.data);
-        last = event.id;
-        onEvent(event);
-      });
+// Everything that changes something says that it comes from this page (docs/api.md, sessions).
+export const send = async (method, path, body) => {
+  const answer = await ask(path, {
+    method, headers: {'Attune-Request': '1', ...body && {'Content-Type': 'application/json'}},
+    body: body && JSON.stringify(body),
+  });
+  return answer.status === 204 ? null : answer.json().catch(() => null);
+};
+
+const SILENCE_MS = 40000; // the server says something every 15 s
+const WAIT_MS_MIN = 500, WAIT_MS_MAX = 8000;
+
+// Whole events out of a stream of bytes.
+const readEvents = async (body, alive, onEvent) => {
+  const reader = body.getReader(), decoder = new TextDecoder();
+  for (let rest = ''; ;) {
+    const {done, value} = await reader.read();
+    if (done)
+      return;
+    alive();
+    const parts = (rest + decoder.decode(value, {stream: true})).split('\n\n');
+    rest = parts.pop();
+    for (const part of parts) {
+      const data = part.split('\n').filter(l => l.startsWith('data: ')).map(l => l.slice(6)).join('\n');
+      if (data)
+        onEvent(JSON.parse(data));
+    }
+  }
+};
+
+const stream = async (after, onOpen, onEvent) => {
+  const stop = new AbortController();
+  let timer;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => stop.abort(), SILENCE_MS);
   };
-  open();
+  alive();
+  try {
+    const answer = await ask(`v1/events?after=${after}`, {signal: stop.signal});
+    onOpen();
+    await readEvents(answer.body, alive, onEvent);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+// Follows the events for ever, over every break. begin() loads what there is and returns the number of the newest
+// event; onState(true) as the stream opens, onState(false, why) as it breaks. Who is refused (401, 403) has to call
+// again after logging in.
+export const follow = async ({begin, onEvent, onState}) => {
+  for (let wait = WAIT_MS_MIN; ;) {
+    try {
+      const after = await begin();
+      await stream(after, () => {
+        wait = WAIT_MS_MIN;
+        onState(true);
+      }, onEvent);
+      onState(false, new Refusal(0, 'The server ended the connection.'));
+    } catch (e) {
+      onState(false, e);
+      if (e.status === 401 || e.status === 403)
+        return;
+    }
+    await new Promise(done => setTimeout(done, wait));
+    wait = Math.min(2 * wait, WAIT_MS_MAX);
+  }
 };

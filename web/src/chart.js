@@ -1,32 +1,61 @@
-// Accuracy over time: the adapted line, the unadapted student as a ghost, marks for versions.
+// Lines and stacked areas over time, with marks; one cursor through all charts of a page.
 import uPlot from 'uplot';
+import {useEffect, useRef, useState} from 'preact/hooks';
+import {html} from './ui.js';
 
-const HEIGHT = 190;
 const HOLE_S = 90; // no line across a longer silence
 const MARK_PX = 9, BAND_PX = 5;
+const sync = uPlot.sync('time');
 
-const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// Columns for uPlot, with a hole where the camera was silent.
-const columns = series => {
-  const out = [[], [], []];
-  series.t_us.forEach((t, i) => {
-    const s = t / 1e6, previous = out[0][out[0].length - 1];
-    if (previous !== undefined && s - previous > HOLE_S) {
-      out[0].push(previous + 1);
-      out[1].push(null);
-      out[2].push(null);
+// x and ys for uPlot, sorted in time, with a hole where nothing was heard.
+export const columns = (t_us, ys) => {
+  const out = [[], ...ys.map(() => [])];
+  t_us.forEach((t, i) => {
+    const s = t / 1e6, before = out[0][out[0].length - 1];
+    if (before !== undefined && s <= before)
+      return;
+    if (before !== undefined && s - before > HOLE_S) {
+      out[0].push(before + 1);
+      ys.forEach((_, k) => out[k + 1].push(null));
     }
-    if (previous === undefined || s > previous) {
-      out[0].push(s);
-      out[1].push(series.accuracy[i]);
-      out[2].push(series.accuracy_unadapted[i]);
-    }
+    out[0].push(s);
+    ys.forEach((y, k) => out[k + 1].push(y[i]));
   });
   return out;
 };
 
-// Triangles up for what was deployed, crosses for what was rejected, along the lower edge.
+// Shapes differ as well as colours: who sees no colours reads them, too.
+const SHAPES = {
+  accepted: {colour: '--good', word: 'deployed', sign: '▲', draw: (c, x, y, s) => {
+    c.moveTo(x - s, y + s);
+    c.lineTo(x + s, y + s);
+    c.lineTo(x, y - s);
+    c.fill();
+  }},
+  rejected: {colour: '--warn', word: 'rejected', sign: '✕', draw: (c, x, y, s) => {
+    c.moveTo(x - s * .7, y - s * .7);
+    c.lineTo(x + s * .7, y + s * .7);
+    c.moveTo(x - s * .7, y + s * .7);
+    c.lineTo(x + s * .7, y - s * .7);
+    c.stroke();
+  }},
+  drift: {colour: '--drift', word: 'drift', sign: '◆', line: true, draw: (c, x, y, s) => {
+    c.moveTo(x, y - s);
+    c.lineTo(x + s, y);
+    c.lineTo(x, y + s);
+    c.lineTo(x - s, y);
+    c.fill();
+  }},
+  rolled_back: {colour: '--bad', word: 'rolled back', sign: '■', line: true, draw: (c, x, y, s) => c.fillRect(x - s * .8, y - s * .8, s * 1.6, s * 1.6)},
+  retrain: {colour: '--text', word: 'retraining asked', sign: '●', draw: (c, x, y, s) => {
+    c.arc(x, y, s * .8, 0, 7);
+    c.fill();
+  }},
+};
+export const markKinds = Object.entries(SHAPES).map(([kind, s]) => ({kind, ...s}));
+
 const drawMarks = (plot, marks) => {
   const {ctx, bbox} = plot, size = MARK_PX * devicePixelRatio / 2, y = bbox.top + bbox.height - size - 2;
   ctx.save();
@@ -34,38 +63,33 @@ const drawMarks = (plot, marks) => {
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
   ctx.lineWidth = 1.5 * devicePixelRatio;
-  ctx.setLineDash([]);
   for (const mark of marks) {
-    const x = plot.valToPos(mark.t_us / 1e6, 'x', true);
-    ctx.beginPath();
-    if (mark.accepted) {
-      ctx.fillStyle = colour('--good');
-      ctx.moveTo(x - size, y + size);
-      ctx.lineTo(x + size, y + size);
-      ctx.lineTo(x, y - size);
-      ctx.fill();
-    } else {
-      ctx.strokeStyle = colour('--bad');
-      ctx.moveTo(x - size * .7, y - size * .7);
-      ctx.lineTo(x + size * .7, y + size * .7);
-      ctx.moveTo(x - size * .7, y + size * .7);
-      ctx.lineTo(x + size * .7, y - size * .7);
+    const shape = SHAPES[mark.kind], x = plot.valToPos(mark.t_us / 1e6, 'x', true);
+    ctx.fillStyle = ctx.strokeStyle = colour(shape.colour);
+    if (shape.line) {
+      ctx.globalAlpha = .5;
+      ctx.beginPath();
+      ctx.setLineDash([3, 3]);
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
+      ctx.globalAlpha = 1;
     }
+    ctx.setLineDash([]);
+    ctx.beginPath();
+    shape.draw(ctx, x, y, size);
   }
   ctx.restore();
 };
 
 // Whom the camera learned with: a band along the upper edge in the groups' colours.
 const drawBands = (plot, bands) => {
-  const {ctx, bbox} = plot, height = BAND_PX * devicePixelRatio;
-  const x = us => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(us / 1e6, 'x', true)));
+  const {ctx, bbox} = plot, x = us => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(us / 1e6, 'x', true)));
   ctx.save();
   for (const band of bands) {
-    const left = band.since_us ? x(band.since_us) : bbox.left;
-    const right = band.until_us ? x(band.until_us) : bbox.left + bbox.width;
+    const left = band.since_us ? x(band.since_us) : bbox.left, right = band.until_us ? x(band.until_us) : bbox.left + bbox.width;
     ctx.fillStyle = colour(band.colour);
-    ctx.fillRect(left, bbox.top, right - left, height);
+    ctx.fillRect(left, bbox.top, right - left, BAND_PX * devicePixelRatio);
   }
   ctx.restore();
 };
@@ -75,35 +99,61 @@ const axis = more => ({
   grid: {stroke: colour('--line'), width: 1}, ticks: {show: false}, ...more,
 });
 
-// bands: [{since_us, until_us, colour}], a colour's name each. onCursor(index or null) while the pointer moves. Returns {update(series, bands), close()}.
-export const openChart = (element, series, bands, onCursor) => {
-  let current = series, groups = bands;
-  const percent = v => Math.round(v * 100) + ' %';
-  const plot = new uPlot({
-    width: element.clientWidth || 300, height: HEIGHT, legend: {show: false},
-    cursor: {y: false, points: {size: 7}, drag: {x: true, y: false}},
-    scales: {y: {range: (_, low, high) => [Math.max(0, Math.floor((low ?? 0) * 10 - .3) / 10), Math.min(1, Math.ceil((high ?? 1) * 10 + .1) / 10)]}},
-    axes: [axis({size: 30, values: (_, times) => times.map(t => new Date(t * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: times[1] - times[0] < 60 ? '2-digit' : undefined, hour12: false}))}),
-      axis({size: 50, values: (_, values) => values.map(percent)})],
-    series: [{},
-      {stroke: colour('--adapted'), width: 2.25, fill: colour('--shade'), points: {show: false}},
-      {stroke: colour('--ghost'), width: 1.5, dash: [5, 4], points: {show: false}}],
-    hooks: {draw: [p => {
-      drawBands(p, groups);
-      drawMarks(p, current.marks);
-    }], setCursor: [p => onCursor(p.cursor.idx == null ? null : p.data[0][p.cursor.idx])]},
-  }, columns(series), element);
-  const resize = new ResizeObserver(() => plot.setSize({width: element.clientWidth, height: HEIGHT}));
-  resize.observe(element);
-  return {
-    update: (next, nextBands) => {
-      current = next;
-      groups = nextBands;
-      plot.setData(columns(next));
+const times = (_, at) => at.map(t => new Date(t * 1000).toLocaleTimeString([], {
+  hour: '2-digit', minute: '2-digit', second: at[1] - at[0] < 60 ? '2-digit' : undefined, hour12: false}));
+
+const lineOf = l => ({
+  stroke: colour(l.colour), width: l.ghost ? 1.5 : 2.25, dash: l.ghost ? [5, 4] : undefined, points: {show: false},
+  fill: l.area ? colour(l.area) : undefined,
+});
+
+const open = (element, live, onCursor) => {
+  const {lines, range, format, height} = live.current;
+  return new uPlot({
+    width: element.clientWidth || 300, height, legend: {show: false},
+    cursor: {y: false, points: {size: 7}, drag: {x: true, y: false}, sync: {key: sync.key}},
+    scales: {y: {range}},
+    axes: [axis({size: 30, values: times}), axis({size: 56, values: (_, v) => v.map(format)})],
+    series: [{}, ...lines.map(lineOf)],
+    hooks: {
+      draw: [p => {
+        drawBands(p, live.current.bands);
+        drawMarks(p, live.current.marks);
+      }],
+      setCursor: [p => onCursor(p.cursor.idx)],
     },
-    close: () => {
+  }, live.current.data, element);
+};
+
+// Arrow keys move the cursor, so that values can be read without a pointer.
+const onKey = (plot, e) => {
+  const step = {ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10}[e.key], xs = plot.data[0];
+  if (!step || !xs.length)
+    return;
+  const at = Math.min(xs.length - 1, Math.max(0, (plot.cursor.idx ?? xs.length) + step));
+  plot.setCursor({left: plot.valToPos(xs[at], 'x'), top: 1});
+  e.preventDefault();
+  e.stopPropagation();
+};
+
+// lines: [{colour, ghost, area}]; data: as of columns(); children: a function of the index under the cursor (null:
+// none) that yields what is written below.
+export const Chart = ({label, data, lines, range, format, theme, marks = [], bands = [], height = 190, children}) => {
+  const element = useRef(), plot = useRef(), live = useRef();
+  const [cursor, setCursor] = useState(null);
+  live.current = {data, lines, range, format, marks, bands, height};
+  useEffect(() => {
+    plot.current = open(element.current, live, setCursor);
+    const resize = new ResizeObserver(() => plot.current.setSize({width: element.current.clientWidth, height}));
+    resize.observe(element.current);
+    return () => {
       resize.disconnect();
-      plot.destroy();
-    },
-  };
+      plot.current.destroy();
+    };
+  }, [theme, lines.length]);
+  useEffect(() => plot.current.setData(data), [data, marks, bands]);
+  return html`<div class="chart"><div class="plot" ref=${element} tabindex="0" role="img"
+      aria-label=${`${label}; arrow keys move the cursor`} onKeyDown=${e => onKey(plot.current, e)}
+      onBlur=${() => plot.current?.setCursor({left: -10, top: -10})}></div>
+    <div class="key">${children(cursor != null && cursor < data[0].length ? cursor : null)}</div></div>`;
 };

@@ -1,8 +1,7 @@
 // Who learns with whom: a map of the cameras, and for each the groups that it was in, next to its accuracy.
-import {h} from 'preact';
-import htm from 'htm';
+import {html} from './ui.js';
+import {clock, percent} from './words.js';
 
-const html = htm.bind(h);
 const COLOURS = 8;
 const WIDTH = 320, HEIGHT = 220, MARGIN = 34;
 const FAULTS = ['dirty', 'blind']; // of the camera, not of its world
@@ -64,7 +63,7 @@ const layout = cameras => {
 
 const middle = points => [0, 1].map(k => points.reduce((sum, p) => sum + p[k], 0) / points.length);
 
-const Map_ = ({cameras, groups, colours}) => {
+export const Map_ = ({cameras, groups, colours}) => {
   const {known, at} = layout(cameras);
   const requests = new Map((groups.requests ?? []).map(r => [r.camera, r]));
   return html`<svg class="map" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img"
@@ -84,43 +83,20 @@ const Map_ = ({cameras, groups, colours}) => {
   </svg>`;
 };
 
-const clock = us => new Date(us / 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false});
-const percent = v => v == null ? '–' : (v * 100).toFixed(1) + ' %';
-
 // A line a camera: the groups that it was in since the first of them joined, half an hour at most.
-const Lines = ({cameras, groups, colours}) => {
+export const Lines = ({cameras, groups, colours}) => {
   const end = Math.max(Date.now() * 1000, ...cameras.map(c => c.seen_us));
   const begin = Math.max(end - SPAN_US, Math.min(...cameras.map(c => c.created_us || end)));
   const part = us => Math.min(100, Math.max(0, (us - begin) / Math.max(1, end - begin) * 100));
-  return html`<div class="lines" role="img" aria-label="the group of each camera over time">
+  return html`<div class="lines" role="group" aria-label="the group of each camera over time; what the lines show is in the table below">
     ${cameras.map(c => html`<span class="name">${c.id}</span>
       <div class="line">${groups.memberships.filter(m => m.camera === c.id && (!m.until_us || m.until_us > begin)).map(m => {
         const left = part(Math.max(m.since_us, c.created_us)), right = part(m.until_us || end);
         return html`<i key=${m.since_us} title=${`group ${m.group}: ${m.reason}`}
           style=${`left: ${left}%; width: ${right - left}%; background: ${colours.of(m.group)}`}></i>`;
       })}</div>
-      <span class="now">${percent(c.accuracy)}</span>`)}
+      <span class="now">${percent(c.accuracy)} %</span>`)}
     <div class="axis"><span>${clock(begin)}</span><span>${clock(end)}</span></div>
   </div>`;
 };
 
-const kilo = bytes => Math.round(bytes / 1000).toLocaleString('en');
-
-const Shared = ({groups, colours}) => {
-  const shared = groups.groups.filter(g => g.cameras.length > 1);
-  return html`<ul class="shared">${shared.map(g => html`<li key=${g.id} style=${`--group: ${colours.of(g.id)}`}>
-    <span class="group"><i></i>${g.cameras.join(', ')}</span>
-    <span class="soft">${percent(g.accuracy)} against ${percent(g.accuracy_unadapted)}, version ${g.version},${' '}
-      ${kilo(g.encoded_bytes)} kB of updates made, ${kilo(g.served_bytes)} kB sent</span>
-    ${g.share != null && html`<span class="soft" title=${g.reason ?? ''}>${percent(g.share)} of the training${g.gain == null ? ''
-      : `, the next should bring ${(100 * g.gain).toFixed(1)} points`}</span>`}</li>`)}
-    ${shared.length === 0 && html`<li class="soft">every camera learns alone</li>`}</ul>`;
-};
-
-export const Groups = ({cameras, groups, colours}) => html`<section class="card groups"><h2>Who learns together</h2>
-  <p class="what">${groups.sharing && html`Policy <b>${groups.sharing}</b>, by ${groups.division}. `}Cameras of one colour share a model and what it learns; grey ones learn alone. A dashed ring: the camera's
-    world has changed, and it is being tried whose model fits. A ring in red: the camera itself is dirty or blind.</p>
-  <div class="parts"><${Map_} cameras=${cameras} groups=${groups} colours=${colours}/>
-    <div><${Lines} cameras=${cameras} groups=${groups} colours=${colours}/>
-      <${Shared} groups=${groups} colours=${colours}/></div></div>
-</section>`;

@@ -1,0 +1,207 @@
+// What the page knows: one object, filled from the interface, kept up to date by the event stream.
+import {useEffect, useState} from 'preact/hooks';
+import {follow, getJson, send} from './api.js';
+
+const EVENTS_MAX = 1000, EVENTS_FIRST = 400, POINTS_MAX = 4000, POINTS_FIRST = 400;
+const SOON_MS = 400;
+export const QUIET = 'labelled,scheduled'; // come every few seconds for every camera
+const quiet = QUIET.split(',');
+
+export const state = {
+  live: null, // null: connecting
+  gone_us: 0, // since when there is no connection
+  why: null, // the refusal that ended it
+  session: null, health: null, groups: null,
+  cameras: new Map(), series: new Map(), events: [],
+  tick: 0, // grows with every event: views that load more ask again
+  theme: 0, // grows as colours change: what is painted is painted anew
+};
+
+const listeners = new Set();
+export const changed = () => listeners.forEach(f => f());
+
+// The component is drawn again whenever something changes.
+export const useStore = () => {
+  const [, set] = useState(0);
+  useEffect(() => {
+    const draw = () => set(n => n + 1);
+    listeners.add(draw);
+    return () => listeners.delete(draw);
+  }, []);
+  return state;
+};
+
+export const mayOperate = () => state.session?.role === 'operate';
+export const sorted = () => [...state.cameras.values()].sort((a, b) => a.id < b.id ? -1 : 1);
+
+// ---- cameras ----
+
+const columns = ['t_us', 'accuracy', 'accuracy_unadapted', 'version', 'sampling_fps', 'up_kbps', 'down_kbps'];
+
+const merge = (old, more) => {
+  const out = {...more};
+  if (old)
+    for (const key of columns)
+      out[key] = old[key].concat(more[key]).slice(-POINTS_MAX);
+  const seen = new Set(old?.marks.map(m => m.version + '/' + m.t_us));
+  out.marks = (old?.marks ?? []).concat(more.marks.filter(m => !seen.has(m.version + '/' + m.t_us))).slice(-500);
+  return out;
+};
+
+const newest = (list, key) => list?.length ? list[list.length - 1][key] ?? 0 : 0;
+
+// Marks carry the server's time, frames the camera's: a camera whose clock is ahead is asked twice.
+const loadSeries = async id => {
+  const old = state.series.get(id);
+  const since = old?.t_us.length ? old.t_us[old.t_us.length - 1] : 0, marks = newest(old?.marks, 't_us');
+  const more = await getJson(`v1/cameras/${id}/series?since_us=${since}${old ? '' : `&limit=${POINTS_FIRST}`}`);
+  if (old && marks < since)
+    more.marks = (await getJson(`v1/cameras/${id}/series?since_us=${marks}&limit=1`)).marks;
+  state.series.set(id, {...merge(old, more), whole: old?.whole});
+};
+
+// All that is kept, for large charts.
+export const loadWhole = async id => {
+  if (state.series.get(id)?.whole)
+    return;
+  const whole = await getJson(`v1/cameras/${id}/series?limit=${POINTS_MAX}`).catch(() => null);
+  if (whole)
+    state.series.set(id, {...whole, whole: true});
+  changed();
+};
+
+const loading = new Map(); // camera: a load is under way; 'again': another is wanted after it
+
+const loadCamera = async id => {
+  if (loading.has(id)) {
+    loading.set(id, 'again');
+    return;
+  }
+  loading.set(id, 'once');
+  try {
+    const camera = await getJson(`v1/cameras/${id}`);
+    state.cameras.set(id, camera);
+    if (camera.created_us) // otherwise no picture has come yet
+      await loadSeries(id);
+  } catch (e) {
+    if (e.status === 404)
+      state.cameras.delete(id);
+  }
+  const again = loading.get(id) === 'again';
+  loading.delete(id);
+  changed();
+  if (again)
+    loadCamera(id);
+};
+
+// ---- the rest ----
+
+const keep = (key, path) => getJson(path).then(v => state[key] = v).catch(() => null);
+
+let due = null; // health and groups are asked for a few times a second at most
+const loadSoon = () => {
+  due ??= setTimeout(async () => {
+    due = null;
+    await Promise.all([keep('health', 'v1/health'), keep('groups', 'v1/groups')]);
+    changed();
+  }, SOON_MS);
+};
+
+export const concerns = (event, id) => event.camera === id || (event.cameras ?? []).includes(id);
+
+const onEvent = event => {
+  state.tick++;
+  if (!quiet.includes(event.kind) && !state.events.some(e => e.id === event.id)) {
+    state.events.unshift(event);
+    state.events.length = Math.min(state.events.length, EVENTS_MAX);
+  }
+  for (const id of event.cameras ?? (event.camera ? [event.camera] : []))
+    loadCamera(id);
+  loadSoon();
+  changed();
+};
+
+export const loadOlder = async () => {
+  const before = state.events.length ? state.events[state.events.length - 1].id : 0;
+  const more = (await getJson(`v1/events?format=json&before=${before}&limit=${EVENTS_FIRST}&without=${QUIET}`)).events;
+  state.events = state.events.concat(more).slice(0, EVENTS_MAX);
+  changed();
+  return more.length;
+};
+
+const begin = async () => {
+  state.session = await getJson('v1/session').catch(e => {
+    if (e.status === 404) // a server without users: everybody may do everything
+      return {auth: false, user: null, role: 'operate'};
+    throw e;
+  });
+  const [last, events, list] = await Promise.all([
+    getJson('v1/events?format=json&before=0&limit=1'),
+    getJson(`v1/events?format=json&before=0&limit=${EVENTS_FIRST}&without=${QUIET}`),
+    getJson('v1/cameras'), keep('health', 'v1/health'), keep('groups', 'v1/groups')]);
+  state.events = events.events;
+  const known = new Set(list.cameras.map(c => c.id));
+  for (const id of state.cameras.keys())
+    if (!known.has(id))
+      state.cameras.delete(id);
+  for (const camera of list.cameras) {
+    state.cameras.set(camera.id, {...state.cameras.get(camera.id), ...camera});
+    loadCamera(camera.id);
+  }
+  return last.events[0]?.id ?? 0;
+};
+
+export const start = () => follow({
+  begin, onEvent,
+  onState: (live, why) => {
+    if (!live && state.live !== false)
+      state.gone_us = Date.now() * 1000;
+    state.live = live;
+    state.why = why ?? null;
+    state.tick++;
+    changed();
+  },
+});
+
+export const login = async (user, password) => {
+  await send('POST', 'v1/session', {user, password});
+  state.live = null;
+  state.why = null;
+  changed();
+  start();
+};
+
+export const logout = async () => {
+  await send('DELETE', 'v1/session').catch(() => null);
+  location.reload();
+};
+
+// What a view needs beyond that: loaded as it appears and again after events, at most every `every_ms`.
+export const useResource = (path, every_ms = 2000) => {
+  const [answer, set] = useState({path: null});
+  useEffect(() => {
+    let over = false, timer = null, seen = -1;
+    const load = async () => {
+      timer = null;
+      seen = state.tick;
+      const next = await getJson(path).then(data => ({path, data}), error => ({path, error}));
+      if (over)
+        return;
+      set(old => next.error && old.path === path && old.data ? {...old, error: next.error} : next);
+      timer = setTimeout(check, every_ms);
+    };
+    const check = () => {
+      if (seen !== state.tick)
+        load();
+      else
+        timer = setTimeout(check, every_ms);
+    };
+    if (path)
+      load();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [path]);
+  return answer.path === path ? answer : {path};
+};

@@ -1,0 +1,109 @@
+// A tile a camera, from frames that were uploaded anyway.
+import {useState} from 'preact/hooks';
+import {colourer} from '../groups.js';
+import {mayOperate, sorted, state} from '../store.js';
+import {Badge, Empty, html, Search, Select, Spark, Toggle} from '../ui.js';
+import {ago, health, percent, points, rate, span} from '../words.js';
+
+const lastUpdate = series => series?.marks.filter(m => m.accepted).pop()?.t_us ?? 0;
+const ORDER = {bad: 0, warn: 1, '': 2, good: 3};
+
+const Picture = ({camera, view}) => {
+  const [missing, setMissing] = useState('');
+  const source = `v1/cameras/${camera.id}/frame?view=${view}&at=${camera.frame_t_us}`;
+  return camera.frame_t_us && missing !== source
+    ? html`<img loading="lazy" decoding="async" src=${source} width=${camera.width} height=${camera.height} alt="" onError=${() => setMissing(source)}/>`
+    : html`<div class="none">no labelled frame yet</div>`;
+};
+
+const Tile = ({camera, view, colours}) => {
+  const series = state.series.get(camera.id), h = health(camera), update_us = lastUpdate(series);
+  const gain = camera.accuracy != null && camera.accuracy_unadapted != null ? camera.accuracy - camera.accuracy_unadapted : null;
+  return html`<li class=${`tile ${h.tone}`} data-camera=${camera.id}>
+    <a href=${`#/camera/${camera.id}`} data-item>
+      <${Picture} camera=${camera} view=${view}/>
+      <div class="name"><h2>${camera.id}</h2><${Badge} tone=${h.tone} title=${h.why}>${h.word}<//></div>
+      <div class="score"><span class="big" data-value="accuracy">${percent(camera.accuracy)}<small> %</small></span>
+        <${Spark} series=${series}/></div>
+      <dl class="facts">
+        <dt>against unadapted</dt><dd class=${gain == null ? '' : gain >= 0 ? 'good' : 'warn'}>${points(gain)} points</dd>
+        <dt>version</dt><dd><span data-value="version">${camera.camera_version}</span>${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}</dd>
+        <dt>last update</dt><dd>${ago(update_us)}</dd>
+        <dt>up</dt><dd><span data-value="up">${rate(camera.up_kbps)}</span> kbit/s</dd>
+      </dl>
+      ${colours.shared(camera.group) && html`<p class="with"><i class="dot" style=${`--group: ${colours.of(camera.group)}`}></i>learns with ${colours.others(camera).join(', ')}</p>`}
+    </a></li>`;
+};
+
+const Facts = ({health: h}) => h && h.cameras != null && html`<dl class="strip">
+  ${[['cameras', h.cameras], ['labelled frames', h.frames_labelled], ['a label takes', h.label_ms == null ? '–' : `${Math.round(h.label_ms)} ms`],
+    ['trainings', h.phases + (h.phases_failed ? `, ${h.phases_failed} failed` : '')], ['a training takes', h.phase_s == null ? '–' : `${h.phase_s.toFixed(1)} s`],
+    ['waiting chunks', h.backlog_chunks], ['workers', h.worker], ['runs for', span(h.uptime_s * 1e6)]]
+    .map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+
+const First = () => html`<${Empty}>
+  <h2>No camera has joined yet</h2>
+  <p>On a computer at the camera:</p>
+  <p><code>attune camera --server ${location.origin} --id gate --student student.onnx --source rtsp://…</code></p>
+  <p>or, where the camera only streams, in the server's configuration file:</p>
+  <pre>cameras:
+  gate:
+    source: rtsp://camera.example/stream</pre>
+  ${mayOperate() && html`<p class="soft">Its tile is here as soon as it has said hello.</p>`}
+<//>`;
+
+const passes = (camera, text, only) => (!text || camera.id.includes(text.toLowerCase()) || (camera.group ?? '').includes(text.toLowerCase()))
+  && (only !== 'trouble' || ['bad', 'warn'].includes(health(camera).tone));
+
+const sorters = {
+  name: () => 0,
+  accuracy: (a, b) => (a.accuracy ?? 2) - (b.accuracy ?? 2),
+  trouble: (a, b) => ORDER[health(a).tone] - ORDER[health(b).tone],
+};
+
+const groupsOf = (cameras, by) => {
+  if (by !== 'group')
+    return [[null, cameras]];
+  const all = new Map();
+  for (const c of cameras)
+    all.set(c.group, [...all.get(c.group) ?? [], c]);
+  return [...all];
+};
+
+const keep = (key, value) => {
+  try {
+    localStorage[key] = value;
+  } catch { /* a browser without storage forgets */ }
+};
+const kept = (key, standard) => {
+  try {
+    return localStorage[key] ?? standard;
+  } catch {
+    return standard;
+  }
+};
+
+export const Fleet = () => {
+  const [text, setText] = useState(''), [only, setOnly] = useState('all');
+  const [view, setView] = useState(kept('view', 'student')), [sort, setSort] = useState(kept('sort', 'name'));
+  const cameras = sorted(), colours = colourer(state.groups);
+  if (cameras.length === 0)
+    return state.health ? html`<h1 tabindex="-1">Fleet</h1><${First}/>` : html`<h1 tabindex="-1">Fleet</h1><p class="soft">loading…</p>`;
+  const shown = cameras.filter(c => passes(c, text, only)).sort(sorters[sort] ?? sorters.name);
+  const set = (setter, key) => value => {
+    keep(key, value);
+    setter(value);
+  };
+  return html`<h1 tabindex="-1">Fleet</h1><${Facts} health=${state.health}/>
+    <div class="tools"><${Search} label="find" value=${text} onInput=${setText}/>
+      <${Select} label="show" value=${only} onChange=${setOnly} options=${[['all', 'all cameras'], ['trouble', 'those with trouble']]}/>
+      <${Select} label="order" value=${sort} onChange=${set(setSort, 'sort')} options=${[['name'], ['accuracy', 'worst accuracy first'], ['trouble', 'trouble first'], ['group', 'by group']]}/>
+      <${Toggle} label="picture" value=${view} onChange=${set(setView, 'view')} options=${[['image', 'plain'], ['student'], ['teacher']]}/></div>
+    ${shown.length === 0 && html`<${Empty}>No camera fits. <button type="button" onClick=${() => {
+      setText('');
+      setOnly('all');
+    }}>show all ${cameras.length}</button><//>`}
+    ${groupsOf(shown, sort).map(([group, members]) => html`<section key=${group ?? ''}>
+      ${group && html`<h2 class="group"><i class="dot" style=${`--group: ${colours.of(group)}`}></i>group ${group}, ${members.length} camera${members.length > 1 ? 's' : ''}</h2>`}
+      <ul class="tiles">${members.map(c => html`<${Tile} key=${c.id} camera=${c} view=${view} colours=${colours}/>`)}</ul></section>`)}`;
+};

@@ -1,0 +1,26 @@
+import {useEffect, useRef, useState} from 'preact/hooks';
+import {login} from '../store.js';
+import {html} from '../ui.js';
+
+export const Login = ({why}) => {
+  const [error, setError] = useState(''), [busy, setBusy] = useState(false), user = useRef(), password = useRef();
+  useEffect(() => user.current.focus(), []);
+  const submit = async e => {
+    e.preventDefault();
+    setBusy(true);
+    setError('');
+    try {
+      await login(user.current.value, password.current.value);
+    } catch (refusal) {
+      setError(refusal.status === 429 ? `Too many tries. ${refusal.message}` : refusal.status === 401 ? 'The name or the password is wrong.' : refusal.message);
+      setBusy(false);
+    }
+  };
+  return html`<form class="card login" onSubmit=${submit}><h1 tabindex="-1">attune</h1>
+    <p class="soft">${why ?? 'Log in to see the cameras.'}</p>
+    <label class="field">name<input ref=${user} name="user" autocomplete="username" required/></label>
+    <label class="field">password<input ref=${password} type="password" name="password" autocomplete="current-password" required/></label>
+    ${error && html`<p class="notice" role="alert">${error}</p>`}
+    <button class="primary" disabled=${busy}>${busy ? 'one moment…' : 'log in'}</button>
+    <p class="soft">Whoever runs the server makes users with <code>attune user add</code>.</p></form>`;
+};
