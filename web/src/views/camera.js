@@ -16,7 +16,7 @@ const View = ({camera}) => {
   return html`<figure class="view">
     ${camera.frame_t_us && missing !== source
       ? html`<img src=${source} width=${camera.width} height=${camera.height} alt=${`newest labelled frame of ${camera.id}: ${text}`} onError=${() => setMissing(source)}/>`
-      : html`<div class="none">no labelled frame yet</div>`}
+      : html`<div class="none">${camera.frame_t_us ? 'its picture comes with the next chunk' : 'no labelled frame yet'}</div>`}
     <figcaption><${Toggle} label="picture" value=${view} onChange=${setView} options=${VIEWS}/>
       <span>${text}${camera.frame_t_us ? `, ${ago(camera.frame_t_us)}` : ''}</span></figcaption>
   </figure>`;

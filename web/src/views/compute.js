@@ -28,7 +28,7 @@ const History = ({series}) => {
   return html`<${Chart} label="processors in use over time, by kind of work" data=${data} lines=${lines} theme=${state.theme} height=${260}
       range=${(_, low, high) => [0, Math.max(top, high ?? 0) * 1.05]} format=${format}>${cursor => {
     const at = cursor ?? data[0].length - 1, sum = used.reduce((s, v) => s + v[at], 0), why = series.why[at];
-    return html`${KINDS.map(([kind, word, colour], k) => html`<span key=${kind}><i class="square" style=${`--group: var(${colour})`}></i>${word}
+    return html`${KINDS.map(([kind, word, colour], k) => html`<span key=${kind}><i class="square" style=${`--group: var(${colour})`}></i>${word}${' '}
         <b>${used[k][at].toFixed(2)}</b></span>`)}
       <span><i class="square idle"></i>idle <b>${Math.max(0, top - sum).toFixed(2)}</b> of ${top.toFixed(1)} processors</span>
       <span>${cursor == null ? 'now' : `at ${clock(series.t_us[at])}`}</span>

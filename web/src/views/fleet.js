@@ -13,7 +13,7 @@ const Picture = ({camera, view}) => {
   const source = `v1/cameras/${camera.id}/frame?view=${view}&at=${camera.frame_t_us}`;
   return camera.frame_t_us && missing !== source
     ? html`<img loading="lazy" decoding="async" src=${source} width=${camera.width} height=${camera.height} alt="" onError=${() => setMissing(source)}/>`
-    : html`<div class="none">no labelled frame yet</div>`;
+    : html`<div class="none">${camera.frame_t_us ? 'its picture comes with the next chunk' : 'no labelled frame yet'}</div>`;
 };
 
 const Tile = ({camera, view, colours}) => {

@@ -43,7 +43,7 @@ const Group = ({group, open}) => {
   const [all, setAll] = useState(open), [asked, ask] = useState(null);
   const answer = useResource(`v1/groups/${group.id}/versions?limit=${all ? 500 : 12}`, 1000), data = answer.data;
   return html`<section class="card" data-group=${group.id}><div class="title"><h2>${group.cameras.join(', ')}</h2>
-      <span class="soft">group ${group.id}, version <b data-value="version">${group.version}</b>, ${percent(group.accuracy)} % (unadapted ${percent(group.accuracy_unadapted)} %),
+      <span class="soft">group ${group.id}, version <b data-value="version">${group.version}</b>, ${percent(group.accuracy)} % (unadapted ${percent(group.accuracy_unadapted)} %),${' '}
         ${group.versions} deployed, ${group.rejected} rejected</span></div>
     <${Trouble} answer=${answer} what="The versions"/>
     ${data && (data.versions.length === 0 ? html`<p class="soft">It runs the student as its file has it: no training has been accepted yet.</p>` : html`
