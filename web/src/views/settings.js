@@ -4,13 +4,14 @@ import {useResource} from '../store.js';
 import {Badge, Empty, html, Search, Select, Trouble} from '../ui.js';
 
 const text = v => v === true ? 'yes' : v === false ? 'no' : v === '' || v == null ? '(none)' : String(v);
-const same = row => text(row.value) === text(row.standard) || Number(row.value) === Number(row.standard) && row.standard !== ''
-  || String(row.value) === row.standard;
+const same = row => row.origin === 'default' || text(row.value) === text(row.default) || row.default !== '' && Number(row.value) === Number(row.default)
+  || String(row.value) === row.default;
+const origin = row => row.origin === 'default' ? '' : row.origin === 'flag' ? ', from the command line' : `, from ${row.origin}`;
 
 const Row = ({row}) => html`<div class="setting" data-setting=${row.name}><dt><code>${row.name}</code>${!same(row) && html` <${Badge} tone="warn">changed<//>`}</dt>
   <dd><b data-value="value">${text(row.value)}</b>${row.unit ? ` ${row.unit}` : ''}
-    <span class="soft"> ${same(row) ? 'the default' : `default ${text(row.standard)}`}${row.origin && row.origin !== 'default' ? `, from ${row.origin}` : ''}; ${row.live ? 'a reload changes it' : 'read at the start'}</span>
-    <p class="soft">${row.help}${row.choices ? ` (${row.choices.split(' ').join(', ')})` : row.max != null && row.kind !== 'yes or no' ? ` (${row.min} to ${row.max})` : ''}</p></dd></div>`;
+    <span class="soft"> ${same(row) ? 'the default' : `default ${text(row.default)}`}${origin(row)}; ${row.live ? 'a reload changes it' : 'read at the start'}</span>
+    <p class="soft">${row.help}</p></dd></div>`;
 
 const sections = rows => {
   const all = new Map();
@@ -19,13 +20,10 @@ const sections = rows => {
   return [...all];
 };
 
-const Cameras = ({data}) => {
-  const meaning = new Map(data.camera_settings.map(r => [r.name, r]));
-  return html`<section class="card"><h2>Cameras of the configuration file</h2>
-    ${data.cameras.length === 0 ? html`<p class="soft">It names none: cameras here have computers of their own.</p>` : data.cameras.map(c => html`<div key=${c.id}><h3><a href=${`#/camera/${c.id}`}>${c.id}</a></h3>
-      <dl class="facts">${Object.entries(c.values).filter(([name, v]) => !same({value: v, standard: meaning.get(name)?.standard ?? ''}))
-        .map(([name, v]) => html`<dt key=${name}><code>${name}</code></dt><dd title=${meaning.get(name)?.help}>${text(v)} ${meaning.get(name)?.unit}${c.origins?.[name] ? html`<span class="soft"> from ${c.origins[name]}</span>` : ''}</dd>`)}</dl></div>`)}</section>`;
-};
+const Cameras = ({cameras}) => html`<section class="card"><h2>Cameras of the configuration file</h2>
+  ${cameras.length === 0 ? html`<p class="soft">It names none: cameras here have computers of their own.</p>` : cameras.map(c => html`<div key=${c.id}><h3><a href=${`#/camera/${c.id}`}>${c.id}</a></h3>
+    <dl class="facts">${c.settings.filter(row => !same(row)).map(row => html`<dt key=${row.name}><code>${row.name}</code></dt>
+      <dd title=${row.help}>${text(row.value)} ${row.unit}<span class="soft">${origin(row)}</span></dd>`)}</dl></div>`)}</section>`;
 
 export const Settings = () => {
   const [find, setFind] = useState(''), [only, setOnly] = useState('all');
@@ -38,5 +36,5 @@ export const Settings = () => {
     <${Trouble} answer=${answer} what="The settings"/>
     ${data && rows.length === 0 && html`<${Empty}>No setting fits.<//>`}
     ${sections(rows).map(([title, some]) => html`<section class="card" key=${title}>${title && html`<h2>${title}</h2>`}<dl class="settings">${some.map(r => html`<${Row} key=${r.name} row=${r}/>`)}</dl></section>`)}
-    ${data && html`<${Cameras} data=${data}/>`}`;
+    ${data && html`<${Cameras} cameras=${data.cameras}/>`}`;
 };
