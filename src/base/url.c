@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -142,4 +143,48 @@ void url_redact(const char *url, char *ret, size_t size)
     if (scheme)
         put_rest(&s, whole ? skip_userinfo(url + scheme) : skip_odd_userinfo(url + scheme));
     ret[s.filled] = '\0';
+}
+
+/* User or password, up to any of `until`, with escapes for all that a URL gives a meaning. */
+static const char *put_escaped(struct shown *s, const char *at, const char *until)
+{
+    for (; *at && !strchr(until, *at); at++) {
+        unsigned char c = (unsigned char)*at;
+        char escaped[4];
+        snprintf(escaped, sizeof escaped, "%%%02X", c);
+        if (isalnum(c) || strchr("-._~", c))
+            put(s, at, 1);
+        else
+            put(s, escaped, 3);
+    }
+    return at;
+}
+
+enum status url_add_credentials(const char *url, const char *line, char *ret, size_t size,
+                                struct error *err)
+{
+    assert(size >= 1);
+    struct shown s = {.text = ret, .size = size};
+    size_t scheme = scheme_chars(url);
+    if (scheme < 4 || strncmp(url + scheme - 3, "://", 3) != 0)
+        return error_set(err, ST_INVALID,
+                         "credentials are for URLs such as rtsp://HOST/PATH, which this source is "
+                         "not: leave them out");
+    if (skip_userinfo(url + scheme) != url + scheme)
+        return error_set(err, ST_INVALID,
+                         "the source has a user in its URL and a credentials file: give one of "
+                         "the two");
+    size_t user = strcspn(line, ":\r\n");
+    if (user == 0 || line[user] != ':')
+        return error_set(err, ST_INVALID, "its first line must be USER:PASSWORD");
+    put(&s, url, scheme);
+    const char *colon = put_escaped(&s, line, ":");
+    put(&s, colon, 1);
+    put_escaped(&s, colon + 1, "\r\n");
+    put(&s, "@", 1);
+    put(&s, url + scheme, strlen(url + scheme));
+    ret[s.filled] = '\0';
+    if (s.filled == size - 1)
+        return error_set(err, ST_LIMIT, "URL and credentials are too long");
+    return ST_OK;
 }

@@ -39,6 +39,7 @@ static struct camera_options chosen;
 static struct identity identity; /* of a camera that was enrolled */
 static double threads_value = 1, seed_value = 1;
 static const char *log_format_name = "logfmt", *log_level_name = "info", *inference_name = "full";
+static const char *transport_name = "auto";
 
 static const struct row {
     const char *name, *argument;
@@ -50,7 +51,13 @@ static const struct row {
     {"source", "URL", TEXT, &chosen.agent.source_url, 0, 0,
      "a file, rtsp://..., /dev/video0, a folder of images, or the\n"
      "synthetic town: town:scenario=demo,camera=0,fps=12; where the\n"
-     "URL holds a password: in the environment, as ATTUNE_SOURCE"},
+     "URL holds a password: in the environment, as ATTUNE_SOURCE, or\nwith --credentials-file"},
+    {"credentials-file", "FILE", TEXT, &chosen.agent.credentials_file, 0, 0,
+     "its first line is USER:PASSWORD for the source"},
+    {"transport", "NAME", TEXT, &transport_name, 0, 0,
+     "of RTSP: auto (TCP, UDP when the camera refuses that), tcp or udp\n(default: auto)"},
+    {"timeout", "S", NUMBER, &chosen.agent.timeout_s, 0.1, 600,
+     "a stream that sends no pictures for so long is opened again\n(default: 10)"},
     {"student", "FILE", TEXT, &chosen.agent.student_path, 0, 0,
      "the ONNX network to run on every frame; in int8 when attune\nmodel quantize wrote it and the "
      "processor has VNNI"},
@@ -255,6 +262,8 @@ static int check_options(void)
     o->choose = strcmp(inference_name, "auto") == 0;
     if (!o->choose && strcmp(inference_name, "full") != 0)
         return cmd_usage(NAME, "--inference is full or auto, not '%s'", inference_name);
+    if (!video_transport_parse(transport_name, &o->transport))
+        return cmd_usage(NAME, "--transport is auto, tcp or udp, not '%s'", transport_name);
     enum log_level level = log_level_parse(log_level_name);
     if (!level)
         return cmd_usage(NAME, "--log-level is error, warn, info or debug, not '%s'",

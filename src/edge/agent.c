@@ -132,6 +132,7 @@ static void on_source(void *context, const char *reason)
     struct agent *a = context;
     pthread_mutex_lock(&a->mutex);
     snprintf(a->told.source, sizeof a->told.source, "%s", reason ? reason : "");
+    a->told.reconnects += !reason;
     pthread_mutex_unlock(&a->mutex);
 }
 
@@ -139,6 +140,9 @@ static enum status open_feed(struct agent *a, struct error *err)
 {
     bool native = a->views.regions.count > 0; /* regions are cut from what the source gives */
     const struct feed_options o = {.url = a->options.source_url,
+                                   .credentials_file = a->options.credentials_file,
+                                   .transport = a->options.transport,
+                                   .timeout_s = a->options.timeout_s,
                                    .width = native ? 0 : a->spec.width,
                                    .height = native ? 0 : a->spec.height,
                                    .fps = a->options.fps,

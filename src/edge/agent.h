@@ -33,6 +33,7 @@
 #include "flow/records.h"
 #include "profile/inference.h"
 #include "task/task.h"
+#include "video/source.h"
 
 #define AGENT_CONDITION_CHARS_MAX 47
 
@@ -66,6 +67,9 @@ struct agent_score {
 
 struct agent_options {
     const char *source_url;   /* video/source.h, or "town:..." (synth) */
+    const char *credentials_file; /* edge/feed.h, as the next two; NULL: none */
+    enum video_transport transport;
+    double timeout_s;
     const char *student_path; /* ONNX */
     const char *server_url;   /* NULL: no server, the student stays as it is */
     const char *ca_path;      /* uplink/client.h */

@@ -10,22 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/url.h"
 #include "synth/source.h"
 #include "synth/things.h"
 #include "task/task.h"
 #include "uplink/client.h"
 #include "video/frame.h"
 #include "video/scale.h"
-#include "video/source.h"
 
 #define FPS_ASSUMED 30.0
 #define URL_CHARS_MAX 2048
-#define RESTART_FIRST_US 500000
-#define RESTART_MAX_US 30000000
+#define CREDENTIALS_BYTES_MAX 1024
 #define LIVE_SLACK_US 1000
+/* Frames that have been late for so long, at their own pace, are not late: the clock that stamps
+ * them has stood still. */
+#define LATE_RUN_US 2000000
 
 struct feed {
     struct feed_options options;
@@ -35,6 +39,8 @@ struct feed {
     double fps;
     bool live, started;
     uint64_t origin_us, index, period_us, town_next_us;
+    uint64_t late_since_us, steady_since_us; /* monotonic; 0: not late */
+    struct backoff backoff;
     struct feed_stats stats;
     struct scaler scaler; /* the town at another size */
     struct frame scaled;
@@ -43,15 +49,43 @@ struct feed {
     struct rng rng;
 };
 
+/* The URL with what the credentials file has now. */
+static enum status complete_url(const struct feed *f, char url[URL_CHARS_MAX], struct error *err)
+{
+    const char *path = f->options.credentials_file;
+    if (!path) {
+        snprintf(url, URL_CHARS_MAX, "%s", f->url);
+        return ST_OK;
+    }
+    struct buf file;
+    buf_init(&file);
+    enum status st = file_read(path, CREDENTIALS_BYTES_MAX, &file, err);
+    if (st == ST_OK) {
+        buf_put_u8(&file, 0);
+        st = url_add_credentials(f->url, (const char *)file.data, url, URL_CHARS_MAX, err);
+        if (st != ST_OK)
+            st = error_prefix(err, "credentials file %s:", path);
+    }
+    buf_clear(&file);
+    return st;
+}
+
 static enum status open_video(struct feed *f, struct error *err)
 {
     struct video_source_options o;
+    char url[URL_CHARS_MAX];
     video_source_options_init(&o);
     o.fps = f->options.fps;
     o.width = f->options.width;
     o.height = f->options.height;
+    o.transport = f->options.transport;
+    if (f->options.timeout_s > 0)
+        o.timeout_ms = (int)(f->options.timeout_s * 1000 + 0.5);
     o.cancel = f->options.cancel;
-    enum status st = video_source_open(f->url, &o, &f->video, err);
+    enum status st = complete_url(f, url, err);
+    if (st == ST_OK)
+        st = video_source_open(url, &o, &f->video, err);
+    memset(url, 0, sizeof url);
     if (st != ST_OK)
         return st;
     struct video_source_info info;
@@ -100,6 +134,8 @@ enum status feed_open(const struct feed_options *options, struct feed **ret, str
     frame_init(&f->scaled);
     label_map_init(&f->truth);
     rng_init(&f->rng, options->seed, 2);
+    backoff_init(&f->backoff, FEED_WAIT_FIRST_US, FEED_WAIT_MAX_US);
+    f->steady_since_us = clock_mono_us();
     enum status st = synth_url_is(f->url) ? open_town(f, err) : open_video(f, err);
     if (st != ST_OK) {
         feed_close(&f);
@@ -211,24 +247,34 @@ static void tell_source(const struct feed *f, const char *reason)
         f->options.on_source(f->options.context, reason);
 }
 
-/* Waits, opens the live source anew, until it works or cancel is set (ST_END). */
-static enum status restart_video(struct feed *f, const struct error *why)
+static void tell_lost(const struct feed *f, const struct error *why, char told[static 512])
 {
     const char *reason = why->message[0] ? why->message : "the stream ended";
+    if (strcmp(reason, told) == 0)
+        return;
+    snprintf(told, 512, "%s", reason);
     log_write(LOG_WARN, "source lost", "reason=\"%s\"", reason);
     tell_source(f, reason);
-    struct backoff backoff;
-    backoff_init(&backoff, RESTART_FIRST_US, RESTART_MAX_US);
+}
+
+/* Waits, opens the live source anew, until it works or cancel is set (ST_END). */
+static enum status restart_video(struct feed *f, struct error *why)
+{
+    char told[sizeof why->message] = "";
+    if (clock_mono_us() - f->steady_since_us > FEED_STEADY_US)
+        backoff_reset(&f->backoff);
     video_source_close(&f->video);
     while (!cancelled(f)) {
-        sleep_until(f, clock_mono_us() + backoff_next_us(&backoff, &f->rng));
-        if (!cancelled(f) && open_video(f, NULL) == ST_OK) {
-            f->stats.restarts++;
-            log_write(LOG_INFO, "source back", NULL);
-            tell_source(f, NULL);
-            f->started = false;
-            return ST_OK;
-        }
+        tell_lost(f, why, told);
+        sleep_until(f, clock_mono_us() + backoff_next_us(&f->backoff, &f->rng));
+        if (cancelled(f) || open_video(f, why) != ST_OK)
+            continue;
+        f->stats.restarts++;
+        log_write(LOG_INFO, "source back", "restarts=%llu", (unsigned long long)f->stats.restarts);
+        tell_source(f, NULL);
+        f->started = false;
+        f->steady_since_us = clock_mono_us();
+        return ST_OK;
     }
     return ST_END;
 }
@@ -238,7 +284,13 @@ static void follow_live_clock(struct feed *f, uint64_t t_us)
     uint64_t now_us = clock_mono_us();
     uint64_t origin_us = now_us > t_us ? now_us - t_us : 0;
     f->origin_us += LIVE_SLACK_US;
-    if (!f->started || origin_us < f->origin_us)
+    bool late = f->started && origin_us > f->origin_us + 2 * f->period_us;
+    if (!late)
+        f->late_since_us = 0;
+    else if (f->late_since_us == 0)
+        f->late_since_us = now_us;
+    bool stood = late && now_us - f->late_since_us >= LATE_RUN_US;
+    if (!f->started || origin_us < f->origin_us || stood)
         f->origin_us = origin_us;
 }
 
@@ -269,6 +321,15 @@ static enum status decode(struct feed *f, uint64_t pixels_from, struct frame *re
     return f->index < pixels_from ? ST_OK : video_source_pixels(f->video, ret, err);
 }
 
+/* A source that is opened anew may have pictures of another size. */
+static void keep_size(struct feed *f, const struct frame *first)
+{
+    if (f->options.width || !first->pixels)
+        return;
+    f->options.width = first->width;
+    f->options.height = first->height;
+}
+
 static enum status next_video(struct feed *f, uint64_t pixels_from, struct feed_view *out,
                               struct error *err)
 {
@@ -284,6 +345,7 @@ static enum status next_video(struct feed *f, uint64_t pixels_from, struct feed_
         if (st != ST_OK)
             return cancelled(f) || st == ST_END ? ST_END : error_set(err, st, "%s", why.message);
         *out = (struct feed_view){.frame = frame, .condition = ""};
+        keep_size(f, &frame);
         return ST_OK;
     }
 }

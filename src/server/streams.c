@@ -87,7 +87,7 @@ struct command {
     char *argv[ARGUMENTS_MAX + 1];
     int count;
     char server[64], state[PATH_MAX], fps[NUMBER_CHARS], threads[NUMBER_CHARS], seed[NUMBER_CHARS];
-    char mqtt_fps[NUMBER_CHARS];
+    char mqtt_fps[NUMBER_CHARS], timeout[NUMBER_CHARS];
     char source[sizeof SOURCE_VARIABLE + SETTING_TEXT_BYTES], share[LIMITER_ENVIRONMENT_BYTES];
     char token[sizeof TOKEN_VARIABLE + SECRET_TOKEN_CHARS];
 };
@@ -132,6 +132,7 @@ static void make_command(const struct stream *s, int seed, struct command *c)
     snprintf(c->fps, sizeof c->fps, "%.10g", set->fps);
     snprintf(c->threads, sizeof c->threads, "%d", set->threads);
     snprintf(c->seed, sizeof c->seed, "%d", seed);
+    snprintf(c->timeout, sizeof c->timeout, "%.10g", set->timeout_s);
     snprintf(c->source, sizeof c->source, SOURCE_VARIABLE "%s", set->source);
     memcpy(c->token, TOKEN_VARIABLE, sizeof TOKEN_VARIABLE);
     access_stream_token(s->server->access, set->id, c->token + sizeof TOKEN_VARIABLE - 1);
@@ -145,6 +146,10 @@ static void make_command(const struct stream *s, int seed, struct command *c)
     add(c, "--threads", c->threads);
     add(c, "--seed", c->seed);
     add(c, "--log-level", own->log_level);
+    add(c, "--transport", set->transport);
+    add(c, "--timeout", c->timeout);
+    if (set->credentials_file[0])
+        add(c, "--credentials-file", set->credentials_file);
     if (set->fps > 0)
         add(c, "--fps", c->fps);
     if (set->regions[0])

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "video/folder.h"
 #include "video/frame.h"
 #include "video/picture.h"
@@ -28,6 +29,17 @@ struct video_source {
 void video_source_options_init(struct video_source_options *o)
 {
     *o = (struct video_source_options){.timeout_ms = 10000};
+}
+
+bool video_transport_parse(const char *text, enum video_transport *ret)
+{
+#define VIDEO_TRANSPORT_NAME(name, text) text,
+    static const char *const names[] = {VIDEO_TRANSPORT_LIST(VIDEO_TRANSPORT_NAME)};
+#undef VIDEO_TRANSPORT_NAME
+    int i = names_find(names, NAMES_COUNT(names), text, -1);
+    if (i >= 0)
+        *ret = (enum video_transport)i;
+    return i >= 0;
 }
 
 static enum status check_options(const struct video_source_options *o, struct error *err)

@@ -1,21 +1,25 @@
 /* source.h - frames from anywhere: files, rtsp://, http://, V4L2 devices, folders of images.
  *
- * A URL is whatever libavformat opens; /dev/videoN is opened as a V4L2 device. A folder gives its
+ * A URL is whatever libavformat opens; /dev/videoN, /dev/v4l/... and v4l2:PATH are V4L2 devices. A folder gives its
  * jpg, jpeg and png files in natural order of names (img2 before img10); names that end in
  * _label.png are labels and are left out; frame n has t_us = n * 1e6 / fps (1 fps when not given).
  *
  * t_us counts from the stream's first frame and never decreases; missing stamps are made from the
- * frame rate, and a stamp that jumps back (over a second) or over VIDEO_GAP_US_MAX ahead continues
- * one frame after the last. With options.fps a video is thinned: for each multiple of 1/fps the
+ * frame rate (of a live source that has none, as MJPEG over HTTP: from the time of arrival), and a
+ * stamp that jumps back (over a second) or over VIDEO_GAP_US_MAX ahead continues one frame after the
+ * last. A video whose size changes goes on in that of its first frame. With options.fps a video is thinned: for each multiple of 1/fps the
  * first frame that is not more than half a frame before it, with its own time; a slower video gives
  * every frame. All frames have the size of the first unless options say another.
  *
  * Owns:    everything; the pixels of a frame are lent until the next call.
  * Threads: one at a time; options.cancel may be set from any thread.
- * Time:    reads the monotonic clock for the timeout of blocking reads only. Does not pace: a file
+ * Time:    reads the monotonic clock for the timeout of blocking reads and times of arrival. Does
+ *          not pace: a file
  *          is read as fast as it is asked for.
  * Memory:  one frame and libav's pictures; nothing a frame is allocated here after the first.
- * Errors:  ST_NOT_FOUND, ST_FORMAT, ST_UNSUPPORTED, ST_NETWORK (timeout, lost peer), ST_END.
+ * Errors:  ST_NOT_FOUND, ST_FORMAT, ST_UNSUPPORTED, ST_NETWORK (timeout, lost peer), ST_DENIED (user
+ *          or password refused, no permission), ST_CONFLICT (a device in use), ST_END. Messages say
+ *          what to do, and hold the URL without its secrets (base/url.h).
  *          A damaged frame is skipped and counted; VIDEO_DAMAGED_RUN_MAX of them in a row are
  *          ST_FORMAT. After any status but ST_OK the source only gives that status again.
  */
@@ -31,10 +35,22 @@
 #define VIDEO_DAMAGED_RUN_MAX 250
 #define VIDEO_GAP_US_MAX (60 * (uint64_t)1000000)
 
+/* How RTSP packets come. AUTO: over TCP, UDP where the camera refuses that. */
+#define VIDEO_TRANSPORT_LIST(X) X(AUTO, "auto") X(TCP, "tcp") X(UDP, "udp")
+enum video_transport {
+#define VIDEO_TRANSPORT_ENUM(name, text) VIDEO_TRANSPORT_##name,
+    VIDEO_TRANSPORT_LIST(VIDEO_TRANSPORT_ENUM)
+#undef VIDEO_TRANSPORT_ENUM
+};
+
+/* False: no such transport. */
+bool video_transport_parse(const char *text, enum video_transport *ret);
+
 struct video_source_options {
     double fps;        /* default 0: the source's own; at most 1000 */
     int width, height; /* default 0, 0: the source's own; otherwise scaled to exactly this */
     int timeout_ms;    /* default 10000: longest wait for a blocking read, 1..600000 */
+    enum video_transport transport;
     const atomic_bool *cancel; /* default NULL; when it becomes true, blocking reads give up */
 };
 

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
-#include <libavdevice/avdevice.h>
 #include <libavformat/avformat.h>
 
 #include "base/clock.h"
 #include "base/url.h"
+#include "video/input.h"
 #include "video/picture.h"
 
 /* Packets of a badly interleaved file between two pictures. */
@@ -29,12 +29,15 @@ struct stream {
     AVPacket *packet;
     AVFrame *picture;
     int index;
+    const char *url; /* borrowed while it is opened, then the shown one */
     char shown_url[URL_SHOWN_BYTES]; /* without a password */
 
     uint64_t deadline_us, timeout_us;
     const atomic_bool *cancel;
+    struct video_source_options options;
 
-    bool network, device, draining, have_picture;
+    bool live, unstamped; /* pictures have no times of their own: that of their arrival */
+    bool draining, have_picture;
     bool have_base;
     int64_t base_us; /* stream time of t_us 0, when have_base */
     uint64_t last_us, interval_us;
@@ -57,79 +60,60 @@ static void arm_deadline(struct stream *s)
     s->deadline_us = clock_mono_us() + s->timeout_us;
 }
 
-static bool is_network(const char *url)
-{
-    return strstr(url, "://") && strncmp(url, "file:", 5) != 0;
-}
-
 static enum status fail(const struct stream *s, struct error *err, int code, const char *what)
 {
     if (cancelled(s))
         return error_set(err, ST_NETWORK, "%s %s: cancelled", what, s->shown_url);
     /* An interrupted RTSP handshake comes back as invalid data. */
     if (code == AVERROR_EXIT || clock_mono_us() >= s->deadline_us)
-        return error_set(err, ST_NETWORK, "%s %s: no data for %u ms", what, s->shown_url,
-                         (unsigned)(s->timeout_us / 1000));
-    char text[384];
-    snprintf(text, sizeof text, "%s %s", what, s->shown_url);
-    enum status st = libav_error(err, code, text);
-    if (st == ST_IO && s->network)
-        st = error_set(err, ST_NETWORK, "%s: the connection failed (%s)", text, av_err2str(code));
-    return st;
+        return error_set(err, ST_NETWORK, "%s %s: no data for %.3g s", what, s->shown_url,
+                         (double)s->timeout_us / 1e6);
+    return input_error(s->url, s->shown_url, &s->options, code, what, err);
 }
 
-/* The format to force and its settings: only devices need any. */
-static const AVInputFormat *device_format(const char *url, const struct video_source_options *o,
-                                          AVDictionary **settings)
+static void rearm(void *context, uint64_t more_us)
 {
-    if (strncmp(url, "/dev/video", 10) != 0)
-        return NULL;
-    avdevice_register_all();
-    char text[32];
-    if (o->width > 0) {
-        snprintf(text, sizeof text, "%dx%d", o->width, o->height);
-        av_dict_set(settings, "video_size", text, 0);
-    }
-    if (o->fps > 0) {
-        snprintf(text, sizeof text, "%g", o->fps);
-        av_dict_set(settings, "framerate", text, 0);
-    }
-    return av_find_input_format("video4linux2");
+    struct stream *s = context;
+    arm_deadline(s);
+    s->deadline_us += more_us;
 }
 
-static enum status open_format(struct stream *s, const char *url,
-                               const struct video_source_options *o, struct error *err)
+static enum status open_format(struct stream *s, struct error *err)
 {
     s->format = avformat_alloc_context();
     if (!s->format)
         return error_set(err, ST_NOMEM, "no memory to open %s", s->shown_url);
     s->format->interrupt_callback = (AVIOInterruptCB){.callback = on_interrupt, .opaque = s};
-    AVDictionary *settings = NULL;
-    const AVInputFormat *device = device_format(url, o, &settings);
-    s->network = is_network(url);
-    s->device = device != NULL;
-    if (device) /* a blocking read of a device would not see the deadline */
-        s->format->flags |= AVFMT_FLAG_NONBLOCK;
-    if (strncmp(url, "rtsp", 4) == 0) /* lost UDP packets are damaged pictures */
-        av_dict_set(&settings, "rtsp_transport", "tcp", 0);
-    arm_deadline(s);
-    int rc = avformat_open_input(&s->format, url, device, &settings);
-    av_dict_free(&settings);
+    int rc = input_open(s->url, &s->options, &s->format, rearm, s);
     if (rc < 0)
         return fail(s, err, rc, "cannot open");
-    arm_deadline(s);
-    rc = avformat_find_stream_info(s->format, NULL);
-    if (rc < 0)
-        return fail(s, err, rc, "cannot read the streams of");
+    enum input_kind kind = input_kind(s->url);
+    s->live = kind == INPUT_DEVICE || (kind != INPUT_FILE && s->format->duration <= 0);
+    s->unstamped = s->live && s->format->iformat->flags & AVFMT_NOTIMESTAMPS;
     return ST_OK;
+}
+
+/* The video track to decode, and what decodes it. */
+static enum status find_track(struct stream *s, const AVCodec **codec, struct error *err)
+{
+    s->index = av_find_best_stream(s->format, AVMEDIA_TYPE_VIDEO, -1, -1, codec, 0);
+    if (s->index >= 0 && *codec)
+        return ST_OK;
+    if (s->index == AVERROR_DECODER_NOT_FOUND)
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s: its video codec cannot be decoded here; let the camera send H.264 or "
+                         "H.265",
+                         s->shown_url);
+    return error_set(err, ST_UNSUPPORTED, "%s: it has no video track; check the path",
+                     s->shown_url);
 }
 
 static enum status open_codec(struct stream *s, struct error *err)
 {
     const AVCodec *codec = NULL;
-    s->index = av_find_best_stream(s->format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-    if (s->index < 0 || !codec)
-        return error_set(err, ST_UNSUPPORTED, "%s: no video that can be decoded", s->shown_url);
+    enum status st = find_track(s, &codec, err);
+    if (st != ST_OK)
+        return st;
     for (unsigned i = 0; i < s->format->nb_streams; i++)
         if ((int)i != s->index)
             s->format->streams[i]->discard = AVDISCARD_ALL;
@@ -166,15 +150,18 @@ enum status stream_open(const char *url, const struct video_source_options *opti
     if (!s)
         return error_set(err, ST_NOMEM, "no memory to open a video");
     url_redact(url, s->shown_url, sizeof s->shown_url);
+    s->url = url;
+    s->options = *options;
     s->timeout_us = (uint64_t)options->timeout_ms * 1000;
     s->cancel = options->cancel;
-    enum status st = open_format(s, url, options, err);
+    enum status st = open_format(s, err);
     if (st == ST_OK)
         st = open_codec(s, err);
     if (st != ST_OK) {
         stream_close(&s);
         return st;
     }
+    s->url = s->shown_url;
     s->interval_us = nominal_interval_us(s);
     *ret = s;
     return ST_OK;
@@ -221,24 +208,30 @@ static uint64_t stamp(struct stream *s)
     uint64_t t_us = s->have_picture ? s->last_us + s->interval_us : 0;
     int64_t pts = s->picture->best_effort_timestamp;
     AVRational unit = s->format->streams[s->index]->time_base;
-    if (pts != AV_NOPTS_VALUE)
+    if (s->unstamped)
+        t_us = place(s, (int64_t)clock_mono_us(), t_us);
+    else if (pts != AV_NOPTS_VALUE)
         t_us = place(s, av_rescale_q(pts, unit, (AVRational){1, 1000000}), t_us);
     s->have_picture = true;
     s->last_us = t_us;
     return t_us;
 }
 
-/* av_read_frame, waiting for devices, which do not block. */
+/* The next packet of the video track. Devices do not block; sound that goes on without pictures
+ * is a stall, too. */
 static int read_packet(struct stream *s)
 {
     arm_deadline(s);
     for (;;) {
         int rc = av_read_frame(s->format, s->packet);
-        if (rc != AVERROR(EAGAIN))
+        if (rc != AVERROR(EAGAIN) && (rc < 0 || s->packet->stream_index == s->index))
             return rc;
+        if (rc < 0)
+            clock_sleep_until_us(clock_mono_us() + READ_WAIT_US);
+        else
+            av_packet_unref(s->packet);
         if (on_interrupt(s))
             return AVERROR_EXIT;
-        clock_sleep_until_us(clock_mono_us() + READ_WAIT_US);
     }
 }
 
@@ -255,7 +248,7 @@ static enum status feed(struct stream *s, struct error *err)
         return count_damaged(s, err);
     if (rc < 0)
         return fail(s, err, rc, "cannot read");
-    rc = s->packet->stream_index == s->index ? avcodec_send_packet(s->codec, s->packet) : 0;
+    rc = avcodec_send_packet(s->codec, s->packet);
     av_packet_unref(s->packet);
     if (rc == AVERROR(ENOMEM))
         return fail(s, err, rc, "cannot decode");
@@ -315,5 +308,5 @@ void stream_info(const struct stream *s, struct video_source_info *ret)
                                       .fps = 1e6 / (double)s->interval_us,
                                       .duration_us = has_end ? (uint64_t)s->format->duration : 0,
                                       .damaged = s->damaged,
-                                      .live = s->device || (s->network && !has_end)};
+                                      .live = s->live};
 }

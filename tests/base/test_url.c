@@ -85,12 +85,40 @@ static void redacting_again_changes_nothing(void **state)
     }
 }
 
+static void credentials_go_in_escaped(void **state)
+{
+    (void)state;
+    char url[64], shown[64];
+    struct error err;
+    assert_int_equal(url_add_credentials("rtsp://cam:554/x?a=1", "ann:p@s/s:%\r\nmore", url,
+                                         sizeof url, &err),
+                     ST_OK);
+    assert_string_equal(url, "rtsp://ann:p%40s%2Fs%3A%25@cam:554/x?a=1");
+    url_redact(url, shown, sizeof shown);
+    assert_string_equal(shown, "rtsp://cam:554/x?a=1");
+    static const char *const bad[][2] = {{"rtsp://bob@cam/x", "ann:s3cret"},
+                                         {"/dev/video0", "ann:s3cret"},
+                                         {"rtsp://cam/x", "s3cret"},
+                                         {"rtsp://cam/x", ":s3cret"},
+                                         {"rtsp://cam/x", "s3cret\nann:x"},
+                                         {"rtsp://cam/x", ""}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(url_add_credentials(bad[i][0], bad[i][1], url, sizeof url, &err),
+                         ST_INVALID);
+        assert_null(strstr(err.message, "s3cret"));
+    }
+    for (size_t size = 1; size < 28; size++)
+        assert_int_equal(url_add_credentials("rtsp://cam/x", "ann:s3cret", url, size, &err),
+                         size <= strlen("rtsp://ann:s3cret@cam/x") + 1 ? ST_LIMIT : ST_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secrets_are_taken_out),
         cmocka_unit_test(a_cut_text_has_an_end_and_no_secret),
         cmocka_unit_test(redacting_again_changes_nothing),
+        cmocka_unit_test(credentials_go_in_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,222 @@
+/* Live sources that misbehave: a feed goes on, says why it does not, and keeps its promises of size,
+ * order and secrecy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../video/rtsp_kit.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "edge/feed.h"
+
+#define SECRET "s3cr3t-Zebra"
+#define PATIENCE_US ((uint64_t)30 * 1000000)
+
+/* What a feed says of its source, in order. */
+struct told {
+    int lost, back, silent; /* silent: for want of data */
+    char reason[512];       /* the last */
+};
+
+static void on_source(void *context, const char *reason)
+{
+    struct told *t = context;
+    if (!reason) {
+        t->back++;
+        return;
+    }
+    t->lost++;
+    t->silent += strstr(reason, "no data for 1 s") != NULL;
+    snprintf(t->reason, sizeof t->reason, "%s", reason);
+    assert_null(strstr(reason, SECRET));
+}
+
+static struct feed *open_feed(const char *url, const char *credentials_file, int width, int height,
+                              struct told *told)
+{
+    struct feed *f = NULL;
+    struct error err;
+    *told = (struct told){0};
+    const struct feed_options o = {.url = url,
+                                   .credentials_file = credentials_file,
+                                   .timeout_s = 1,
+                                   .width = width,
+                                   .height = height,
+                                   .seed = 1,
+                                   .on_source = on_source,
+                                   .context = told};
+    if (feed_open(&o, &f, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    return f;
+}
+
+static void next(struct feed *f, struct feed_view *v)
+{
+    struct error err;
+    if (feed_next(f, 0, v, &err) != ST_OK)
+        fail_msg("%s", err.message);
+}
+
+/* Frames until one is of the colour; all are of the size. */
+static void await_colour(struct feed *f, int width, int height, int red, int green, int blue)
+{
+    struct feed_view v;
+    uint64_t until_us = clock_mono_us() + PATIENCE_US;
+    do {
+        next(f, &v);
+        assert_true(v.frame.width == width && v.frame.height == height);
+        if (clock_mono_us() > until_us)
+            fail_msg("no such picture came");
+    } while (!frame_is_near(&v.frame, red, green, blue));
+}
+
+static void await_restart(struct feed *f, uint64_t restarts)
+{
+    struct feed_view v;
+    struct feed_stats s;
+    uint64_t until_us = clock_mono_us() + PATIENCE_US;
+    do {
+        next(f, &v);
+        feed_stats_get(f, &s);
+        if (clock_mono_us() > until_us)
+            fail_msg("the source was not opened again");
+    } while (s.restarts < restarts);
+}
+
+/* Connected, but nothing comes: opened again after timeout_s; then dropped; then another codec and
+ * size. Pictures keep the size of the first, which nobody asked for. */
+static void stalls_drops_and_changes(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--auth", "digest",    "ann",
+                                       SECRET,   "/main",     "size=320x180,colour=red",
+                                       NULL};
+    struct rtsp_kit k;
+    struct told told;
+    char path[] = "/tmp/attune-credentials-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(file_write(path, "ann:" SECRET "\n", strlen("ann:" SECRET "\n"), NULL), ST_OK);
+    rtsp_kit_start(&k, args);
+    struct feed *f = open_feed(rtsp_kit_url(&k, "", "/main"), path, 0, 0, &told);
+    await_colour(f, 320, 180, 255, 0, 0);
+    assert_int_equal(told.lost, 0);
+
+    rtsp_kit_tell(&k, "change /main codec=h265,size=640x352,colour=blue");
+    rtsp_kit_tell(&k, "drop");
+    await_restart(f, 1);
+    await_colour(f, 320, 180, 0, 0, 255);
+    assert_true(told.lost >= 1 && told.back == 1);
+
+    rtsp_kit_tell(&k, "stall /main");
+    rtsp_kit_tell(&k, "later 2500 go /main"); /* feed_next does not come back before */
+    await_restart(f, 2);
+    await_colour(f, 320, 180, 0, 0, 255);
+    assert_true(told.back == 2 && told.silent >= 1);
+    feed_close(&f);
+    rtsp_kit_stop(&k);
+    unlink(path);
+}
+
+static void next_in_order(struct feed *f, struct feed_view *v)
+{
+    uint64_t before_us = v->frame.t_us, came_us = v->available_us;
+    next(f, v);
+    assert_true(v->frame.t_us >= before_us && v->available_us >= came_us);
+    assert_true(frame_is_near(&v->frame, 255, 0, 0));
+}
+
+/* Stamps that leap: frames go on, in order, and none is thrown away as late for long. */
+static void clocks_that_jump(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"/main", "codec=jpeg,size=64x48", NULL};
+    struct rtsp_kit k;
+    struct told told;
+    struct feed_view v;
+    rtsp_kit_start(&k, args);
+    struct feed *f = open_feed(rtsp_kit_url(&k, "", "/main"), NULL, 64, 48, &told);
+    next(f, &v);
+    rtsp_kit_tell(&k, "jump /main 5");
+    uint64_t before_us, until_us = clock_mono_us() + PATIENCE_US;
+    do {
+        before_us = v.frame.t_us;
+        next_in_order(f, &v);
+        assert_true(clock_mono_us() < until_us);
+    } while (v.frame.t_us < before_us + 4500000);
+    rtsp_kit_tell(&k, "jump /main -7");
+    for (int i = 0; i < 40; i++)
+        next_in_order(f, &v);
+    rtsp_kit_tell(&k, "jump /main 3600");
+    for (int i = 0; i < 40; i++)
+        next_in_order(f, &v);
+    assert_true(v.frame.t_us < 60 * (uint64_t)1000000);
+    assert_int_equal(told.lost, 0);
+    feed_close(&f);
+    rtsp_kit_stop(&k);
+}
+
+/* MJPEG has no stamps: pictures that come more slowly than its nominal 25 a second are not late. */
+static void motion_jpeg_at_its_own_pace(void **state)
+{
+    (void)state;
+    struct mjpeg_kit m = {.pictures = 20, .grey = 90, .period_us = 60000};
+    struct told told;
+    struct feed_view v;
+    struct feed_stats stats;
+    char url[128];
+    mjpeg_kit_start(&m);
+    snprintf(url, sizeof url, "http://ann:" SECRET "@127.0.0.1:%d/video?token=" SECRET, m.port);
+    struct feed *f = open_feed(url, NULL, 64, 48, &told);
+    for (int i = 0; i < 12; i++) {
+        next(f, &v);
+        assert_true(frame_is_near(&v.frame, 90, 90, 90));
+    }
+    feed_stats_get(f, &stats);
+    assert_true(stats.late < 6);
+    await_restart(f, 1); /* after its 20 pictures it is silent */
+    assert_true(told.silent >= 1);
+    assert_true(atomic_load(&m.connections) >= 2);
+    feed_close(&f);
+    mjpeg_kit_stop(&m);
+}
+
+/* A source that is opened and lost at once is not asked again and again: the waits grow. */
+static void one_that_comes_and_goes_is_asked_ever_less(void **state)
+{
+    (void)state;
+    struct mjpeg_kit m = {.pictures = 12, .grey = 90, .period_us = 1000, .closes = true};
+    struct told told;
+    char url[128];
+    mjpeg_kit_start(&m);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/video", m.port);
+    struct feed *f = open_feed(url, NULL, 64, 48, &told);
+    uint64_t begin_us = clock_mono_us();
+    await_restart(f, 2);
+    assert_true(clock_mono_us() - begin_us >= (250 + 500) * 1000); /* halves of the waits */
+    assert_int_equal(told.back, 2);
+    feed_close(&f);
+    mjpeg_kit_stop(&m);
+}
+
+int main(void)
+{
+    log_level_set((enum log_level)0);
+    rtsp_kit_require();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stalls_drops_and_changes),
+        cmocka_unit_test(clocks_that_jump),
+        cmocka_unit_test(motion_jpeg_at_its_own_pace),
+        cmocka_unit_test(one_that_comes_and_goes_is_asked_ever_less),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
