@@ -66,7 +66,7 @@ struct agent_score {
 };
 
 struct agent_options {
-    const char *source_url;   /* video/source.h, or "town:..." (synth) */
+    const char *source_url;       /* video/source.h, or "town:..." (synth) */
     const char *credentials_file; /* edge/feed.h, as the next two; NULL: none */
     enum video_transport transport;
     double timeout_s;

@@ -2,8 +2,8 @@
  *
  * A frame is made ready before it is due and handed out when it is due. Frames that are overdue by
  * more than a frame period are left out and counted, so the camera stays at the present whatever
- * happens to it. A live source that breaks off, or sends nothing for timeout_s, is opened again, for
- * ever, after waits that double up to FEED_WAIT_MAX_US and start over once it has delivered for
+ * happens to it. A live source that breaks off, or sends nothing for timeout_s, is opened again,
+ * for ever, after waits that double up to FEED_WAIT_MAX_US and start over once it has delivered for
  * FEED_STEADY_US. Its clock may jump; its codec, size and frame rate may be others after that:
  * frames keep the size of the first.
  *
@@ -27,11 +27,11 @@
 #define FEED_STEADY_US ((uint64_t)30 * 1000000)
 
 struct feed_options {
-    const char *url;   /* video/source.h or synth/source.h */
+    const char *url;              /* video/source.h or synth/source.h */
     const char *credentials_file; /* NULL: none; its first line is USER:PASSWORD, read at each
                                    * opening, so that it may change */
     enum video_transport transport;
-    double timeout_s; /* without a picture, after which a live source is opened anew; 0: 10 */
+    double timeout_s;  /* without a picture, after which a live source is opened anew; 0: 10 */
     int width, height; /* of the frames handed out: others are scaled; 0: as the source has them */
     double fps;        /* 0: the source's own */
     bool boxes;        /* the truth is wanted in boxes (task/detect.h) */

@@ -62,8 +62,8 @@ struct inference_report {
     uint64_t frames, held, skipped;          /* inferred; answered with a held answer; left out */
     char source[MESSAGE_TEXT_CHARS_MAX + 1]; /* why it does not deliver, "" when it does */
     uint64_t reconnects; /* how often the source was opened again since the camera started */
-    char note[MESSAGE_TEXT_CHARS_MAX + 1];   /* what is not on offer, and why; "" */
-    struct inference_table table;            /* no point: nothing is measured */
+    char note[MESSAGE_TEXT_CHARS_MAX + 1]; /* what is not on offer, and why; "" */
+    struct inference_table table;          /* no point: nothing is measured */
     /* What the camera thinks of its world, for as long as it does; kind DRIFT_NONE: nothing. Of it
      * kind, times, score, text and signature. */
     struct drift_request drift;

@@ -1,15 +1,17 @@
 /* source.h - frames from anywhere: files, rtsp://, http://, V4L2 devices, folders of images.
  *
- * A URL is whatever libavformat opens; /dev/videoN, /dev/v4l/... and v4l2:PATH are V4L2 devices. A folder gives its
- * jpg, jpeg and png files in natural order of names (img2 before img10); names that end in
- * _label.png are labels and are left out; frame n has t_us = n * 1e6 / fps (1 fps when not given).
+ * A URL is whatever libavformat opens; /dev/videoN, /dev/v4l/... and v4l2:PATH are V4L2 devices. A
+ * folder gives its jpg, jpeg and png files in natural order of names (img2 before img10); names
+ * that end in _label.png are labels and are left out; frame n has t_us = n * 1e6 / fps (1 fps when
+ * not given).
  *
  * t_us counts from the stream's first frame and never decreases; missing stamps are made from the
  * frame rate (of a live source that has none, as MJPEG over HTTP: from the time of arrival), and a
- * stamp that jumps back (over a second) or over VIDEO_GAP_US_MAX ahead continues one frame after the
- * last. A video whose size changes goes on in that of its first frame. With options.fps a video is thinned: for each multiple of 1/fps the
- * first frame that is not more than half a frame before it, with its own time; a slower video gives
- * every frame. All frames have the size of the first unless options say another.
+ * stamp that jumps back (over a second) or over VIDEO_GAP_US_MAX ahead continues one frame after
+ * the last. A video whose size changes goes on in that of its first frame. With options.fps a video
+ * is thinned: for each multiple of 1/fps the first frame that is not more than half a frame before
+ * it, with its own time; a slower video gives every frame. All frames have the size of the first
+ * unless options say another.
  *
  * Owns:    everything; the pixels of a frame are lent until the next call.
  * Threads: one at a time; options.cancel may be set from any thread.
@@ -17,8 +19,8 @@
  *          not pace: a file
  *          is read as fast as it is asked for.
  * Memory:  one frame and libav's pictures; nothing a frame is allocated here after the first.
- * Errors:  ST_NOT_FOUND, ST_FORMAT, ST_UNSUPPORTED, ST_NETWORK (timeout, lost peer), ST_DENIED (user
- *          or password refused, no permission), ST_CONFLICT (a device in use), ST_END. Messages say
+ * Errors:  ST_NOT_FOUND, ST_FORMAT, ST_UNSUPPORTED, ST_NETWORK (timeout, lost peer), ST_DENIED
+ * (user or password refused, no permission), ST_CONFLICT (a device in use), ST_END. Messages say
  *          what to do, and hold the URL without its secrets (base/url.h).
  *          A damaged frame is skipped and counted; VIDEO_DAMAGED_RUN_MAX of them in a row are
  *          ST_FORMAT. After any status but ST_OK the source only gives that status again.

@@ -29,7 +29,7 @@ struct stream {
     AVPacket *packet;
     AVFrame *picture;
     int index;
-    const char *url; /* borrowed while it is opened, then the shown one */
+    const char *url;                 /* borrowed while it is opened, then the shown one */
     char shown_url[URL_SHOWN_BYTES]; /* without a password */
 
     uint64_t deadline_us, timeout_us;

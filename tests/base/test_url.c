@@ -90,18 +90,16 @@ static void credentials_go_in_escaped(void **state)
     (void)state;
     char url[64], shown[64];
     struct error err;
-    assert_int_equal(url_add_credentials("rtsp://cam:554/x?a=1", "ann:p@s/s:%\r\nmore", url,
-                                         sizeof url, &err),
-                     ST_OK);
+    assert_int_equal(
+        url_add_credentials("rtsp://cam:554/x?a=1", "ann:p@s/s:%\r\nmore", url, sizeof url, &err),
+        ST_OK);
     assert_string_equal(url, "rtsp://ann:p%40s%2Fs%3A%25@cam:554/x?a=1");
     url_redact(url, shown, sizeof shown);
     assert_string_equal(shown, "rtsp://cam:554/x?a=1");
-    static const char *const bad[][2] = {{"rtsp://bob@cam/x", "ann:s3cret"},
-                                         {"/dev/video0", "ann:s3cret"},
-                                         {"rtsp://cam/x", "s3cret"},
-                                         {"rtsp://cam/x", ":s3cret"},
-                                         {"rtsp://cam/x", "s3cret\nann:x"},
-                                         {"rtsp://cam/x", ""}};
+    static const char *const bad[][2] = {
+        {"rtsp://bob@cam/x", "ann:s3cret"}, {"/dev/video0", "ann:s3cret"},
+        {"rtsp://cam/x", "s3cret"},         {"rtsp://cam/x", ":s3cret"},
+        {"rtsp://cam/x", "s3cret\nann:x"},  {"rtsp://cam/x", ""}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(url_add_credentials(bad[i][0], bad[i][1], url, sizeof url, &err),
                          ST_INVALID);

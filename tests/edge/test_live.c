@@ -1,5 +1,5 @@
-/* Live sources that misbehave: a feed goes on, says why it does not, and keeps its promises of size,
- * order and secrecy. */
+/* Live sources that misbehave: a feed goes on, says why it does not, and keeps its promises of
+ * size, order and secrecy. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,9 +96,8 @@ static void await_restart(struct feed *f, uint64_t restarts)
 static void stalls_drops_and_changes(void **state)
 {
     (void)state;
-    static const char *const args[] = {"--auth", "digest",    "ann",
-                                       SECRET,   "/main",     "size=320x180,colour=red",
-                                       NULL};
+    static const char *const args[] = {
+        "--auth", "digest", "ann", SECRET, "/main", "size=320x180,colour=red", NULL};
     struct rtsp_kit k;
     struct told told;
     char path[] = "/tmp/attune-credentials-XXXXXX";

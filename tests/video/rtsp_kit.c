@@ -37,7 +37,7 @@ static void on_line(void *context, const char *line)
 static bool launch(struct rtsp_kit *k, const char *const *args)
 {
     const char *program = getenv("ATTUNE_RTSP_SERVER");
-    char *argv[ARGUMENTS_MAX + 2] = {(char *)(uintptr_t)"rtsp_server"};
+    char *argv[ARGUMENTS_MAX + 2] = {(char *)(uintptr_t) "rtsp_server"};
     for (int i = 0; args[i]; i++) {
         assert_true(i < ARGUMENTS_MAX);
         argv[i + 1] = (char *)(uintptr_t)args[i];
@@ -148,8 +148,9 @@ static void make_picture(const struct mjpeg_kit *m, struct buf *jpeg)
 
 static void serve(struct mjpeg_kit *m, int fd)
 {
-    static const char denied[] = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic "
-                                 "realm=\"camera\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    static const char denied[] =
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic "
+        "realm=\"camera\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: "
                                "multipart/x-mixed-replace; boundary=next\r\n\r\n";
     if (!is_permitted(m, fd)) {
@@ -165,8 +166,8 @@ static void serve(struct mjpeg_kit *m, int fd)
         int n = snprintf(part, sizeof part,
                          "--next\r\nContent-Type: image/jpeg\r\nContent-Length: %zu\r\n\r\n",
                          jpeg.size_bytes);
-        open = say(fd, part, (size_t)n) && say(fd, jpeg.data, jpeg.size_bytes) &&
-               say(fd, "\r\n", 2);
+        open =
+            say(fd, part, (size_t)n) && say(fd, jpeg.data, jpeg.size_bytes) && say(fd, "\r\n", 2);
         clock_sleep_until_us(clock_mono_us() + m->period_us);
     }
     struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};

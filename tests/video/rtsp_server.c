@@ -13,11 +13,11 @@
  *   drop          all connections are closed          change PATH SPEC  for whoever connects next
  *   later MS ...  one of these, after some milliseconds
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 
 #include <gio/gio.h>
 #include <gst/rtp/gstrtpbuffer.h>
@@ -48,8 +48,7 @@ static const char *value_of(const char *spec, const char *key, const char *other
         if (strncmp(at, key, chars) != 0 || at[chars] != '=')
             continue;
         char *ret = found[turn++ % 4];
-        g_snprintf(ret, sizeof found[0], "%.*s", (int)strcspn(at + chars + 1, ","),
-                   at + chars + 1);
+        g_snprintf(ret, sizeof found[0], "%.*s", (int)strcspn(at + chars + 1, ","), at + chars + 1);
         return ret;
     }
     return otherwise;
@@ -180,9 +179,8 @@ static void mount_it(struct mount *m, const char *spec)
     gst_rtsp_media_factory_set_protocols(factory, transports_of(spec));
     if (secured)
         gst_rtsp_media_factory_add_role(factory, ROLE, GST_RTSP_PERM_MEDIA_FACTORY_ACCESS,
-                                        G_TYPE_BOOLEAN, TRUE,
-                                        GST_RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, G_TYPE_BOOLEAN, TRUE,
-                                        NULL);
+                                        G_TYPE_BOOLEAN, TRUE, GST_RTSP_PERM_MEDIA_FACTORY_CONSTRUCT,
+                                        G_TYPE_BOOLEAN, TRUE, NULL);
     g_signal_connect(factory, "media-configure", G_CALLBACK(on_media), m);
     gst_rtsp_mount_points_add_factory(points, m->path, factory);
     g_object_unref(points);
@@ -308,12 +306,10 @@ static int open_control(void)
 /* The packages of Debian that have what pipelines need. */
 static gboolean has_plugins(void)
 {
-    static const char *const needed[][2] = {{"videotestsrc", "gstreamer1.0-plugins-base"},
-                                            {"rtph264pay", "gstreamer1.0-plugins-good"},
-                                            {"jpegenc", "gstreamer1.0-plugins-good"},
-                                            {"h264parse", "gstreamer1.0-plugins-bad"},
-                                            {"x265enc", "gstreamer1.0-plugins-bad"},
-                                            {"x264enc", "gstreamer1.0-plugins-ugly"}};
+    static const char *const needed[][2] = {
+        {"videotestsrc", "gstreamer1.0-plugins-base"}, {"rtph264pay", "gstreamer1.0-plugins-good"},
+        {"jpegenc", "gstreamer1.0-plugins-good"},      {"h264parse", "gstreamer1.0-plugins-bad"},
+        {"x265enc", "gstreamer1.0-plugins-bad"},       {"x264enc", "gstreamer1.0-plugins-ugly"}};
     for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
         GstElementFactory *f = gst_element_factory_find(needed[i][0]);
         if (!f) {

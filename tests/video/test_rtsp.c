@@ -95,7 +95,8 @@ static void each_transport_and_codec(void **state)
 
 static void those_who_may_watch(const char *kind)
 {
-    const char *const args[] = {"--auth", kind, "ann", SECRET, "/main", "codec=jpeg,size=320x192", NULL};
+    const char *const args[] = {"--auth", kind, "ann", SECRET, "/main", "codec=jpeg,size=320x192",
+                                NULL};
     struct rtsp_kit k;
     rtsp_kit_start(&k, args);
     expect_red(rtsp_kit_url(&k, "ann:" SECRET "@", "/main"), VIDEO_TRANSPORT_AUTO, 320, 192);
@@ -134,8 +135,8 @@ static void what_is_not_there_is_said(void **state)
     expect_refusal(url, VIDEO_TRANSPORT_AUTO, ST_NETWORK, "connection refused");
     snprintf(url, sizeof url, "rtsps://ann:" SECRET "@127.0.0.1:%d/x", port);
     expect_refusal(url, VIDEO_TRANSPORT_AUTO, ST_NETWORK, "connection refused");
-    expect_refusal("http://ann:" SECRET "@no-such-host.invalid/x", VIDEO_TRANSPORT_AUTO,
-                   ST_NETWORK, "'no-such-host.invalid' is not known");
+    expect_refusal("http://ann:" SECRET "@no-such-host.invalid/x", VIDEO_TRANSPORT_AUTO, ST_NETWORK,
+                   "'no-such-host.invalid' is not known");
     expect_refusal("rtsq://ann:" SECRET "@127.0.0.1/x", VIDEO_TRANSPORT_AUTO, ST_UNSUPPORTED,
                    "no such kind of URL");
     expect_refusal("v4l2:/dev/null", VIDEO_TRANSPORT_AUTO, ST_UNSUPPORTED, "no V4L2 camera");
