@@ -358,10 +358,10 @@ static int start_server(const char *state_dir)
     assert_true(pid >= 0);
     if (pid == 0) {
         execl(program, "attune", "server", "--student", s->student, "--teacher", s->teacher,
-              "--state", state_dir, "--listen", "off", "--http", "127.0.0.1:0", "--log-level",
-              "error", "--mqtt", broker.address, "--mqtt-user", BROKER_USER, "--mqtt-password-file",
-              broker.password_file, "--mqtt-prefix", "site/north", "--mqtt-client-id", "north",
-              (char *)NULL);
+              "--state", state_dir, "--auth", "false", "--listen", "off", "--http", "127.0.0.1:0",
+              "--log-level", "error", "--mqtt", broker.address, "--mqtt-user", BROKER_USER,
+              "--mqtt-password-file", broker.password_file, "--mqtt-prefix", "site/north",
+              "--mqtt-client-id", "north", (char *)NULL);
         _exit(127);
     }
     return pid;
