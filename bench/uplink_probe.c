@@ -140,10 +140,11 @@ static void run_sink(char **arg)
     struct buf cert, key;
     struct error err;
     char hex[65];
+    uint8_t pin[32];
     buf_init(&cert);
     buf_init(&key);
     s.start_s = atof(arg[2]);
-    check(tls_load(arg[1], clock_wall_us(), &cert, &key, hex, &err), &err);
+    check(tls_load(arg[1], clock_wall_us(), &cert, &key, hex, pin, &err), &err);
     struct MHD_Daemon *d = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_TLS, 0, NULL,
         NULL, on_request, &s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
