@@ -14,6 +14,7 @@
 #include "server/board.h"
 #include "server/bridge.h"
 #include "server/control.h"
+#include "server/hooks.h"
 #include "server/http.h"
 #include "server/metrics.h"
 
@@ -153,6 +154,18 @@ static void put_queues(struct page *p)
     put(p, METRIC_QUEUE_LIMIT, s->set.connections_max, "connections", NULL);
 }
 
+static void put_webhooks(struct page *p)
+{
+    struct hooks_counts n;
+    if (!p->server->hooks)
+        return;
+    hooks_counts(p->server->hooks, &n);
+    put(p, METRIC_QUEUE_DEPTH, (double)n.behind, "webhook", NULL);
+    put(p, METRIC_QUEUE_LIMIT, HOOKS_BEHIND_MAX, "webhook", NULL);
+    put(p, METRIC_QUEUE_DROPPED, (double)n.dropped, "webhook", NULL);
+    put(p, METRIC_MESSAGES, (double)n.delivered, "webhook", NULL);
+}
+
 static void put_messages(struct page *p)
 {
     struct mqtt_counts n;
@@ -263,6 +276,7 @@ static enum status fill(struct page *p, struct error *err)
     put_compute(p);
     put_queues(p);
     put_messages(p);
+    put_webhooks(p);
     put_disk(p);
     put_process(p);
     metrics_put(p->server->metrics, &p->metrics);

@@ -13,7 +13,7 @@
 
 #define BRIDGE_COMMANDS_MAX 64
 #define BRIDGE_STATE_US ((uint64_t)10 * 1000000) /* states are published so often at least */
-#define BRIDGE_SOON_US ((uint64_t)1000000)       /* and after an event */
+#define BRIDGE_SOON_US ((uint64_t)250000)        /* and after an event */
 
 struct bridge;
 

@@ -35,6 +35,7 @@ struct gate;
 struct deadlines;
 struct metrics;
 struct bridge;
+struct hooks;
 
 struct counters {
     atomic_ullong frames_labelled, label_us, chunks_failed;
@@ -54,6 +55,7 @@ struct server {
     struct counters counters;
     struct metrics *metrics;
     struct bridge *bridge; /* NULL: no MQTT */
+    struct hooks *hooks;   /* NULL: no webhooks */
     uint64_t started_us;   /* monotonic */
     struct cores_role roles[SERVER_ROLES];
     struct cores_plan cores; /* settings have the threads that it left */

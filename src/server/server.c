@@ -15,6 +15,7 @@
 #include "server/deadlines.h"
 #include "server/gate.h"
 #include "server/history.h"
+#include "server/hooks.h"
 #include "server/http.h"
 #include "server/labelling.h"
 #include "server/metrics.h"
@@ -182,6 +183,8 @@ static enum status open_parts(struct server *s, struct error *err)
         st = streams_open(s, &s->streams, err);
     if (st == ST_OK)
         st = bridge_open(s, &s->bridge, err);
+    if (st == ST_OK)
+        st = hooks_open(s, &s->hooks, err);
     return st;
 }
 
@@ -223,6 +226,7 @@ void server_close(struct server **ptr)
     if (!s)
         return;
     bell_stop(&s->bell);
+    hooks_close(&s->hooks);
     bridge_close(&s->bridge);
     streams_close(&s->streams);
     http_close(&s->local);
