@@ -99,22 +99,40 @@ static void announce(const struct server *s)
     fflush(stdout);
 }
 
+#define WATCH_S 2
+
+/* SIGHUP reads the settings again; the server says itself what came of it. */
+static int wait_for_end(struct server *s, const sigset_t *signals)
+{
+    const struct timespec pause = {.tv_sec = WATCH_S};
+    for (;;) {
+        struct error err;
+        int which = sigtimedwait(signals, NULL, &pause);
+        if (which == SIGHUP)
+            server_reload(s, &err);
+        else if (which > 0)
+            return which;
+        else
+            server_watch(s);
+    }
+}
+
 static int run(const char *name, const struct server_options *options)
 {
     struct server *s;
     struct error err = {0};
     sigset_t stop;
-    /* Blocked before any thread starts, so that only sigwait sees them. */
+    /* Blocked before any thread starts, so that only this one sees them. */
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (server_open(options, &s, &err) != ST_OK)
         return cmd_fail(name, &err);
     announce(s);
-    int which;
-    sigwait(&stop, &which);
+    int which = wait_for_end(s, &stop);
     log_write(LOG_INFO, "stopping", "signal=%d", which);
     server_close(&s);
     return CMD_OK;

@@ -75,11 +75,11 @@ static void copy_plain(char *ret, size_t size_bytes, const char *text)
 /* The configuration's place, where it has one, in place of what the camera said. */
 static void take_place(const struct server *s, struct store_camera *c)
 {
-    const struct camera_settings *set = camera_list_find(&s->options.cameras, c->id);
-    if (!set || (set->latitude == 0 && set->longitude == 0))
+    struct camera_settings set;
+    if (!config_camera(s->config, c->id, &set) || (set.latitude == 0 && set.longitude == 0))
         return;
-    c->latitude_deg = set->latitude;
-    c->longitude_deg = set->longitude;
+    c->latitude_deg = set.latitude;
+    c->longitude_deg = set.longitude;
 }
 
 static void join(struct request *r, const struct hello *h, struct reply *out)
@@ -88,7 +88,7 @@ static void join(struct request *r, const struct hello *h, struct reply *out)
     struct store_camera c = {.width = h->width,
                              .height = h->height,
                              .fps = h->fps,
-                             .sampling_fps = s->set.sampling_fps_max,
+                             .sampling_fps = config_live(s->config).sampling_fps_max,
                              .camera_version = (uint64_t)h->version,
                              .latitude_deg = h->latitude_deg,
                              .longitude_deg = h->longitude_deg,

@@ -148,8 +148,8 @@ static void put_queues(struct page *p)
     uint64_t backlog;
     if (store_backlog(s->store, NULL, &backlog, NULL) == ST_OK)
         put(p, METRIC_QUEUE_DEPTH, (double)backlog, "label", NULL);
-    put(p, METRIC_QUEUE_LIMIT, (double)s->set.backlog_max * (p->count ? p->count : 1), "label",
-        NULL);
+    put(p, METRIC_QUEUE_LIMIT,
+        (double)config_live(s->config).backlog_max * (p->count ? p->count : 1), "label", NULL);
     put(p, METRIC_QUEUE_DEPTH, s->counters.waiters, "connections", NULL);
     put(p, METRIC_QUEUE_LIMIT, s->set.connections_max, "connections", NULL);
 }
@@ -220,7 +220,8 @@ static void put_disk(struct page *p)
     struct statvfs disk;
     if (statvfs(p->server->set.state, &disk) == 0)
         put(p, METRIC_DISK_FREE, (double)disk.f_bavail * (double)disk.f_frsize, NULL, NULL);
-    put(p, METRIC_DISK_LIMIT, p->server->set.disk_free_min_mb * 1048576.0, NULL, NULL);
+    put(p, METRIC_DISK_LIMIT, config_live(p->server->config).disk_free_min_mb * 1048576.0, NULL,
+        NULL);
 }
 
 static void put_server(struct page *p)

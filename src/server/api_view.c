@@ -137,15 +137,19 @@ static struct store_camera unseen(const struct server *s, const char *id)
 
 static void add_unseen(const struct server *s, json_t *list)
 {
-    const struct camera_list *cameras = &s->options.cameras;
-    for (int i = 0; i < cameras->count; i++) {
+    struct camera_list cameras;
+    uint64_t generation;
+    if (config_cameras(s->config, &cameras, &generation, NULL) != ST_OK)
+        return;
+    for (int i = 0; i < cameras.count; i++) {
         struct store_camera c;
-        const char *id = cameras->cameras[i].id;
+        const char *id = cameras.cameras[i].id;
         if (!board_infers_here(s->board, id) || store_camera_get(s->store, id, &c, NULL) == ST_OK)
             continue;
         c = unseen(s, id);
         json_array_append_new(list, camera_json(s, &c));
     }
+    camera_list_clear(&cameras);
 }
 
 json_t *server_json_cameras(struct server *s, struct error *err)

@@ -18,24 +18,22 @@ struct entry {
 };
 
 struct board {
-    const struct settings *settings;
-    const struct camera_list *cameras;
+    struct config *config;
     uint64_t first_revision;
     pthread_mutex_t mutex;
     struct entry *entries;
     int count, count_max;
 };
 
-enum status board_open(const struct settings *settings, const struct camera_list *cameras,
-                       uint64_t revision, struct board **ret, struct error *err)
+enum status board_open(struct config *config, int cameras_max, uint64_t revision,
+                       struct board **ret, struct error *err)
 {
     struct board *b = calloc(1, sizeof *b);
     if (!b)
         return error_set(err, ST_NOMEM, "no memory for the cameras' settings");
-    b->settings = settings;
-    b->cameras = cameras;
+    b->config = config;
     b->first_revision = revision;
-    b->count_max = settings->cameras_max;
+    b->count_max = cameras_max;
     b->entries = calloc((size_t)b->count_max, sizeof *b->entries);
     pthread_mutex_init(&b->mutex, NULL);
     if (!b->entries) {
@@ -91,15 +89,17 @@ void board_group_init(struct board_group *g)
     *g = (struct board_group){.members = 1, .weight = 1};
 }
 
-static void fill_transmission(const struct settings *s, const struct board_group *g,
-                              struct transmission_wish *ret)
+static void fill_transmission(struct config *config, const struct settings_live *s,
+                              const struct board_group *g, struct transmission_wish *ret)
 {
+    char law[SETTING_TEXT_BYTES];
     transmission_wish_init(ret);
+    config_text(config, SETTINGS_ROW_gaimd_law, law);
     snprintf(ret->group, sizeof ret->group, "%s", g->id);
     ret->members = g->members;
     ret->group_share = s->transmission ? g->share : 0;
     ret->weight = g->weight;
-    ret->law = s->gaimd ? gaimd_law_parse(s->gaimd_law) : 0;
+    ret->law = s->gaimd ? gaimd_law_parse(law) : 0;
     ret->exponent = s->gaimd_exponent;
     ret->scale_min = s->upload_scale_min;
     ret->scale_max = s->upload_scale_max;
@@ -107,30 +107,43 @@ static void fill_transmission(const struct settings *s, const struct board_group
 
 void board_settings(struct board *b, const char *camera, struct client_settings *ret)
 {
-    const struct camera_settings *c = camera_list_find(b->cameras, camera);
+    struct camera_settings c;
+    struct board_group group;
+    board_group_init(&group);
     pthread_mutex_lock(&b->mutex);
     const struct entry *e = find(b, camera);
-    struct board_group alone;
-    board_group_init(&alone);
-    fill_transmission(b->settings, e ? &e->group : &alone, &ret->send);
+    if (e)
+        group = e->group;
     ret->share = e ? e->planned_share : INFINITY;
     ret->revision = e ? e->revision : b->first_revision;
     pthread_mutex_unlock(&b->mutex);
-    ret->uplink_kbps = b->settings->uplink_kbps;
+    /* After the revision: a change in between is another revision, and asked for again. */
+    const struct settings_live live = config_live(b->config);
+    fill_transmission(b->config, &live, &group, &ret->send);
+    ret->uplink_kbps = live.uplink_kbps;
     ret->infer = (struct inference_wish){0, 0};
-    if (!c)
+    if (!config_camera(b->config, camera, &c))
         return;
-    ret->infer = (struct inference_wish){c->rate, c->resolution};
-    if (c->uplink_kbps > 0)
-        ret->uplink_kbps = c->uplink_kbps;
-    if (c->share > 0)
-        ret->share = c->share;
+    ret->infer = (struct inference_wish){c.rate, c.resolution};
+    if (c.uplink_kbps > 0)
+        ret->uplink_kbps = c.uplink_kbps;
+    if (c.share > 0)
+        ret->share = c.share;
+}
+
+void board_changed(struct board *b)
+{
+    pthread_mutex_lock(&b->mutex);
+    b->first_revision++;
+    for (int i = 0; i < b->count; i++)
+        b->entries[i].revision++;
+    pthread_mutex_unlock(&b->mutex);
 }
 
 bool board_set_share(struct board *b, const char *camera, double share)
 {
-    const struct camera_settings *c = camera_list_find(b->cameras, camera);
-    bool fixed = c && c->share > 0;
+    struct camera_settings c;
+    bool fixed = config_camera(b->config, camera, &c) && c.share > 0;
     pthread_mutex_lock(&b->mutex);
     struct entry *e = find_or_add(b, camera);
     bool changed = e && !fixed && e->planned_share != share;
@@ -230,6 +243,5 @@ bool board_is_up(struct board *b, const char *camera, uint64_t seen_us, uint64_t
 
 bool board_infers_here(const struct board *b, const char *camera)
 {
-    const struct camera_settings *c = camera_list_find(b->cameras, camera);
-    return c && c->source[0];
+    return config_camera_has_source(b->config, camera);
 }

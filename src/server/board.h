@@ -11,20 +11,23 @@
 #ifndef ATTUNE_SERVER_BOARD_H
 #define ATTUNE_SERVER_BOARD_H
 
-#include "server/settings.h"
+#include "server/config.h"
 #include "uplink/message.h"
 
 struct board;
 
-/* For cameras_max cameras. `settings` and `cameras` are borrowed. Revisions count from `revision`,
- * which differs from start to start. */
-enum status board_open(const struct settings *settings, const struct camera_list *cameras,
-                       uint64_t revision, struct board **ret, struct error *err);
+/* For cameras_max cameras. `config` is borrowed. Revisions count from `revision`, which differs
+ * from start to start. */
+enum status board_open(struct config *config, int cameras_max, uint64_t revision,
+                       struct board **ret, struct error *err);
 void board_close(struct board **b);
 
 /* Fills in uplink_kbps, share, infer, send and revision. */
 void board_settings(struct board *b, const char *camera, struct client_settings *ret);
 uint64_t board_revision(struct board *b, const char *camera);
+
+/* The configuration has changed: every camera has to be told. Ring the bell. */
+void board_changed(struct board *b);
 
 /* The plan's share, processors (INFINITY: no limit); a share in the file goes before it. True when
  * the camera has to be told: ring the bell. False also beyond cameras_max. */

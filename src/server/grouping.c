@@ -151,7 +151,7 @@ static void forget_question(struct grouping *g)
 static bool prepare_looks(struct grouping *g, int camera, uint64_t after)
 {
     const char *id = camera_id(g, camera);
-    g->trial = (struct trial){.frames_max = grouping_server(g)->set.group_frames};
+    g->trial = (struct trial){.frames_max = config_live(grouping_server(g)->config).group_frames};
     return after ? grouping_take_chunks(g, id, after) : take_newest_chunks(g, id);
 }
 
@@ -374,7 +374,8 @@ static bool start_review(struct grouping *g, uint64_t now_us)
     struct error err;
     if (now_us < g->review_us)
         return false;
-    g->review_us = now_us + (uint64_t)(grouping_server(g)->set.group_window_s * 1e6);
+    g->review_us =
+        now_us + (uint64_t)(config_live(grouping_server(g)->config).group_window_s * 1e6);
     g->now = (struct question){.kind = ASKING_REVIEW, .camera = -1};
     if (grouper_review(g->grouper, clock_wall_us(), &g->now.review, &err) == ST_OK &&
         g->now.review.trial_count > 0)
@@ -626,7 +627,8 @@ enum status grouping_open(struct control *c, struct grouping **ret, struct error
     if (!g)
         return error_set(err, ST_NOMEM, "no memory for groups");
     g->control = c;
-    g->review_us = clock_mono_us() + (uint64_t)(set->group_window_s * 1e6);
+    g->review_us =
+        clock_mono_us() + (uint64_t)(config_live(c->server->config).group_window_s * 1e6);
     pthread_mutex_init(&g->lock, NULL);
     g->cameras = calloc((size_t)set->cameras_max, sizeof *g->cameras);
     st = g->cameras ? grouping_read(g, &s, err) : error_set(err, ST_NOMEM, "no memory for groups");

@@ -139,7 +139,7 @@ http_handler api_hello, api_chunk, api_updates;                             /* a
 http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* api_view.c */
 http_handler api_frame, api_samples;                                        /* api_samples.c */
 http_handler api_model;                                                     /* api_files.c */
-http_handler api_settings_all;                                              /* api_settings.c */
+http_handler api_settings_all, api_reload;                                  /* api_settings.c */
 http_handler api_compute, api_compute_series, api_schedule;                 /* api_compute.c */
 http_handler api_groups, api_group_versions;                                /* api_groups.c */
 http_handler api_metrics;                                                   /* api_metrics.c */

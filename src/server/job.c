@@ -661,7 +661,7 @@ static enum status run_job(struct job_run *r, const struct job *job, struct job_
     if (job->trial)
         return run_trial(r, job, ret, err);
     enum status st = bring_up_to_date(r, job, err);
-    if (st != ST_OK || r->trainee->frames < s->set.frames_min)
+    if (st != ST_OK || r->trainee->frames < config_live(s->config).frames_min)
         return st;
     if (job->kind == LEDGER_PROFILE)
         return run_profile(r, job, ret, err);
@@ -680,7 +680,8 @@ enum status job_execute(struct job_run *r, const struct job *job, struct job_res
     struct error ignored;
     struct job_result result = {.end = JOB_NOTHING, .before = NAN, .after = NAN};
     r->began_us = r->charged_us;
-    r->until_us = clock_mono_us() + (uint64_t)(r->server->set.phase_timeout_s * 1e6);
+    r->until_us =
+        clock_mono_us() + (uint64_t)(config_live(r->server->config).phase_timeout_s * 1e6);
     enum status st = run_job(r, job, &result, err);
     /* After a failure the worker's memory may be ahead of the disk. */
     if (st != ST_OK && st != ST_NETWORK && st != ST_AGAIN && !job->trial)

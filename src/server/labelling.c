@@ -130,17 +130,18 @@ static void watch_similarity(struct labelling *l, struct watched *w, const struc
 static void adapt_rate(struct labelling *l, struct watched *w, uint64_t t_us)
 {
     struct server *s = l->server;
+    const struct settings_live live = config_live(s->config);
     struct store_camera c;
     struct error err = {0};
     if (w->rate_t_us == 0)
         w->rate_t_us = t_us;
-    if (t_us < w->rate_t_us + (uint64_t)(s->set.period_s * 1e6) || w->similarity_count < 1 ||
+    if (t_us < w->rate_t_us + (uint64_t)(live.period_s * 1e6) || w->similarity_count < 1 ||
         store_camera_get(s->store, w->id, &c, NULL) != ST_OK)
         return;
     struct asr_options o;
     asr_options_init(&o);
-    o.rate_min_fps = s->set.sampling_fps_min;
-    o.rate_max_fps = s->set.sampling_fps_max;
+    o.rate_min_fps = live.sampling_fps_min;
+    o.rate_max_fps = live.sampling_fps_max;
     double similarity = w->similarity_sum / w->similarity_count;
     double rate = asr_rate(&o, c.sampling_fps, similarity);
     w->rate_t_us = t_us;

@@ -21,7 +21,7 @@
 
 static uint64_t period_us(const struct micro *m)
 {
-    return (uint64_t)(m->control->server->set.period_s * 1e6);
+    return (uint64_t)(config_live(m->control->server->config).period_s * 1e6);
 }
 
 /* ---- who could train ---- */

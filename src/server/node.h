@@ -1,7 +1,8 @@
 /* node.h - what the parts of the server share. Internal to src/server.
  *
- * Threads: settings and models never change after open; the store and the bell are safe; counters
- *          are atomic; `labelling` and `control` have their own headers.
+ * Threads: `set` and models never change after open, what a reload changes is in `config`; the
+ * store and the bell are safe; counters are atomic; `labelling` and `control` have their own
+ * headers.
  */
 #ifndef ATTUNE_SERVER_NODE_H
 #define ATTUNE_SERVER_NODE_H
@@ -12,6 +13,7 @@
 #include "base/cores.h"
 #include "nn/model.h"
 #include "server/bell.h"
+#include "server/config.h"
 #include "server/dividing.h"
 #include "server/server.h"
 #include "share/ledger.h"
@@ -46,7 +48,10 @@ struct counters {
 
 struct server {
     struct server_options options;
-    struct settings set; /* options.settings, for short */
+    struct settings set;   /* as of the start: options.settings, for short */
+    struct config *config; /* what is in force now */
+    pthread_mutex_t reloading;
+    uint64_t stamp, stamp_before; /* of the files, for server_watch */
     struct dividing dividing;
     struct nn_model *student, *teacher;
     struct task_spec student_spec;
@@ -65,7 +70,7 @@ struct server {
     struct board *board;
     struct labelling *labelling;
     struct control *control;
-    struct streams *streams; /* NULL: no camera needs one */
+    struct streams *streams; /* NULL: no camera can need one */
     struct access *access;
     struct gate *gate;
     struct deadlines *deadlines;
@@ -73,6 +78,9 @@ struct server {
     struct http *socket;               /* STATE/control.sock */
     char certificate_hex[65];
 };
+
+/* The store's bounds by these settings. */
+void server_store_options(const struct settings *set, struct store_options *ret);
 
 /* Records a decision with its reason: row, log line, bell. members (NULL allowed, stolen): an
  * object with more about it. A failure to record is logged, nothing else. */

@@ -33,6 +33,7 @@ static const struct route routes[] = {
     {"POST", "/v1/cameras/*/rollback", ROLE_OPERATE, api_camera_rollback, HTTP_JSON_BYTES_MAX},
     {"POST", "/v1/cameras/*/retrain", ROLE_OPERATE, api_retrain, HTTP_JSON_BYTES_MAX},
     {"PUT", "/v1/cameras/*/learning", ROLE_OPERATE, api_learning, HTTP_JSON_BYTES_MAX},
+    {"POST", "/v1/reload", ROLE_OPERATE, api_reload, 0},
     {"GET", "/v1/drift", ROLE_VIEW, api_drift, 0},
     {"GET", "/metrics", ROLE_VIEW, api_metrics, 0},
     {"GET", "/v1/events", ROLE_VIEW, api_events, 0},
@@ -94,5 +95,6 @@ const struct route *http_route(const char *method, const char *path, struct requ
 
 size_t http_route_body_max(const struct server *s, const struct route *route)
 {
-    return route->body_max == CHUNK_BODY ? (size_t)s->set.chunk_bytes_max : route->body_max;
+    return route->body_max == CHUNK_BODY ? (size_t)config_live(s->config).chunk_bytes_max
+                                         : route->body_max;
 }

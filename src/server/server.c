@@ -56,17 +56,22 @@ static enum status check_student(struct server *s, struct error *err)
     return st;
 }
 
+void server_store_options(const struct settings *set, struct store_options *ret)
+{
+    store_options_init(ret);
+    ret->cameras_max = set->cameras_max;
+    ret->backlog_max = set->backlog_max;
+    ret->events_max = set->events_max;
+    ret->frames_max = set->frames_max;
+    ret->versions_max = set->versions_max;
+    ret->trainings_max = set->trainings_max;
+    ret->disk_free_min_mb = (uint64_t)set->disk_free_min_mb;
+}
+
 static enum status open_store(struct server *s, struct error *err)
 {
     struct store_options o;
-    store_options_init(&o);
-    o.cameras_max = s->set.cameras_max;
-    o.backlog_max = s->set.backlog_max;
-    o.events_max = s->set.events_max;
-    o.frames_max = s->set.frames_max;
-    o.versions_max = s->set.versions_max;
-    o.trainings_max = s->set.trainings_max;
-    o.disk_free_min_mb = (uint64_t)s->set.disk_free_min_mb;
+    server_store_options(&s->set, &o);
     enum status st = store_open(s->set.state, &o, &s->store, err);
     return st == ST_OK ? check_student(s, err) : st;
 }
@@ -154,7 +159,9 @@ static enum status open_shares(struct server *s, struct error *err)
 
 static enum status open_parts(struct server *s, struct error *err)
 {
-    enum status st = metrics_open(s->set.cameras_max, &s->metrics, err);
+    enum status st = config_open(&s->set, &s->options.cameras, &s->config, err);
+    if (st == ST_OK)
+        st = metrics_open(s->set.cameras_max, &s->metrics, err);
     if (st == ST_OK)
         st = open_shares(s, err);
     if (st == ST_OK)
@@ -166,7 +173,7 @@ static enum status open_parts(struct server *s, struct error *err)
     if (st == ST_OK)
         st = open_store(s, err);
     if (st == ST_OK)
-        st = board_open(&s->set, &s->options.cameras, clock_wall_us(), &s->board, err);
+        st = board_open(s->config, s->set.cameras_max, clock_wall_us(), &s->board, err);
     if (st == ST_OK)
         st = labelling_open(s, &s->labelling, err);
     if (st == ST_OK)
@@ -177,7 +184,8 @@ static enum status open_parts(struct server *s, struct error *err)
         st = http_open_socket(s, &s->socket, err);
     if (st == ST_OK && s->set.adapt && !s->options.no_worker)
         st = control_open(s, &s->control, err);
-    if (st == ST_OK && streams_wanted(&s->options.cameras))
+    bool streams = streams_wanted(&s->options.cameras) || s->options.sources.path;
+    if (st == ST_OK && streams)
         st = http_open(s, DOOR_CHILDREN, "127.0.0.1:0", NULL, NULL, &s->local, err);
     if (st == ST_OK)
         st = streams_open(s, &s->streams, err);
@@ -205,6 +213,7 @@ enum status server_open(const struct server_options *options, struct server **re
     s->dividing = dividing;
     s->started_us = clock_mono_us();
     bell_init(&s->bell);
+    pthread_mutex_init(&s->reloading, NULL);
     st = open_parts(s, err);
     if (st != ST_OK) {
         server_close(&s);
@@ -246,6 +255,8 @@ void server_close(struct server **ptr)
     metrics_close(&s->metrics);
     nn_model_close(&s->student);
     nn_model_close(&s->teacher);
+    config_close(&s->config);
+    pthread_mutex_destroy(&s->reloading);
     bell_clear(&s->bell);
     free(s);
     *ptr = NULL;

@@ -38,6 +38,16 @@ enum status server_open(const struct server_options *options, struct server **re
 /* Ends connections, threads and the worker; what was accepted is durable already. */
 void server_close(struct server **s);
 
+/* Reads again what options.sources name. What is wrong changes nothing (event config_refused, the
+ * first sentence in *err); else what can change at once does, cameras one by one, and the event
+ * config_loaded says what changed and what needs a restart; err->message has its sentence. Any
+ * thread. ST_UNSUPPORTED: the server was started without a file. */
+enum status server_reload(struct server *s, struct error *err);
+
+/* For whoever calls it every second or so, from one thread: reloads when the setting watch_config
+ * is on and a file has changed and is still since the last call. */
+void server_watch(struct server *s);
+
 /* The port of plain HTTP or HTTPS (0: off): settings may ask for port 0, any free one. */
 int server_http_port(const struct server *s);
 int server_https_port(const struct server *s);

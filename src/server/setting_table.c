@@ -317,6 +317,17 @@ bool setting_table_same(const struct setting_table *t, const void *a, const void
     }
 }
 
+void setting_table_copy(const struct setting_table *t, void *to, const void *from, int i)
+{
+    const struct setting *row = &t->rows[i];
+    size_t n = row->kind == SETTING_INT    ? sizeof(int)
+               : row->kind == SETTING_REAL ? sizeof(double)
+               : row->kind == SETTING_BOOL ? sizeof(bool)
+                                           : SETTING_TEXT_BYTES;
+    memcpy((char *)to + row->offset, (const char *)from + row->offset, n);
+    *origin_at(t, to, i) = setting_table_origin(t, from, i);
+}
+
 /* A name that says so: its value is shown to nobody. */
 static bool is_secret(const char *name)
 {

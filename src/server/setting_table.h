@@ -95,6 +95,9 @@ struct setting_origin setting_table_origin(const struct setting_table *t, const 
 /* Whether row i has the same value in both. */
 bool setting_table_same(const struct setting_table *t, const void *a, const void *b, int i);
 
+/* Row i of `from`, with its origin, into `to`. */
+void setting_table_copy(const struct setting_table *t, void *to, const void *from, int i);
+
 /* A value of row i for a person: as it would stand in a file. Secrets (out of ${...}, passwords,
  * users in URLs) are not shown. */
 void setting_table_show(const struct setting_table *t, const void *values, int i,

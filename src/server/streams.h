@@ -11,6 +11,10 @@
  * Events: stream_failed (its process ended), stream_lost (the source does not deliver; the child
  * opens it again by itself), stream_back.
  *
+ * A reload of the configuration is followed camera by camera: who is new starts, who is gone ends
+ * in order (what it uploaded stays), whose process needs it starts anew. All others are not
+ * touched.
+ *
  * Owns:    the processes, STATE/streams/ID of each, a thread.
  * Threads: open and close from one.
  * Time:    base/clock.h.
@@ -30,7 +34,8 @@
 
 struct streams;
 
-/* *ret is NULL when no camera has a source. server->local listens by then. */
+/* *ret is NULL when the server has no address for its children (server->local): no camera has a
+ * source and none can get one. */
 enum status streams_open(struct server *server, struct streams **ret, struct error *err);
 /* Ends the children first (SIGTERM, then SIGKILL after STREAM_STOP_US). Call bell_stop before. */
 void streams_close(struct streams **s);

@@ -18,7 +18,7 @@
 /* Frames a second that labelling can do; without a measurement, all that cameras may send. */
 static double labels_fps(const struct server *s, int cameras)
 {
-    double most = s->set.sampling_fps_max * cameras;
+    double most = config_live(s->config).sampling_fps_max * cameras;
     unsigned long long frames = s->counters.frames_labelled;
     double label_s = (double)s->counters.label_us / 1e6 / (double)(frames ? frames : 1);
     if (frames < LABELS_KNOWN || !(label_s > 0))
@@ -75,8 +75,8 @@ void control_tell_groups(struct control *c, const double *parts)
                                   .weighted = s->dividing.sharing->weighted,
                                   .total_fps = labels_fps(s, cameras),
                                   .trainable_fps = INFINITY,
-                                  .fps_min = s->set.sampling_fps_min,
-                                  .fps_max = s->set.sampling_fps_max};
+                                  .fps_min = config_live(s->config).sampling_fps_min,
+                                  .fps_max = config_live(s->config).sampling_fps_max};
         sending_divide(&r, groups, n, members);
     }
     for (int i = 0; i < c->count && at < n; i++) {

@@ -22,7 +22,7 @@ static void join(void *self, int seat)
     struct turns *t = self;
     struct atr_options o;
     atr_options_init(&o);
-    o.base_us = (uint64_t)(t->control->server->set.period_s * 1e6);
+    o.base_us = (uint64_t)(config_live(t->control->server->config).period_s * 1e6);
     atr_init(&t->atr[seat], &o);
     round_robin_add(&t->ring, (uint32_t)seat, o.base_us, clock_mono_us(), NULL);
 }
@@ -69,9 +69,15 @@ static double sampling_of(const struct turns *t, int seat)
 
 static void adapt_period(struct turns *t, int seat)
 {
-    double fps = t->control->server->set.adaptive_period ? sampling_of(t, seat) : 0;
+    const struct settings_live live = config_live(t->control->server->config);
+    double fps = live.adaptive_period ? sampling_of(t, seat) : 0;
+    struct atr *atr = &t->atr[seat];
+    atr->options.base_us = (uint64_t)(live.period_s * 1e6);
     if (fps > 0)
-        round_robin_set_period(&t->ring, (uint32_t)seat, atr_update(&t->atr[seat], fps));
+        atr_update(atr, fps);
+    else
+        atr->period_us = atr->options.base_us;
+    round_robin_set_period(&t->ring, (uint32_t)seat, atr->period_us);
 }
 
 static void ended(void *self, int seat, const struct executor_report *report)

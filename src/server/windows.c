@@ -30,7 +30,7 @@ bool windows_look_ahead(const struct windows *w)
 
 uint64_t windows_period_us(const struct windows *w)
 {
-    return (uint64_t)(w->control->server->set.period_s * 1e6);
+    return (uint64_t)(config_live(w->control->server->config).period_s * 1e6);
 }
 
 struct executor *windows_executor(const struct windows *w, int seat)

@@ -59,7 +59,7 @@ void windows_watch_inference(struct windows *w, uint64_t now_us)
 void windows_set_inference(struct windows *w)
 {
     static const struct schedule_curve elsewhere;
-    double least = w->control->server->set.accuracy_min;
+    double least = config_live(w->control->server->config).accuracy_min;
     int onlooker = w->count;
     for (int i = 0; i < w->count; i++) {
         planner_set_inference(w->planner, i, windows_id(w, i), &elsewhere, least);

@@ -40,9 +40,9 @@ static int options_of(const struct windows *w, int seat, double accuracy, int do
 static void open_course(struct windows *w, int seat, double accuracy)
 {
     struct course *c = &w->courses[seat];
-    const struct settings *set = &w->control->server->set;
+    int least = config_live(w->control->server->config).frames_min;
     int known = w->control->seats[seat].trainee.frames;
-    int frames = known > set->frames_min ? known : set->frames_min;
+    int frames = known > least ? known : least;
     c->episode = ++w->episodes;
     c->start = accuracy;
     c->done = c->told = 0;

@@ -242,6 +242,17 @@ enum status store_open(const char *dir, const struct store_options *options, str
     return ST_OK;
 }
 
+void store_set_limits(struct store *s, const struct store_options *o)
+{
+    pthread_mutex_lock(&s->put_lock);
+    db_lock(s);
+    int cameras_max = s->options.cameras_max;
+    s->options = *o;
+    s->options.cameras_max = cameras_max;
+    db_unlock(s);
+    pthread_mutex_unlock(&s->put_lock);
+}
+
 void store_close(struct store **s)
 {
     if (!s || !*s)

@@ -55,6 +55,9 @@ struct store;
 enum status store_open(const char *dir, const struct store_options *options, struct store **ret,
                        struct error *err);
 void store_close(struct store **s);
+
+/* From now on these bounds; cameras_max stays what it was. */
+void store_set_limits(struct store *s, const struct store_options *o);
 const char *store_dir(const struct store *s);
 
 /* True for [a-z0-9_-]{1,63}. */

@@ -12,6 +12,7 @@
 
 static struct settings set;
 static struct camera_list cameras;
+static struct config *config;
 static struct board *board;
 
 static int start(void **state)
@@ -21,13 +22,16 @@ static int start(void **state)
     settings_init(&set);
     set.cameras_max = 2;
     camera_list_init(&cameras);
-    return board_open(&set, &cameras, 100, &board, &err) == ST_OK ? 0 : -1;
+    if (config_open(&set, &cameras, &config, &err) != ST_OK)
+        return -1;
+    return board_open(config, 2, 100, &board, &err) == ST_OK ? 0 : -1;
 }
 
 static int stop(void **state)
 {
     (void)state;
     board_close(&board);
+    config_close(&config);
     return 0;
 }
 
@@ -54,6 +58,7 @@ static void alone_until_somebody_says(void **state)
     assert_int_equal(s.send.law, GAIMD_PRICE);
     assert_true(s.send.scale_max == 1);
     set.gaimd = false;
+    config_replace(config, &set, &cameras);
     assert_int_equal(settings_of("gate").send.law, 0);
 }
 
@@ -77,6 +82,7 @@ static void a_group_is_news_once(void **state)
     board_get_group(board, "gate", &back);
     assert_true(back.members == 2 && back.share == 0.62);
     set.transmission = false; /* then no controller, but groups and weights stay */
+    config_replace(config, &set, &cameras);
     s = settings_of("gate");
     assert_true(s.send.group_share == 0 && s.send.members == 2);
 }
