@@ -28,24 +28,34 @@ static void write_configurations(struct buf *out)
 void settings_write_markdown(struct buf *out)
 {
     buf_printf(
-        out, "# Settings of `attune server`\n\n"
-             "Made by `attune server --settings-markdown` from the tables that the parser "
-             "uses; do not edit.\n\nIn a YAML file (`--config FILE`) as `name: value`, on "
-             "the command line as `--name VALUE` with dashes for underscores; the command "
-             "line wins. A reload of the file (SIGHUP, or `POST /v1/reload`) changes at once what "
-             "is marked live; the rest needs a restart.\n");
-    setting_table_write_markdown(settings_table(), out);
-    buf_printf(
         out,
-        "\n## Settings of a camera\n\n"
-        "In the file only, a mapping for each camera id (`[a-z0-9_-]`, 1 to %d "
-        "characters). A reload starts a camera's process on the server anew where a setting that "
-        "is not live has changed, and no other camera's:\n\n```yaml\ncameras:\n"
-        "  gate-1: {source: \"rtsp://10.0.0.7/main\", fps: 10} # only streams: the server "
-        "infers\n"
-        "  gate-2: {uplink_kbps: 100}                        # has a computer of its own\n"
-        "```\n",
-        CAMERA_ID_CHARS_MAX);
+        "# Settings of `attune server`\n\n"
+        "Made by `attune server --settings-markdown` from the tables that the parser "
+        "uses; do not edit. `attune config example` prints a file to begin with, `attune "
+        "config check FILE` all that is wrong with one, `attune config show --origin` what is "
+        "in force.\n\nLater ones win: the default; the YAML file (`--config FILE`, `name: "
+        "value`), then `conf.d/*.yaml` beside it by name; the environment (`ATTUNE_WINDOW_S`); "
+        "the command line (`--window-s`).\n\nA number may carry a unit of its kind: us, ms, s, "
+        "min, h, d; bit/s, kbit/s, Mbit/s, Gbit/s; B, kB, MB, GB, TB (powers of 1024); fps, Hz; "
+        "mm, m, km; %% where a part of 1 is meant. `${env:NAME}` and `${file:PATH}` in a value "
+        "stand for a variable and for a file's text; what came so is never shown, nor is a "
+        "password in a URL. `$${` is `${`.\n\nSIGHUP, `POST /v1/reload` or `watch_config` read "
+        "it all again: with any error nothing changes, else what is marked live changes at "
+        "once and the rest is named as needing a restart.\n");
+    setting_table_write_markdown(settings_table(), out);
+    buf_printf(out,
+               "\n## Settings of a camera\n\n"
+               "A mapping for each camera id (`[a-z0-9_-]`, 1 to %d characters); `camera_defaults` "
+               "has the "
+               "same keys and counts for all cameras that do not say otherwise. In the environment "
+               "`ATTUNE_CAMERAS_GATE_1_FPS` is camera `gate-1`'s `fps`. A reload starts a camera's "
+               "process on the server anew where a setting that "
+               "is not live has changed, and no other camera's:\n\n```yaml\ncameras:\n"
+               "  gate-1: {source: \"rtsp://10.0.0.7/main\", fps: 10} # only streams: the server "
+               "infers\n"
+               "  gate-2: {uplink_kbps: 100}                        # has a computer of its own\n"
+               "```\n",
+               CAMERA_ID_CHARS_MAX);
     setting_table_write_markdown(camera_settings_table(), out);
     write_configurations(out);
 }
