@@ -22,7 +22,8 @@ static enum status copy_list(const struct camera_list *from, struct camera_list 
         return error_set(err, ST_NOMEM, "no memory for the settings of %zu cameras", count);
     if (count)
         memcpy(copy, from->cameras, count * sizeof *copy);
-    *ret = (struct camera_list){copy, from->count};
+    ret->cameras = copy;
+    ret->count = from->count;
     return ST_OK;
 }
 

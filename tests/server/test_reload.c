@@ -34,7 +34,7 @@ static void write_config(const char *more)
     buf_printf(&b,
                "student: %s/student.onnx\nteacher: %s/teacher.onnx\nstate: %s/state\nlisten: off\n"
                "http: 127.0.0.1:0\ngrouping: none\nzoo_models: 0\ndisk_free_min_mb: 0\n"
-               "log_level: error\nchunk_s: 1\n%s",
+               "log_level: error\nauth: false\nchunk_s: 1\n%s",
                kit->dir, kit->dir, kit->dir, more);
     assert_int_equal(file_write(path, b.data, b.size_bytes, &err), ST_OK);
     buf_clear(&b);
@@ -210,10 +210,10 @@ static void a_wrong_file_changes_nothing(void **state)
     await(runs, "a");
     int pid = pid_of("a");
     write_config("uplink_kbps: 300\nperiod_s: 10MB\ncameras: {}\n");
-    reload(400, "attune.yaml:12:11: '10MB' is a size, period_s is a time");
+    reload(400, "attune.yaml:13:11: '10MB' is a size, period_s is a time");
     char *reason = NULL;
     assert_true(kit_event_of(kit, "", "config_refused", 0, &reason) > 0);
-    assert_non_null(strstr(reason, "attune.yaml:12:11"));
+    assert_non_null(strstr(reason, "attune.yaml:13:11"));
     assert_non_null(strstr(reason, "nothing was changed"));
     free(reason);
     assert_true(shown("uplink_kbps") == 100);
