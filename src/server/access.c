@@ -108,7 +108,7 @@ static const char *bearer_token(const char *header)
 static bool is_stream(const struct access *a, const char *token, const char *camera)
 {
     char own[SECRET_TOKEN_CHARS + 1];
-    if (!camera || !camera_list_find(&a->server->options.cameras, camera))
+    if (!camera || !config_camera_has_source(a->server->config, camera))
         return false;
     access_stream_token(a, camera, own);
     return secret_equal(own, token);

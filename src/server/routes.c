@@ -95,6 +95,5 @@ const struct route *http_route(const char *method, const char *path, struct requ
 
 size_t http_route_body_max(const struct server *s, const struct route *route)
 {
-    return route->body_max == CHUNK_BODY ? (size_t)config_live(s->config).chunk_bytes_max
-                                         : route->body_max;
+    return route->body_max == CHUNK_BODY ? (size_t)s->set.chunk_bytes_max : route->body_max;
 }
