@@ -119,12 +119,41 @@ enum status file_mkdirs(const char *path, struct error *err)
     }
 }
 
+static void write_hex(const uint8_t digest[32], char ret_hex[65])
+{
+    for (int i = 0; i < 32; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+}
+
 void file_sha256_hex(const void *data, size_t n, char ret_hex[65])
 {
     uint8_t digest[32] = {0};
     gnutls_hash_fast(GNUTLS_DIG_SHA256, data, n, digest);
-    for (int i = 0; i < 32; i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+    write_hex(digest, ret_hex);
+}
+
+enum status file_sha256_begin(struct file_sha256 *h, struct error *err)
+{
+    gnutls_hash_hd_t state = NULL;
+    h->state = NULL;
+    if (gnutls_hash_init(&state, GNUTLS_DIG_SHA256) != 0)
+        return error_set(err, ST_NOMEM, "no memory for a checksum");
+    h->state = state;
+    return ST_OK;
+}
+
+void file_sha256_add(struct file_sha256 *h, const void *data, size_t n)
+{
+    gnutls_hash(h->state, data, n);
+}
+
+void file_sha256_end(struct file_sha256 *h, char ret_hex[65])
+{
+    uint8_t digest[32] = {0};
+    if (h->state)
+        gnutls_hash_deinit(h->state, digest);
+    h->state = NULL;
+    write_hex(digest, ret_hex);
 }
 
 uint32_t file_crc32(const void *data, size_t n)

@@ -22,6 +22,14 @@ enum status file_mkdirs(const char *path, struct error *err);
 /* Lower-case hexadecimal SHA-256 (64 characters and NUL). */
 void file_sha256_hex(const void *data, size_t n, char ret_hex[65]);
 
+/* The same piece by piece. file_sha256_end in any case, also after a begin that failed. */
+struct file_sha256 {
+    void *state;
+};
+enum status file_sha256_begin(struct file_sha256 *h, struct error *err);
+void file_sha256_add(struct file_sha256 *h, const void *data, size_t n);
+void file_sha256_end(struct file_sha256 *h, char ret_hex[65]);
+
 /* CRC-32 (zlib's polynomial) of n bytes. */
 uint32_t file_crc32(const void *data, size_t n);
 

@@ -30,6 +30,8 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(retrain, "a camera's group is trained now")                                                  \
     X(access, "codes for new cameras, tokens for scripts, and taking both back")                   \
     X(user, "who may sign in to the page")                                                         \
+    X(backup, "a server's state in one file, while it runs")                                       \
+    X(restore, "and back")                                                                         \
     X(profile, "measure what rates and sizes of uploaded samples cost and bring")                  \
     X(model, "inspect, train, quantize, export and compare networks")                              \
     X(synth, "render the synthetic town: video, labels, boxes")                                    \

@@ -4,9 +4,12 @@
 #include "store/db.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define ROUND_MAX 256 /* chunks a call, so that one call is short */
@@ -287,8 +290,41 @@ static enum status retire_rows(struct store *s, const char *camera, uint64_t kee
     return st;
 }
 
-enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
-                         struct store_retired *ret, struct error *err)
+/* ---- a backup that is under way ---- */
+
+static int open_hold(const char *dir)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/backup", dir);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return -1;
+    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+enum status store_hold(const char *dir, int *ret_fd, struct error *err)
+{
+    int fd = open_hold(dir);
+    if (fd < 0)
+        return error_set(err, errno == ENOENT ? ST_NOT_FOUND : ST_IO,
+                         "%s is no state folder that this user can write to: %s", dir,
+                         strerror(errno));
+    while (flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            close(fd);
+            return error_set(err, ST_IO, "cannot hold %s: %s", dir, strerror(errno));
+        }
+    *ret_fd = fd;
+    return ST_OK;
+}
+
+void store_release(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static enum status retire(struct store *s, const char *camera, uint64_t keep_since_us,
+                          struct store_retired *ret, struct error *err)
 {
     struct store_retired r = {0};
     struct store_camera c;
@@ -308,5 +344,18 @@ enum status store_retire(struct store *s, const char *camera, uint64_t keep_sinc
     db_unlock(s);
     if (st == ST_OK)
         *ret = r;
+    return st;
+}
+
+/* Files and rows go together, or not now. */
+enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
+                         struct store_retired *ret, struct error *err)
+{
+    int fd = open_hold(s->dir);
+    enum status st = ST_OK;
+    *ret = (struct store_retired){0};
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0)
+        st = retire(s, camera, keep_since_us, ret, err);
+    store_release(fd);
     return st;
 }

@@ -173,6 +173,36 @@ static enum status make_folders(struct store *s, struct error *err)
     return st;
 }
 
+/* A restored folder has no empty folders. `sql` lists names. */
+static enum status make_folders_of(struct store *s, const char *kind, const char *sql,
+                                   struct error *err)
+{
+    sqlite3_stmt *q;
+    enum status st = db_query(s, err, &q, sql, "");
+    if (st != ST_OK)
+        return st;
+    while ((st = db_step(s, q, err)) == ST_OK) {
+        char path[PATH_MAX], name[CAMERA_ID_CHARS_MAX + 1];
+        db_text(q, 0, name, sizeof name);
+        snprintf(path, sizeof path, "%s/%s/%s", s->dir, kind, name);
+        st = file_mkdirs(path, err);
+        if (st != ST_OK)
+            break;
+    }
+    sqlite3_finalize(q);
+    return st == ST_END ? ST_OK : st;
+}
+
+static enum status make_all_folders(struct store *s, struct error *err)
+{
+    enum status st = make_folders_of(s, "chunks", "SELECT id FROM cameras", err);
+    if (st == ST_OK)
+        st = make_folders_of(s, "labels", "SELECT id FROM cameras", err);
+    if (st == ST_OK)
+        st = make_folders_of(s, "models", "SELECT id FROM lines WHERE retired_us=0", err);
+    return st;
+}
+
 static int sweep_one(const char *path, const struct stat *at, int kind, struct FTW *where)
 {
     (void)at;
@@ -234,6 +264,8 @@ enum status store_open(const char *dir, const struct store_options *options, str
         sweep(s);
     if (st == ST_OK)
         st = open_database(s, err);
+    if (st == ST_OK)
+        st = make_all_folders(s, err);
     if (st != ST_OK) {
         store_close(&s);
         return st;
@@ -264,6 +296,11 @@ void store_close(struct store **s)
     pthread_mutex_destroy(&(*s)->put_lock);
     free(*s);
     *s = NULL;
+}
+
+int store_schema(void)
+{
+    return SCHEMA_VERSION;
 }
 
 const char *store_dir(const struct store *s)

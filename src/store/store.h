@@ -423,6 +423,15 @@ enum status store_code_use(struct store *s, const char *hash_hex, const char *ca
                            const char *token_hash_hex, uint64_t now_us, char *ret_camera,
                            struct error *err);
 
+/* The number of the database's form that this attune writes. */
+int store_schema(void);
+
+/* Retention of the folder's server waits from here until store_release, or until the process ends:
+ * no file that a row names goes. Waits for one that is under way. */
+enum status store_hold(const char *dir, int *ret_fd, struct error *err);
+/* -1: nothing. */
+void store_release(int fd);
+
 /* ---- retention ---- */
 
 struct store_retired {
@@ -433,7 +442,7 @@ struct store_retired {
  * failed, version, frame, membership, training and closed request rows over their bounds, model
  * files of the camera's group beyond STORE_MODELS_KEPT that no camera of it is to run, groups that
  * were retired before keep_since_us, events over their bound. The numbers of deleted chunks stay
- * used. */
+ * used. While a backup is made nothing goes. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          struct store_retired *ret, struct error *err);
 

@@ -76,5 +76,35 @@ expect 3 "'gate' is at version 0" model rollback gate "${at[@]}"
 expect 3 "version 7 of 'gate' is not kept; there are 0 (" model rollback gate --to 7 "${at[@]}"
 expect 3 "there is no group and no camera 'nobody'" model rollback nobody "${at[@]}"
 "$attune" pause gate "${at[@]}" --by "a$(printf '\033')[2J" >/dev/null || bad=1
+
+# A backup of the running server is restored beside it, and a server goes on from there.
+printf x > "$work/state/models/gate/note"
+expect 0 "b.tar.zst: " backup --state "$work/state" --out "$work/b.tar.zst"
+[ "$(stat -c %a "$work/b.tar.zst")" = 600 ] || { echo "a backup is for its owner alone"; bad=1; }
+tar --zstd -tf "$work/b.tar.zst" | grep -q '^tls/' && { echo "keys are in the backup"; bad=1; }
+mkdir "$work/by-hand" && tar --zstd -C "$work/by-hand" -xf "$work/b.tar.zst" &&
+    (cd "$work/by-hand" && sha256sum --quiet -c SHA256SUMS) || { echo "not as SHA256SUMS says"; bad=1; }
+expect 0 '"chunks": false' backup --state "$work/state" --out "$work/small.tar.zst" --no-chunks --json
+expect 2 "--state and --out are needed" backup
+expect 3 "no state folder" backup --state "$work/nowhere" --out "$work/n.tar.zst"
+expect 0 "whole; " restore --check "$work/b.tar.zst"
+expect 3 "is not empty" restore "$work/b.tar.zst" --state "$work/state"
+expect 3 "a server is using" restore "$work/b.tar.zst" --state "$work/state" --force
+expect 0 "restored to" restore "$work/b.tar.zst" --state "$work/again"
+[ -f "$work/again/models/gate/note" ] || { echo "a file is missing"; bad=1; }
 stop
+start "$work/again"
+at=(--server "$url")
+expect 0 "gate: learning was already paused" pause gate "${at[@]}"
+stop
+expect 0 "what was there is in" restore "$work/small.tar.zst" --state "$work/again" --force
+size=$(stat -c %s "$work/b.tar.zst")
+for keep in 0 1 100 $((size / 2)) $((size - 1)); do
+    head -c "$keep" "$work/b.tar.zst" > "$work/torn.tar.zst"
+    expect 1 "" restore --check "$work/torn.tar.zst"
+    expect 3 "" restore "$work/torn.tar.zst" --state "$work/torn"
+    [ ! -e "$work/torn" ] || { echo "something of a torn backup was written"; bad=1; }
+done
+(trap '' XFSZ; ulimit -f 4; "$attune" backup --state "$work/again" --out "$work/full.tar.zst") > "$work/out" 2>&1
+[ $? -eq 3 ] && [ -z "$(ls "$work" | grep full)" ] || { echo "a full disk:"; cat "$work/out"; ls "$work"; bad=1; }
 exit $bad
