@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     attune_updates *updates = NULL;
     attune_error error;
     if (argc != 4 && argc != 6 && argc != 7)
-        fail("usage: student FILE.onnx WIDTH HEIGHT [SERVER CAMERA [CERT.pem]]");
+        fail("usage: student FILE.onnx WIDTH HEIGHT [SERVER CAMERA [ENROLLED-DIR]]");
     int width = atoi(argv[2]), height = atoi(argv[3]);
     if (width < 1 || height < 1 || width > ATTUNE_SIDE_MAX || height > ATTUNE_SIDE_MAX)
         fail("WIDTH and HEIGHT are those of the frames on standard input");
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
         fail(error.message);
     if (argc > 5 && (attune_updates_open(student, argv[4], argv[5], &updates, &error) ||
                      attune_updates_set_log(updates, on_log, NULL, &error) ||
-                     (argc > 6 && attune_updates_set_ca(updates, argv[6], &error)) ||
+                     (argc > 6 && attune_updates_set_identity(updates, argv[6], &error)) ||
                      attune_updates_start(updates, &error)))
         fail(error.message);
     size_t bytes = (size_t)width * (size_t)height * 3;

@@ -272,6 +272,13 @@ ATTUNE_API attune_status attune_updates_open(attune_student *student, const char
 ATTUNE_API attune_status attune_updates_set_ca(attune_updates *updates, const char *path,
                                                attune_error *error);
 
+/**
+ * Takes key and token from the folder that `attune camera enroll --state DIR` has filled, for a
+ * server that asks for them: the camera must be the one that was enrolled. Before it starts.
+ */
+ATTUNE_API attune_status attune_updates_set_identity(attune_updates *updates, const char *dir,
+                                                     attune_error *error);
+
 /** Keeps every version in this file, for #attune_student_load. Before it starts. */
 ATTUNE_API attune_status attune_updates_set_file(attune_updates *updates, const char *path,
                                                  attune_error *error);

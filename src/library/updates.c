@@ -8,12 +8,14 @@
 #include "base/clock.h"
 #include "edge/follower.h"
 #include "library/library.h"
+#include "uplink/identity.h"
 
 #define POLL_S 20
 
 struct attune_updates {
     attune_student *student;
     char *url, *camera, *ca_path, *params_path;
+    struct identity identity; /* token "": not enrolled */
     attune_log_function log;
     void *log_context;
     struct client *client;
@@ -90,6 +92,24 @@ static attune_status set_text(attune_updates *u, size_t offset, const char *text
 attune_status attune_updates_set_ca(attune_updates *updates, const char *path, attune_error *error)
 {
     return set_text(updates, offsetof(struct attune_updates, ca_path), path, error);
+}
+
+attune_status attune_updates_set_identity(attune_updates *updates, const char *dir,
+                                          attune_error *error)
+{
+    struct error err = {0};
+    struct identity id;
+    if (!updates || !dir)
+        return library_null(updates ? "dir" : "updates", error);
+    enum status st = check_not_started(updates, &err);
+    if (st == ST_OK)
+        st = identity_load(dir, &id, &err);
+    if (st == ST_OK && strcmp(id.camera, updates->camera) != 0)
+        st = error_set(&err, ST_INVALID, "%.200s was enrolled as camera '%s', not as '%.63s'", dir,
+                       id.camera, updates->camera);
+    if (st == ST_OK)
+        updates->identity = id;
+    return library_status(st, &err, error);
 }
 
 attune_status attune_updates_set_file(attune_updates *updates, const char *path,
@@ -170,6 +190,8 @@ static enum status start(attune_updates *u, struct error *err)
     o.url = u->url;
     o.camera_id = u->camera;
     o.ca_path = u->ca_path;
+    o.token = u->identity.token[0] ? u->identity.token : NULL;
+    o.pin = u->identity.pin[0] ? u->identity.pin : NULL;
     enum status st = check_not_started(u, err);
     bool others = false;
     if (st == ST_OK && !atomic_compare_exchange_strong(&u->student->followed, &others, true))

@@ -18,6 +18,7 @@
 #include "../video/pictures.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "uplink/identity.h"
 #include "video/scale.h"
 
 #define W 50
@@ -347,6 +348,23 @@ static void run_until(attune_student *s, const attune_updates *u, uint64_t versi
     }
 }
 
+/* What enrolment gave is taken from its folder, for that camera alone. */
+static void take_identity(attune_updates *u)
+{
+    struct identity id = {.server = "http://127.0.0.1:1", .camera = "yard"};
+    assert_int_equal(attune_updates_set_identity(u, folder, &error), ATTUNE_NOT_FOUND);
+    assert_int_equal(secret_token(id.token, NULL), ST_OK);
+    assert_int_equal(identity_save(folder, &id, NULL), ST_OK);
+    assert_int_equal(attune_updates_set_identity(u, folder, &error), ATTUNE_INVALID);
+    snprintf(id.camera, sizeof id.camera, "gate");
+    assert_int_equal(identity_save(folder, &id, NULL), ST_OK);
+    assert_int_equal(attune_updates_set_identity(u, folder, &error), ATTUNE_OK);
+    assert_int_equal(attune_updates_set_identity(NULL, folder, &error), ATTUNE_INVALID);
+    snprintf(params_path, sizeof params_path, "%s/identity.json", folder);
+    unlink(params_path);
+    snprintf(params_path, sizeof params_path, "%s/params.ckpt", folder);
+}
+
 static void a_server_is_followed(void **state)
 {
     (void)state;
@@ -367,6 +385,7 @@ static void a_server_is_followed(void **state)
     assert_int_equal(attune_updates_open(s, url, "gate", &u, &error), ATTUNE_OK);
     assert_int_equal(attune_updates_set_log(u, on_log, &heard, &error), ATTUNE_OK);
     assert_int_equal(attune_updates_set_file(u, params_path, &error), ATTUNE_OK);
+    take_identity(u);
     assert_int_equal(attune_updates_start(u, &error), ATTUNE_OK);
     assert_int_equal(attune_updates_start(u, &error), ATTUNE_CONFLICT);
     assert_int_equal(attune_updates_set_ca(u, "x", &error), ATTUNE_CONFLICT);

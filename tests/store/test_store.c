@@ -919,6 +919,126 @@ static void closed_requests_are_bounded(void **state)
     assert_int_equal(open_requests(f).count, 1);
 }
 
+/* ---- who may ---- */
+
+static void count_user(const struct store_user *u, void *context)
+{
+    assert_true(u->name[0] && u->role[0]);
+    ++*(int *)context;
+}
+
+static void users_are_kept_and_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct store_user u = {.name = "ann", .role = "view", .hash = "$y$1", .created_us = 5}, got;
+    assert_int_equal(store_user_put(f->store, &u, &f->err), ST_OK);
+    snprintf(u.role, sizeof u.role, "operate");
+    snprintf(u.hash, sizeof u.hash, "$y$2");
+    u.created_us = 9;
+    assert_int_equal(store_user_put(f->store, &u, &f->err), ST_OK);
+    reopen(f);
+    assert_int_equal(store_user_get(f->store, "ann", &got, &f->err), ST_OK);
+    assert_string_equal(got.role, "operate");
+    assert_string_equal(got.hash, "$y$2");
+    assert_int_equal(got.created_us, 5); /* the same user */
+    assert_int_equal(store_user_get(f->store, "Ann", &got, &f->err), ST_NOT_FOUND);
+    for (int i = 1; i < STORE_USERS_MAX; i++) {
+        snprintf(u.name, sizeof u.name, "user-%d", i);
+        assert_int_equal(store_user_put(f->store, &u, &f->err), ST_OK);
+    }
+    snprintf(u.name, sizeof u.name, "one-more");
+    assert_int_equal(store_user_put(f->store, &u, &f->err), ST_LIMIT);
+    snprintf(u.name, sizeof u.name, "ann");
+    assert_int_equal(store_user_put(f->store, &u, &f->err), ST_OK);
+    int count = 0;
+    assert_int_equal(store_users(f->store, count_user, &count, &f->err), ST_OK);
+    assert_int_equal(count, STORE_USERS_MAX);
+    assert_int_equal(store_user_remove(f->store, "ann", &f->err), ST_OK);
+    assert_int_equal(store_user_remove(f->store, "ann", &f->err), ST_NOT_FOUND);
+}
+
+static void count_token(const struct store_token *t, void *context)
+{
+    int *counts = context;
+    counts[t->revoked_us > 0]++;
+}
+
+static void tokens_are_replaced_and_revoked(void **state)
+{
+    struct fixture *f = *state;
+    struct store_token t = {.kind = STORE_TOKEN_SCRIPT,
+                            .name = "prometheus",
+                            .role = "view",
+                            .created_us = 10},
+                       got;
+    assert_int_equal(store_token_put(f->store, &t, "hash 1", &f->err), ST_OK);
+    t.created_us = 20;
+    assert_int_equal(store_token_put(f->store, &t, "hash 2", &f->err), ST_OK);
+    t.kind = STORE_TOKEN_CAMERA; /* the same name is another's */
+    t.role[0] = '\0';
+    assert_int_equal(store_token_put(f->store, &t, "hash 3", &f->err), ST_OK);
+    reopen(f);
+    assert_int_equal(store_token_find(f->store, "hash 1", &got, &f->err), ST_OK);
+    assert_int_equal(got.revoked_us, 20);
+    assert_int_equal(store_token_find(f->store, "hash 2", &got, &f->err), ST_OK);
+    assert_int_equal(got.revoked_us, 0);
+    assert_string_equal(got.role, "view");
+    assert_int_equal(store_token_find(f->store, "hash", &got, &f->err), ST_NOT_FOUND);
+    assert_int_equal(store_token_revoke(f->store, STORE_TOKEN_CAMERA, "prometheus", 30, &f->err),
+                     ST_OK);
+    assert_int_equal(store_token_revoke(f->store, STORE_TOKEN_CAMERA, "prometheus", 31, &f->err),
+                     ST_NOT_FOUND);
+    assert_int_equal(store_token_find(f->store, "hash 2", &got, &f->err), ST_OK);
+    assert_int_equal(got.revoked_us, 0);
+    int counts[2] = {0};
+    assert_int_equal(store_tokens(f->store, count_token, counts, &f->err), ST_OK);
+    assert_int_equal(counts[0], 1);
+    assert_int_equal(counts[1], 2);
+}
+
+static void a_code_is_good_once(void **state)
+{
+    struct fixture *f = *state;
+    struct store_code c = {.camera = "gate", .created_us = 100, .expires_us = 200};
+    struct store_token t;
+    char camera[CAMERA_ID_CHARS_MAX + 1];
+    assert_int_equal(store_code_put(f->store, &c, "code 1", &f->err), ST_OK);
+    assert_int_equal(store_code_use(f->store, "code 2", NULL, "t", 150, camera, &f->err),
+                     ST_DENIED);
+    assert_int_equal(store_code_use(f->store, "code 1", "yard", "t", 150, camera, &f->err),
+                     ST_CONFLICT); /* and stays */
+    assert_int_equal(store_code_use(f->store, "code 1", NULL, "t1", 150, camera, &f->err), ST_OK);
+    assert_string_equal(camera, "gate");
+    assert_int_equal(store_code_use(f->store, "code 1", NULL, "t2", 151, camera, &f->err),
+                     ST_DENIED);
+    assert_int_equal(store_token_find(f->store, "t2", &t, &f->err), ST_NOT_FOUND);
+    assert_int_equal(store_token_find(f->store, "t1", &t, &f->err), ST_OK);
+    assert_int_equal(t.kind, STORE_TOKEN_CAMERA);
+    assert_string_equal(t.name, "gate");
+    assert_int_equal(store_code_put(f->store, &c, "code 3", &f->err), ST_OK);
+    assert_int_equal(store_code_use(f->store, "code 3", NULL, "t3", 200, camera, &f->err),
+                     ST_DENIED);                                              /* too late */
+    assert_int_equal(store_code_put(f->store, &c, "code 4", &f->err), ST_OK); /* for code 3 */
+    c.created_us = 101;
+    assert_int_equal(store_code_put(f->store, &c, "code 5", &f->err), ST_OK);
+    assert_int_equal(store_code_use(f->store, "code 4", NULL, "t4", 150, camera, &f->err),
+                     ST_DENIED);
+    assert_int_equal(store_code_use(f->store, "code 5", "gate", "t5", 150, camera, &f->err), ST_OK);
+    assert_int_equal(store_token_find(f->store, "t1", &t, &f->err), ST_OK);
+    assert_int_equal(t.revoked_us, 150); /* a camera has one token */
+    for (int i = 0; i < STORE_CODES_MAX; i++) {
+        char hash[32];
+        snprintf(c.camera, sizeof c.camera, "camera-%d", i);
+        snprintf(hash, sizeof hash, "of camera %d", i);
+        assert_int_equal(store_code_put(f->store, &c, hash, &f->err), ST_OK);
+    }
+    snprintf(c.camera, sizeof c.camera, "one-more");
+    assert_int_equal(store_code_put(f->store, &c, "more", &f->err), ST_LIMIT);
+    c.created_us = 200; /* by now those have expired */
+    c.expires_us = 300;
+    assert_int_equal(store_code_put(f->store, &c, "more", &f->err), ST_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -943,6 +1063,9 @@ int main(void)
         TEST(events_resume_and_are_bounded),
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),
+        TEST(users_are_kept_and_bounded),
+        TEST(tokens_are_replaced_and_revoked),
+        TEST(a_code_is_good_once),
         TEST(a_full_disk_is_said),
         TEST(a_folder_has_one_owner),
         TEST(half_written_files_are_swept),
