@@ -2,7 +2,7 @@
  *
  *   cc student.c -o student $(pkg-config --cflags --libs libattune)
  *   ffmpeg -v error -i rtsp://10.0.0.7/main -f rawvideo -pix_fmt rgb24 -s 640x360 - |
- *       ./student student.onnx 640 360 https://10.0.0.2:8443 gate-1 cert.pem
+ *       ./student student.onnx 640 360 https://10.0.0.2:8443 gate-1 /var/lib/gate-1
  *
  * Without a server the student stays as its file has it. A line for every frame: its number, the
  * version of the weights, and the answer: boxes, the picture's class, or each class's share.
