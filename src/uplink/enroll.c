@@ -114,24 +114,26 @@ static enum status check_server(const char *url, const struct code *code, char *
 
 /* ---- the code ---- */
 
+static enum status take_answer(const json_t *o, struct identity *ret, struct error *err)
+{
+    const char *camera = json_string_value(json_object_get(o, "camera"));
+    const char *token = json_string_value(json_object_get(o, "token"));
+    if (!camera || strlen(camera) > CAMERA_ID_CHARS_MAX || !token || !secret_token_valid(token))
+        return error_set(err, ST_FORMAT, "the server's answer holds no camera and token");
+    snprintf(ret->camera, sizeof ret->camera, "%s", camera);
+    snprintf(ret->token, sizeof ret->token, "%s", token);
+    return ST_OK;
+}
+
 static enum status read_answer(long http, const struct buf *answer, struct identity *ret,
                                struct error *err)
 {
     json_t *o = json_loadb((const char *)answer->data, answer->size_bytes, 0, NULL);
-    const char *camera = json_string_value(json_object_get(o, "camera"));
-    const char *token = json_string_value(json_object_get(o, "token"));
     const char *why = json_string_value(json_object_get(o, "error"));
-    enum status st = ST_OK;
-    if (http != 201)
-        st = error_set(err, http == 429 ? ST_AGAIN : ST_DENIED, "the server answers %ld: %.300s",
-                       http, why ? why : "no reason given");
-    else if (!camera || strlen(camera) > CAMERA_ID_CHARS_MAX || !token ||
-             !secret_token_valid(token))
-        st = error_set(err, ST_FORMAT, "the server's answer holds no camera and token");
-    if (st == ST_OK) {
-        snprintf(ret->camera, sizeof ret->camera, "%s", camera);
-        snprintf(ret->token, sizeof ret->token, "%s", token);
-    }
+    enum status st =
+        http == 201 ? take_answer(o, ret, err)
+                    : error_set(err, http == 429 ? ST_AGAIN : ST_DENIED,
+                                "the server answers %ld: %.300s", http, why ? why : "no reason");
     json_decref(o);
     return st;
 }

@@ -30,7 +30,7 @@ static bool take(const json_t *o, const char *key, char *ret, size_t size_bytes)
 static enum status read_identity(const char *path, const struct buf *text, struct identity *ret,
                                  struct error *err)
 {
-    struct identity id;
+    struct identity id = {0};
     json_t *o = json_loadb((const char *)text->data, text->size_bytes, 0, NULL);
     bool whole = take(o, "server", id.server, sizeof id.server) &&
                  take(o, "camera", id.camera, sizeof id.camera) &&
