@@ -57,6 +57,10 @@ docs: ## the library's reference (Doxygen) into build/docs/html; undocumented na
 	@tools/install-deps.sh ci
 	@mkdir -p $(BUILD)/docs && ATTUNE_DOCS_OUT=$(BUILD)/docs doxygen docs/Doxyfile && echo $(BUILD)/docs/html/index.html
 
+deb: ## the Debian packages, into build/deb; TWICE=1 builds them again and compares
+	@tools/install-deps.sh package
+	@tools/deb.sh $(BUILD)/deb
+
 kill-test: build ## kill -9 of server and camera, 20 times each, in a running loop
 	@tests/kill_test.sh $(BUILD) 20
 
@@ -66,4 +70,4 @@ fmt: ## clang-format everything
 clean: ## remove the build folders
 	@rm -rf $(BUILD) $(SAN) build-tsan build-fuzz
 
-.PHONY: help deps build demo docs test asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean
+.PHONY: help deps build demo docs deb test asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean

@@ -2,6 +2,7 @@
 # Installs the Debian packages that are missing, and says which. Nothing is done when all are there.
 #   tools/install-deps.sh build   what building, the demo and the tests need
 #   tools/install-deps.sh ci      also what the checks need
+#   tools/install-deps.sh package also what the Debian packages need
 #   tools/install-deps.sh dev     also what fuzzing, reference values and the page need
 set -euo pipefail
 
@@ -13,13 +14,15 @@ build="build-essential meson ninja-build pkg-config git
 ci="clang libomp-dev clang-format cppcheck prometheus mosquitto doxygen
  libgstrtspserver-1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
 dev="libclang-rt-14-dev python3-torch python3-torchvision python3-numpy python3-onnx nodejs npm chromium"
+package="debhelper dpkg-dev fakeroot lintian doxygen python3"
 
 want=$build
 case "${1:-build}" in
 build) ;;
 ci) want="$want $ci" ;;
+package) want="$want $package" ;;
 dev) want="$want $ci $dev" ;;
-*) echo "usage: tools/install-deps.sh [build|ci|dev]" >&2; exit 2 ;;
+*) echo "usage: tools/install-deps.sh [build|ci|package|dev]" >&2; exit 2 ;;
 esac
 missing=()
 for p in $want; do

@@ -20,6 +20,7 @@
 #include "base/url.h"
 #include "cmd/camera_mqtt.h"
 #include "cmd/enroll.h"
+#include "cmd/camera_notify.h"
 #include "edge/agent.h"
 #include "uplink/identity.h"
 
@@ -492,7 +493,10 @@ static int run(struct report *report)
     running = a;
     catch_signals();
     struct agent_summary summary;
+    struct camera_notify notify;
+    camera_notify_start(&notify, a);
     enum status st = agent_run(a, &summary, &err);
+    camera_notify_stop(&notify);
     running = NULL;
     progress_clear(&report->progress);
     if (chosen.json)

@@ -36,6 +36,7 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(model, "inspect, train, quantize, export and compare networks")                              \
     X(synth, "render the synthetic town: video, labels, boxes")                                    \
     X(bench, "how fast this machine is, and the engine on it")                                     \
+    X(completion, "what bash, zsh or fish needs to complete these commands")                       \
     X(worker, "a training process, started by the server")
 
 #define CMD_DECLARE(name, help) int cmd_##name(int argc, char **argv);

@@ -5,10 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "cmd/cmd.h"
 #include "server/metrics.h"
 #include "server/server.h"
+
+#define WATCH_US ((uint64_t)2 * 1000000)  /* looks at the files of its settings */
+#define STALL_US ((uint64_t)60 * 1000000) /* without a watchdog: only logged */
 
 static void print_help(void)
 {
@@ -99,21 +104,45 @@ static void announce(const struct server *s)
     fflush(stdout);
 }
 
-#define WATCH_S 2
-
-/* SIGHUP reads the settings again; the server says itself what came of it. */
-static int wait_for_end(struct server *s, const sigset_t *signals)
+/* Tells the service manager that the server goes on, while its loops go round. */
+static void tell(const struct server *s, const struct notify *notify, bool ready)
 {
-    const struct timespec pause = {.tv_sec = WATCH_S};
+    char text[256];
+    uint64_t limit_us = notify->watchdog_us > 0 ? notify->watchdog_us : STALL_US;
+    const char *loop = server_stalled(s, clock_mono_us(), limit_us);
+    server_sum_up(s, text, sizeof text);
+    if (loop)
+        log_write(LOG_ERROR, "stalled", "loop=%s", loop);
+    else
+        notify_send(notify, "%sWATCHDOG=1\nSTATUS=%s", ready ? "READY=1\n" : "", text);
+}
+
+/* The server says itself what came of it. */
+static void reload(struct server *s, const struct notify *notify)
+{
+    struct error err;
+    notify_reloading(notify);
+    server_reload(s, &err);
+    tell(s, notify, true);
+}
+
+/* Until a signal that ends it, which is returned; SIGHUP reads the settings again. */
+static int look_after(struct server *s, const sigset_t *signals, const struct notify *notify)
+{
+    uint64_t period_us = notify_period_us(notify);
+    if (period_us > WATCH_US)
+        period_us = WATCH_US;
+    const struct timespec period = {.tv_sec = (time_t)(period_us / 1000000),
+                                    .tv_nsec = (long)(period_us % 1000000) * 1000};
+    tell(s, notify, true);
     for (;;) {
-        struct error err;
-        int which = sigtimedwait(signals, NULL, &pause);
+        int which = sigtimedwait(signals, NULL, &period);
         if (which == SIGHUP)
-            server_reload(s, &err);
+            reload(s, notify);
         else if (which > 0)
             return which;
-        else
-            server_watch(s);
+        server_watch(s);
+        tell(s, notify, false);
     }
 }
 
@@ -121,7 +150,9 @@ static int run(const char *name, const struct server_options *options)
 {
     struct server *s;
     struct error err = {0};
+    struct notify notify;
     sigset_t stop;
+    notify_open(&notify);
     /* Blocked before any thread starts, so that only this one sees them. */
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
@@ -132,9 +163,11 @@ static int run(const char *name, const struct server_options *options)
     if (server_open(options, &s, &err) != ST_OK)
         return cmd_fail(name, &err);
     announce(s);
-    int which = wait_for_end(s, &stop);
+    int which = look_after(s, &stop, &notify);
     log_write(LOG_INFO, "stopping", "signal=%d", which);
+    notify_send(&notify, "STOPPING=1");
     server_close(&s);
+    notify_close(&notify);
     return CMD_OK;
 }
 

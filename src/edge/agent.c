@@ -149,6 +149,7 @@ static enum status open_feed(struct agent *a, struct error *err)
                                    .boxes = a->spec.task == TASK_DETECT,
                                    .seed = a->options.seed,
                                    .cancel = &a->stopping,
+                                   .beats = &a->beats,
                                    .on_source = on_source,
                                    .context = a};
     enum status st = feed_open(&o, &a->feed, err);
@@ -270,6 +271,11 @@ void agent_close(struct agent **a)
 void agent_stop(struct agent *a)
 {
     atomic_store(&a->stopping, true);
+}
+
+uint64_t agent_beats(const struct agent *a)
+{
+    return atomic_load(&a->beats);
 }
 
 const struct task_spec *agent_spec(const struct agent *a)

@@ -157,7 +157,7 @@ struct agent {
     struct inference_report told; /* under mutex: for the server */
 
     uint64_t start_us; /* monotonic */
-    atomic_uint_fast64_t frames, late;
+    atomic_uint_fast64_t frames, late, beats;
     uint64_t dropped_by_swap;
     struct meter latency;
     uint64_t samples_dropped_encoder, samples_encoded, chunks_lost; /* encode thread */

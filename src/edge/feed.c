@@ -160,6 +160,8 @@ void feed_close(struct feed **f)
 
 static bool cancelled(const struct feed *f)
 {
+    if (f->options.beats)
+        atomic_fetch_add(f->options.beats, 1);
     return f->options.cancel && atomic_load(f->options.cancel);
 }
 

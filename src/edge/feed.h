@@ -37,6 +37,7 @@ struct feed_options {
     bool boxes;        /* the truth is wanted in boxes (task/detect.h) */
     uint64_t seed;     /* of the back-off */
     const atomic_bool *cancel;
+    atomic_uint_fast64_t *beats; /* grows while feed_next waits, for a watchdog; NULL: none */
     /* NULL: none. From feed_next: why a live source does not deliver, NULL when it does again. */
     void (*on_source)(void *context, const char *reason);
     void *context;

@@ -333,6 +333,7 @@ static void *run(void *context)
     struct bell *bell = &c->server->bell;
     while (!bell_stopped(bell)) {
         uint64_t seen = bell_count(bell);
+        pulse_beat(&c->server->pulse, PULSE_CONTROL, clock_mono_us());
         control_refresh(c);
         collect_all(c);
         moves_run(c->moves);
@@ -344,6 +345,7 @@ static void *run(void *context)
         uint64_t due_us = c->decider.ops->run(c->decider.self, now_us);
         bell_wait(bell, seen, wake_us(c, due_us, now_us));
     }
+    pulse_end(&c->server->pulse, PULSE_CONTROL);
     return NULL;
 }
 

@@ -263,6 +263,7 @@ static enum status label_frame(struct labelling *l, struct watched *w, struct ta
                                         .agreement = alone.adapted};
     atomic_fetch_add(&l->server->counters.frames_labelled, 1);
     uint64_t took_us = clock_mono_us() - start_us;
+    pulse_beat(&l->server->pulse, PULSE_LABELLING, start_us + took_us);
     atomic_fetch_add(&l->server->counters.label_us, took_us);
     metrics_observe(l->server->metrics, METRICS_LABEL, (double)took_us / 1e6);
     metrics_labelled(l->server->metrics, w->id);
@@ -522,6 +523,7 @@ static void *run(void *context)
     open_account(l);
     while (!bell_stopped(bell)) {
         uint64_t seen = bell_count(bell);
+        pulse_beat(&l->server->pulse, PULSE_LABELLING, clock_mono_us());
         bool worked = label_next(l);
         if (clock_mono_us() >= l->retire_us) {
             for_each_camera(l, retire_one);
@@ -530,6 +532,7 @@ static void *run(void *context)
         if (!worked)
             bell_wait(bell, seen, clock_mono_us() + IDLE_US);
     }
+    pulse_end(&l->server->pulse, PULSE_LABELLING);
     return NULL;
 }
 

@@ -15,6 +15,7 @@
 #include "server/bell.h"
 #include "server/config.h"
 #include "server/dividing.h"
+#include "server/pulse.h"
 #include "server/server.h"
 #include "share/ledger.h"
 #include "share/limiter.h"
@@ -58,6 +59,7 @@ struct server {
     struct store *store;
     struct bell bell;
     struct counters counters;
+    struct pulse pulse;
     struct metrics *metrics;
     struct bridge *bridge; /* NULL: no MQTT */
     struct hooks *hooks;   /* NULL: no webhooks */

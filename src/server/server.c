@@ -276,3 +276,15 @@ const char *server_certificate_hex(const struct server *s)
 {
     return s->certificate_hex;
 }
+
+const char *server_stalled(const struct server *s, uint64_t now_us, uint64_t limit_us)
+{
+    return pulse_still(&s->pulse, now_us, limit_us);
+}
+
+void server_sum_up(const struct server *s, char *ret, size_t size_bytes)
+{
+    snprintf(ret, size_bytes, "%llu frames labelled, %llu trainings, %llu failed",
+             atomic_load(&s->counters.frames_labelled), atomic_load(&s->counters.phases),
+             atomic_load(&s->counters.phases_failed));
+}

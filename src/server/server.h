@@ -55,4 +55,11 @@ int server_https_port(const struct server *s);
 /* SHA-256 of the HTTPS certificate (64 hex digits), "" without HTTPS. */
 const char *server_certificate_hex(const struct server *s);
 
+/* The name of a loop of the server that has not gone round for limit_us, NULL when all do. From any
+ * thread. */
+const char *server_stalled(const struct server *s, uint64_t now_us, uint64_t limit_us);
+
+/* What has been done since the start, a line for people. */
+void server_sum_up(const struct server *s, char *ret, size_t size_bytes);
+
 #endif

@@ -505,6 +505,7 @@ static void *run(void *context)
     struct streams *all = context;
     struct bell *bell = &all->server->bell;
     while (!bell_stopped(bell)) {
+        pulse_beat(&all->server->pulse, PULSE_STREAMS, clock_mono_us());
         if (config_generation(all->server->config) != all->generation)
             follow(all);
         for (int i = 0; i < all->count && !bell_stopped(bell);)
@@ -512,6 +513,7 @@ static void *run(void *context)
         uint64_t look_us = all->count > 0 ? LOOK_US : IDLE_LOOK_US;
         bell_wait(bell, bell_count(bell), clock_mono_us() + look_us);
     }
+    pulse_end(&all->server->pulse, PULSE_STREAMS);
     stop_all(all);
     return NULL;
 }
