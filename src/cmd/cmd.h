@@ -20,6 +20,7 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(server, "label, retrain and stream updates to cameras; the page")                            \
     X(camera, "run a student on a live source and keep it learning")                               \
     X(config, "a settings file to begin with, what is wrong with one, what is in force")           \
+    X(doctor, "what could keep a server from working here, and what to do about it")               \
     X(eval, "the whole loop over a recorded source under a virtual clock")                         \
     X(replay, "compare schedulers on measured retrainings, in virtual time")                       \
     X(status, "one look at a server: cameras, groups, accuracy, what is sent and asked for")       \

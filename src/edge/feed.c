@@ -24,7 +24,6 @@
 #include "video/scale.h"
 
 #define FPS_ASSUMED 30.0
-#define URL_CHARS_MAX 2048
 #define CREDENTIALS_BYTES_MAX 1024
 #define LIVE_SLACK_US 1000
 /* Frames that have been late for so long, at their own pace, are not late: the clock that stamps
@@ -33,7 +32,7 @@
 
 struct feed {
     struct feed_options options;
-    char url[URL_CHARS_MAX];
+    char url[FEED_URL_BYTES];
     struct video_source *video; /* one of the two */
     struct synth_source *town;
     double fps;
@@ -49,12 +48,12 @@ struct feed {
     struct rng rng;
 };
 
-/* The URL with what the credentials file has now. */
-static enum status complete_url(const struct feed *f, char url[URL_CHARS_MAX], struct error *err)
+enum status feed_complete_url(const struct feed_options *o, char url[FEED_URL_BYTES],
+                              struct error *err)
 {
-    const char *path = f->options.credentials_file;
+    const char *path = o->credentials_file;
     if (!path) {
-        snprintf(url, URL_CHARS_MAX, "%s", f->url);
+        snprintf(url, FEED_URL_BYTES, "%s", o->url);
         return ST_OK;
     }
     struct buf file;
@@ -62,7 +61,7 @@ static enum status complete_url(const struct feed *f, char url[URL_CHARS_MAX], s
     enum status st = file_read(path, CREDENTIALS_BYTES_MAX, &file, err);
     if (st == ST_OK) {
         buf_put_u8(&file, 0);
-        st = url_add_credentials(f->url, (const char *)file.data, url, URL_CHARS_MAX, err);
+        st = url_add_credentials(o->url, (const char *)file.data, url, FEED_URL_BYTES, err);
         if (st != ST_OK)
             st = error_prefix(err, "credentials file %s:", path);
     }
@@ -73,7 +72,7 @@ static enum status complete_url(const struct feed *f, char url[URL_CHARS_MAX], s
 static enum status open_video(struct feed *f, struct error *err)
 {
     struct video_source_options o;
-    char url[URL_CHARS_MAX];
+    char url[FEED_URL_BYTES];
     video_source_options_init(&o);
     o.fps = f->options.fps;
     o.width = f->options.width;
@@ -82,7 +81,7 @@ static enum status open_video(struct feed *f, struct error *err)
     if (f->options.timeout_s > 0)
         o.timeout_ms = (int)(f->options.timeout_s * 1000 + 0.5);
     o.cancel = f->options.cancel;
-    enum status st = complete_url(f, url, err);
+    enum status st = feed_complete_url(&f->options, url, err);
     if (st == ST_OK)
         st = video_source_open(url, &o, &f->video, err);
     memset(url, 0, sizeof url);
@@ -123,13 +122,14 @@ static enum status open_town(struct feed *f, struct error *err)
 
 enum status feed_open(const struct feed_options *options, struct feed **ret, struct error *err)
 {
-    if (strlen(options->url) >= URL_CHARS_MAX - 64)
+    if (strlen(options->url) >= FEED_URL_BYTES - 64)
         return error_set(err, ST_LIMIT, "the source's URL is too long");
     struct feed *f = calloc(1, sizeof *f);
     if (!f)
         return error_set(err, ST_NOMEM, "no memory for a source");
     f->options = *options;
     snprintf(f->url, sizeof f->url, "%s", options->url);
+    f->options.url = f->url;
     scaler_init(&f->scaler);
     frame_init(&f->scaled);
     label_map_init(&f->truth);

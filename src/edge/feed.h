@@ -45,6 +45,12 @@ struct feed_options {
 
 struct feed;
 
+#define FEED_URL_BYTES 2048
+
+/* The URL with what the credentials file has now; it holds secrets then. */
+enum status feed_complete_url(const struct feed_options *o, char url[FEED_URL_BYTES],
+                              struct error *err);
+
 enum status feed_open(const struct feed_options *options, struct feed **ret, struct error *err);
 void feed_close(struct feed **f);
 

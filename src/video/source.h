@@ -82,6 +82,7 @@ struct video_source_info {
     double native_fps;    /* of the source's own frames; 0: unknown, or a folder */
     uint64_t duration_us; /* 0: unknown or live */
     uint64_t damaged;     /* frames skipped so far */
+    char codec[24];       /* as libav names it, "" for a folder */
     bool live;            /* network or device: cannot be read ahead of time */
 };
 

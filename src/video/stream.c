@@ -309,4 +309,5 @@ void stream_info(const struct stream *s, struct video_source_info *ret)
                                       .duration_us = has_end ? (uint64_t)s->format->duration : 0,
                                       .damaged = s->damaged,
                                       .live = s->live};
+    snprintf(ret->codec, sizeof ret->codec, "%s", avcodec_get_name(s->codec->codec_id));
 }

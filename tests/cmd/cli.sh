@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera access user eval replay config status explain events pause resume retrain backup restore profile model synth bench; do
+for command in demo server camera access user eval replay config doctor status explain events pause resume retrain backup restore profile model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -136,9 +136,19 @@ expect 0 "kept as nodes" model inspect "$models/town-student.onnx"
 expect 3 "no-such.mp4" eval --source "$work/no-such.mp4" --student "$models/town-student.onnx" \
     --teacher "$models/town-teacher.onnx"
 
+printf 'window_s: 10MB\nperod_s: 1\n' > "$work/wrong.yaml"
+printf 'state: %s\nauth: no\nlisten: off\nhttp: 127.0.0.1:0\ncameras:\n  there: {source: "town:width=64,height=64"}\n' \
+    "$work/state" > "$work/doctor.yaml"
+export ATTUNE_STUDENT="$models/town-student.onnx" ATTUNE_TEACHER="$models/town-teacher.onnx"
+expect 0 "student and teacher fit" doctor --config "$work/doctor.yaml"
+printf '  gone: {source: "%s"}\n' "$work/no-such.mp4" >> "$work/doctor.yaml"
+expect 1 "fail  camera gone" doctor --config "$work/doctor.yaml"
+expect 1 '"about": "camera gone"' doctor --config "$work/doctor.yaml" --json
+expect 0 "64 x 64" doctor --config "$work/doctor.yaml" --camera there
+unset ATTUNE_STUDENT ATTUNE_TEACHER
+expect 1 "there is no setting 'perod_s'" doctor --config "$work/wrong.yaml"
 "$attune" config example > "$work/attune.yaml"
 expect 0 "attune.yaml: good" config check "$work/attune.yaml"
-printf 'window_s: 10MB\nperod_s: 1\n' > "$work/wrong.yaml"
 expect 1 "wrong.yaml:1:11: '10MB' is a size, window_s is a time; window_s takes" config check "$work/wrong.yaml"
 expect 1 "wrong.yaml:2:1: there is no setting 'perod_s'; did you mean 'period_s'?" config check "$work/wrong.yaml"
 expect 2 "wrong.yaml:1:11: " server --config "$work/wrong.yaml"

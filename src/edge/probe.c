@@ -1,0 +1,91 @@
+#include "edge/probe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "synth/source.h"
+
+#define PACE_S 1 /* a shorter look says nothing of the pace */
+
+static enum status probe_town(const char *url, struct probe *ret, struct error *err)
+{
+    struct synth_source *s = NULL;
+    struct synth_view view;
+    enum status st = synth_source_open(url, &s, err);
+    if (st == ST_OK)
+        st = synth_source_next(s, &view, err);
+    if (st == ST_OK)
+        *ret = (struct probe){.width = view.frame.width,
+                              .height = view.frame.height,
+                              .fps = synth_source_url(s)->fps,
+                              .frames = 1};
+    synth_source_close(&s);
+    return st;
+}
+
+static enum status open_source(const struct feed_options *o, struct video_source **ret,
+                               struct error *err)
+{
+    struct video_source_options vo;
+    char url[FEED_URL_BYTES];
+    video_source_options_init(&vo);
+    vo.transport = o->transport;
+    if (o->timeout_s > 0)
+        vo.timeout_ms = (int)(o->timeout_s * 1000 + 0.5);
+    vo.cancel = o->cancel;
+    enum status st = feed_complete_url(o, url, err);
+    if (st == ST_OK)
+        st = video_source_open(url, &vo, ret, err);
+    memset(url, 0, sizeof url);
+    return st;
+}
+
+/* Frames behind the first one, until time or frames are up. */
+static void look(struct video_source *s, double seconds, uint64_t first_us, struct probe *ret)
+{
+    struct video_source_info info;
+    uint64_t began_us = clock_mono_us(), t_us = first_us, now_us = began_us;
+    uint64_t until_us = began_us + (uint64_t)(seconds * 1e6);
+    while (now_us < until_us && (ret->live || ret->frames < PROBE_FRAMES) &&
+           video_source_pass(s, &t_us, NULL) == ST_OK) {
+        ret->frames++;
+        now_us = clock_mono_us();
+    }
+    double took_s = (double)(now_us - began_us) / 1e6;
+    if (ret->live && took_s >= PACE_S) {
+        ret->seen_fps = (double)(ret->frames - 1) / took_s;
+        ret->pace = (double)(t_us - first_us) / 1e6 / took_s;
+    }
+    video_source_info(s, &info);
+    ret->damaged = info.damaged;
+}
+
+enum status probe_source(const struct feed_options *o, double seconds, struct probe *ret,
+                         struct error *err)
+{
+    if (synth_url_is(o->url))
+        return probe_town(o->url, ret, err);
+    struct video_source *s = NULL;
+    struct frame frame;
+    uint64_t began_us = clock_mono_us();
+    enum status st = open_source(o, &s, err);
+    if (st == ST_OK)
+        st = video_source_next(s, &frame, err);
+    if (st == ST_END)
+        st = error_set(err, ST_FORMAT, "it has no picture");
+    if (st == ST_OK) {
+        struct video_source_info info;
+        video_source_info(s, &info);
+        *ret = (struct probe){.width = frame.width,
+                              .height = frame.height,
+                              .fps = info.native_fps,
+                              .frames = 1,
+                              .live = info.live,
+                              .open_s = (double)(clock_mono_us() - began_us) / 1e6};
+        snprintf(ret->codec, sizeof ret->codec, "%s", info.codec);
+        look(s, seconds, frame.t_us, ret);
+    }
+    video_source_close(&s);
+    return st;
+}
