@@ -96,6 +96,11 @@ static const struct row {
     {"regions", "LIST", TEXT, &chosen.agent.regions, 0, 0,
      "of a student that classifies: parts of the picture, each with an\n"
      "answer of its own; X0,Y0,X1,Y1;... as fractions of its sides"},
+    {"mask", "LIST", TEXT, &chosen.agent.mask, 0, 0,
+     "parts of the picture that nobody is to see, painted grey before\n"
+     "anything else is done: polygons X,Y X,Y X,Y; ... as fractions of\nits sides"},
+    {"no-upload", NULL, FLAG, &chosen.agent.no_upload, 0, 0,
+     "frames never leave this computer; it infers, and takes updates"},
     {"uplink-table", "FILE", TEXT, &chosen.agent.uplink_table, 0, 0,
      "what frame rates and sizes of samples cost and bring, as attune\nprofile measures it "
      "(default: that of the town)"},

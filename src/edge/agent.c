@@ -100,6 +100,24 @@ static void load_params(struct agent *a)
         log_write(LOG_WARN, "model state discarded", "reason=\"%s\"", err.message);
 }
 
+/* Chunks of a time when the camera was to upload. */
+static enum status empty_spool(struct agent *a, struct error *err)
+{
+    struct buf chunk;
+    buf_init(&chunk);
+    enum status st;
+    uint64_t seq;
+    while ((st = spool_peek(a->spool, &seq, &chunk, err)) == ST_OK) {
+        chunk.size_bytes = 0;
+        if ((st = spool_drop(a->spool, seq, err)) != ST_OK)
+            break;
+        log_write(LOG_INFO, "chunk thrown away", "seq=%lu reason=\"this camera never uploads\"",
+                  (unsigned long)seq);
+    }
+    buf_clear(&chunk);
+    return st == ST_AGAIN ? ST_OK : st;
+}
+
 static enum status open_state(struct agent *a, struct error *err)
 {
     const char *folder = a->options.state_folder;
@@ -108,6 +126,8 @@ static enum status open_state(struct agent *a, struct error *err)
     if (n < 0 || m < 0 || (size_t)n >= sizeof a->params_path - 64)
         return error_set(err, ST_LIMIT, "the state folder's name is too long");
     enum status st = spool_open(a->spool_path, NULL, &a->spool, err);
+    if (st == ST_OK && a->options.no_upload)
+        st = empty_spool(a, err);
     if (st == ST_OK)
         load_params(a);
     return st;
@@ -145,6 +165,7 @@ static enum status open_feed(struct agent *a, struct error *err)
                                    .timeout_s = a->options.timeout_s,
                                    .width = native ? 0 : a->spec.width,
                                    .height = native ? 0 : a->spec.height,
+                                   .mask = &a->mask,
                                    .fps = a->options.fps,
                                    .boxes = a->spec.task == TASK_DETECT,
                                    .seed = a->options.seed,
@@ -178,7 +199,7 @@ static enum status open_queues(struct agent *a, struct error *err)
         st = handoff_open(LOOKS_WAITING_MAX,
                           sizeof(struct agent_look) + 3 * pixels + truth_bytes(a) + answers,
                           &a->looks, err);
-    if (st == ST_OK && a->spool)
+    if (st == ST_OK && a->spool && !a->options.no_upload)
         st = handoff_open(SAMPLES_WAITING_MAX * views, sizeof(struct agent_sample) + 3 * pixels,
                           &a->samples, err);
     return st;
@@ -199,6 +220,8 @@ static enum status open_parts(struct agent *a, struct error *err)
         st = agent_transmit_open(a, err);
     if (st == ST_OK)
         st = views_init(&a->views, a->options.regions, &a->spec, err);
+    if (st == ST_OK)
+        st = mask_parse(a->options.mask, &a->mask, err);
     if (st == ST_OK) /* the decoder's threads, and those that agent_run starts */
         st = move_to(a, &a->cores.rest, err);
     if (st == ST_OK)
@@ -236,6 +259,7 @@ enum status agent_open(const struct agent_options *options, struct agent **ret, 
     a->settings = (struct client_settings){
         .sampling_fps = 1, .chunk_s = 10, .uplink_kbps = 200, .share = INFINITY};
     transmission_wish_init(&a->settings.send);
+    a->told.no_upload = options->no_upload;
     atomic_store(&a->asr_fps, a->settings.sampling_fps);
     enum status st = open_parts(a, err);
     if (st != ST_OK) {
@@ -252,6 +276,7 @@ void agent_close(struct agent **a)
         return;
     agent_report_close(&(*a)->report);
     views_clear(&(*a)->views);
+    mask_clear(&(*a)->mask);
     handoff_close(&(*a)->samples);
     handoff_close(&(*a)->results);
     handoff_close(&(*a)->looks);
@@ -573,7 +598,7 @@ static void sum_up(struct agent *a, struct agent_summary *ret)
         ret->chunks = s.appended;
         ret->chunks_acknowledged = s.acknowledged;
         ret->dropped_chunks += s.dropped_full + s.dropped_torn + s.dropped_given;
-        ret->dropped_samples += handoff_dropped(a->samples);
+        ret->dropped_samples += a->samples ? handoff_dropped(a->samples) : 0;
     }
     agent_traffic(a, &ret->up_bytes, &ret->down_bytes);
     ret->up_kbps = (double)ret->up_bytes * 8e-3 / ret->elapsed_s;
@@ -594,9 +619,9 @@ void agent_traffic(const struct agent *a, uint64_t *ret_up_bytes, uint64_t *ret_
 
 enum status agent_run(struct agent *a, struct agent_summary *ret, struct error *err)
 {
-    void *(*const bodies[])(void *) = {agent_report_thread, agent_encode_thread,
-                                       agent_upload_thread, agent_update_thread};
-    int wanted = a->options.server_url ? 4 : 1, running = 0;
+    void *(*const bodies[])(void *) = {agent_report_thread, agent_upload_thread,
+                                       agent_update_thread, agent_encode_thread};
+    int wanted = !a->options.server_url ? 1 : a->samples ? 4 : 3, running = 0;
     pthread_t threads[4];
     enum status st = ST_OK;
     a->start_us = clock_mono_us();

@@ -35,6 +35,7 @@
 #include "uplink/client.h"
 #include "uplink/controller.h"
 #include "uplink/spool.h"
+#include "video/mask.h"
 
 /* A frame for the encoder. The pixels follow the struct in the same item. */
 struct agent_sample {
@@ -135,6 +136,7 @@ struct agent {
     struct slot *slot;
     struct task_spec spec;
     struct views views;
+    struct mask mask;
     struct agent_infer infer;
     struct agent_judge judge;
     struct agent_drift drift;

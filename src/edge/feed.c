@@ -21,6 +21,7 @@
 #include "task/task.h"
 #include "uplink/client.h"
 #include "video/frame.h"
+#include "video/mask.h"
 #include "video/scale.h"
 
 #define FPS_ASSUMED 30.0
@@ -77,6 +78,7 @@ static enum status open_video(struct feed *f, struct error *err)
     o.fps = f->options.fps;
     o.width = f->options.width;
     o.height = f->options.height;
+    o.mask = f->options.mask;
     o.transport = f->options.transport;
     if (f->options.timeout_s > 0)
         o.timeout_ms = (int)(f->options.timeout_s * 1000 + 0.5);
@@ -202,14 +204,15 @@ static enum status fit_town_view(struct feed *f, struct feed_view *out, struct e
         list_things(v, &f->truth);
         out->truth = &f->truth;
     }
-    if (v->frame.width == f->options.width && v->frame.height == f->options.height)
-        return ST_OK;
-    if (!f->options.boxes)
-        task_resize_labels(&v->labels, &f->truth);
-    enum status st = scaler_run(&f->scaler, &v->frame, &f->scaled, err);
-    out->frame = f->scaled;
-    out->truth = &f->truth;
-    return st;
+    enum status st = ST_OK;
+    if (v->frame.width != f->options.width || v->frame.height != f->options.height) {
+        if (!f->options.boxes)
+            task_resize_labels(&v->labels, &f->truth);
+        st = scaler_run(&f->scaler, &v->frame, &f->scaled, err);
+        out->frame = f->scaled;
+        out->truth = &f->truth;
+    }
+    return st == ST_OK && f->options.mask ? mask_paint(f->options.mask, &out->frame, err) : st;
 }
 
 /* The frame as a time alone. */

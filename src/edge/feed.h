@@ -33,6 +33,7 @@ struct feed_options {
     enum video_transport transport;
     double timeout_s;  /* without a picture, after which a live source is opened anew; 0: 10 */
     int width, height; /* of the frames handed out: others are scaled; 0: as the source has them */
+    struct mask *mask; /* video/mask.h, painted into every picture; borrowed; NULL: none */
     double fps;        /* 0: the source's own */
     bool boxes;        /* the truth is wanted in boxes (task/detect.h) */
     uint64_t seed;     /* of the back-off */

@@ -56,6 +56,8 @@ void api_report(struct request *r, struct reply *out)
     board_report(s->board, c.id, &report, clock_mono_us(), &before);
     metrics_report(s->metrics, c.id, &report);
     note_source(s, c.id, &before, &report);
+    if (report.no_upload && (report.drift.kind == DRIFT_SCENE || report.drift.kind == DRIFT_VIEW))
+        report.drift.kind = DRIFT_NONE; /* without frames nobody can help it */
     requests_take(s, c.id, &report.drift, &before.drift);
     out->status = 204;
 }

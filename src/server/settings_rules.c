@@ -10,6 +10,7 @@
 #include "server/dividing.h"
 #include "server/settings.h"
 #include "task/regions.h"
+#include "video/mask.h"
 
 #define PLACE_BYTES (SETTINGS_PATH_BYTES + 64)
 
@@ -220,6 +221,30 @@ static void check_source(const struct rules *r, const struct camera_settings *c)
                           at, o->id, c->id);
 }
 
+/* Both are the business of whoever has the pictures. */
+static void check_privacy(const struct rules *r, const struct camera_settings *c)
+{
+    char at[PLACE_BYTES];
+    struct mask mask;
+    struct error why;
+    mask_init(&mask);
+    place(r, camera_settings_table(), c, CAMERA_ROW_mask, at);
+    if (mask_parse(c->mask, &mask, &why) != ST_OK)
+        problems_error(r->problems, "%s'%s': %s; write X,Y X,Y X,Y; ...", at, c->id, why.message);
+    if (mask.polygons && !c->source[0] && !c->origins[CAMERA_ROW_mask].shared)
+        problems_error(r->problems,
+                       "%s'%s' has a mask but no source; start the attune camera of a computer at "
+                       "the camera with --mask",
+                       at, c->id);
+    mask_clear(&mask);
+    place(r, camera_settings_table(), c, CAMERA_ROW_upload, at);
+    if (!c->upload && !c->source[0])
+        problems_error(r->problems,
+                       "%s'%s' is not to upload but has no source; start the attune camera of a "
+                       "computer at the camera with --no-upload",
+                       at, c->id);
+}
+
 static void check_camera(const struct rules *r, const struct camera_settings *c)
 {
     char at[PLACE_BYTES];
@@ -235,6 +260,7 @@ static void check_camera(const struct rules *r, const struct camera_settings *c)
     place(r, camera_settings_table(), c, CAMERA_ROW_regions, at);
     if (c->regions[0] && regions_parse(c->regions, &regions, &why) != ST_OK)
         problems_error(r->problems, "%s'%s': %s; write X0,Y0,X1,Y1;...", at, c->id, why.message);
+    check_privacy(r, c);
     int latitude = c->origins[CAMERA_ROW_latitude].from,
         longitude = c->origins[CAMERA_ROW_longitude].from;
     place(r, camera_settings_table(), c, latitude ? CAMERA_ROW_latitude : CAMERA_ROW_longitude, at);

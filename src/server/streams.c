@@ -169,6 +169,10 @@ static void make_command(const struct stream *s, int seed, struct command *c)
         add(c, "--fps", c->fps);
     if (set->regions[0])
         add(c, "--regions", set->regions);
+    if (set->mask[0])
+        add(c, "--mask", set->mask);
+    if (!set->upload)
+        add(c, "--no-upload", NULL);
     add_mqtt(c, own);
 }
 

@@ -161,12 +161,11 @@ json_t *message_report(const struct inference_report *r)
     json_t *points = json_array();
     for (int i = 0; i < r->table.count; i++)
         json_array_append_new(points, point_json(&r->table.points[i]));
-    return json_pack("{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:I,s:s,s:o,s:o}", "rate",
+    return json_pack("{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:I,s:b,s:s,s:o,s:o}", "rate",
                      1.0 / r->running.stride, "resolution", r->running.scale, "share",
                      share_json(r->share), "demand", r->demand, "factor", r->factor, "frames",
                      (json_int_t)r->frames, "held", (json_int_t)r->held, "skipped",
-                     (json_int_t)r->skipped, "source", r->source, "reconnects",
-                     (json_int_t)r->reconnects, "note", r->note, "points", points, "drift",
+                     (json_int_t)r->skipped, "source", r->source, "reconnects", (json_int_t)r->reconnects, "uploads", (int)!r->no_upload, "note", r->note, "points", points, "drift",
                      drift_json(&r->drift));
 }
 
@@ -246,6 +245,7 @@ enum status message_read_report(const void *text, size_t n, struct inference_rep
                 (!json_object_get(json, "reconnects") ||
                  count_in(json, "reconnects", &r.reconnects)); /* an older camera says nothing */
     text_in(json, "source", r.source, sizeof r.source);
+    r.no_upload = json_is_false(json_object_get(json, "uploads"));
     text_in(json, "note", r.note, sizeof r.note);
     json_decref(json);
     if (!good)

@@ -61,6 +61,7 @@ struct inference_report {
     double factor;
     uint64_t frames, held, skipped;          /* inferred; answered with a held answer; left out */
     char source[MESSAGE_TEXT_CHARS_MAX + 1]; /* why it does not deliver, "" when it does */
+    bool no_upload;      /* its frames never leave it: nothing comes to be labelled */
     uint64_t reconnects; /* how often the source was opened again since the camera started */
     char note[MESSAGE_TEXT_CHARS_MAX + 1]; /* what is not on offer, and why; "" */
     struct inference_table table;          /* no point: nothing is measured */

@@ -9,6 +9,7 @@
 #include "base/names.h"
 #include "video/folder.h"
 #include "video/frame.h"
+#include "video/mask.h"
 #include "video/picture.h"
 #include "video/stream.h"
 
@@ -101,6 +102,8 @@ static enum status convert(struct video_source *s, const AVFrame *picture, uint6
     }
     if (st == ST_OK)
         st = converter_rgb(&s->converter, picture, &s->frame, err);
+    if (st == ST_OK && s->options.mask)
+        st = mask_paint(s->options.mask, &s->frame, err);
     s->frame.t_us = t_us;
     return st;
 }

@@ -48,11 +48,14 @@ enum video_transport {
 /* False: no such transport. */
 bool video_transport_parse(const char *text, enum video_transport *ret);
 
+struct mask;
+
 struct video_source_options {
     double fps;        /* default 0: the source's own; at most 1000 */
     int width, height; /* default 0, 0: the source's own; otherwise scaled to exactly this */
     int timeout_ms;    /* default 10000: longest wait for a blocking read, 1..600000 */
     enum video_transport transport;
+    struct mask *mask;         /* default NULL; painted into every picture, borrowed */
     const atomic_bool *cancel; /* default NULL; when it becomes true, blocking reads give up */
 };
 

@@ -30,6 +30,7 @@
 #include "uplink/message.h"
 #include "video/frame.h"
 #include "video/image.h"
+#include "video/mask.h"
 
 #define SIDE 64
 #define WARM_UP_FRAMES 20
@@ -818,6 +819,101 @@ static void takes_what_is_its_own(void **state)
     nn_model_close(&m);
 }
 
+/* ---- what nobody is to see ---- */
+
+#define LEFT_HALF "0,0 0.5,0 0.5,1 0,1"
+
+/* Largest distance from the mask's grey in the columns of a frame, but for what H.264 spills over
+ * the border. */
+static int farthest_from_grey(const struct frame *f, int from, int to)
+{
+    int most = 0;
+    for (int y = 0; y < f->height; y++)
+        for (int i = 3 * from; i < 3 * to; i++) {
+            int off = abs(f->pixels[3 * y * f->width + i] - MASK_GREY);
+            most = off > most ? off : most;
+        }
+    return most;
+}
+
+static bool has_two_chunks(const struct seen *s)
+{
+    (void)s;
+    return fake_server_chunk_count(server) >= 2;
+}
+
+/* What the server gets has nothing of the masked half, and all of the other. */
+static void masked_parts_never_leave(void **state)
+{
+    (void)state;
+    static struct chunk c;
+    fake_server_settings(server, 10, 0.3, 2000, 1);
+    struct seen seen = {.done = has_two_chunks};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &seen);
+    o.mask = LEFT_HALF;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    int pictures = 0;
+    for (int i = 0; i < fake_server_chunk_count(server); i++) {
+        struct fake_chunk f = fake_server_chunk(server, i);
+        struct frame frames[CHUNK_FRAMES_MAX];
+        assert_int_equal(chunk_parse(f.bytes, f.n, &c, &err), ST_OK);
+        for (int k = 0; k < c.count; k++)
+            frame_init(&frames[k]);
+        assert_int_equal(chunk_decode_frames(&c, frames, &err), ST_OK);
+        for (int k = 0; k < c.count; k++, pictures++) {
+            assert_true(farthest_from_grey(&frames[k], 0, SIDE / 2 - 4) <= 12);
+            assert_true(farthest_from_grey(&frames[k], SIDE / 2 + 4, SIDE) > 40);
+            frame_clear(&frames[k]);
+        }
+    }
+    assert_true(pictures >= 2);
+    o.mask = "0,0 1,1";
+    assert_int_equal(run(&o, &seen, &s), ST_INVALID);
+    assert_non_null(strstr(err.message, "mask 1 has 2 corners"));
+}
+
+static bool has_version_and_reported(const struct seen *s)
+{
+    char report[4096];
+    fake_server_report(server, report, sizeof report);
+    return s->last_version >= s->want_version && strstr(report, "\"uploads\":");
+}
+
+/* No frame leaves, not even those that waited from before; updates come all the same. */
+static void one_that_never_uploads_takes_updates(void **state)
+{
+    (void)state;
+    struct nn_model *m = tiny_model_open(SIDE, SIDE);
+    struct buf step;
+    char report[4096];
+    buf_init(&step);
+    assert_true(m && tiny_delta(m, 0, 1, tiny_value(1), &step));
+    fake_server_spoil(server, FAULT_500, 1000000);
+    struct seen before = {.results = 0};
+    struct agent_options o;
+    struct agent_summary s;
+    options_of_test(&o, &before);
+    o.seconds = 1.5;
+    assert_int_equal(run(&o, &before, &s), ST_OK);
+    assert_true(s.chunks >= 1 && s.chunks_acknowledged == 0);
+
+    fake_server_spoil(server, FAULT_NONE, 0);
+    fake_server_update(server, 0, 1, step.data, step.size_bytes);
+    struct seen seen = {.done = has_version_and_reported, .want_version = 1};
+    options_of_test(&o, &seen);
+    o.no_upload = true;
+    assert_int_equal(run(&o, &seen, &s), ST_OK);
+    assert_int_equal(s.version, 1);
+    assert_int_equal(s.samples, 0);
+    assert_int_equal(fake_server_chunk_count(server), 0);
+    fake_server_report(server, report, sizeof report);
+    assert_non_null(strstr(report, "\"uploads\":false"));
+    buf_clear(&step);
+    nn_model_close(&m);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -835,6 +931,8 @@ int main(void)
         TEST(a_camera_of_its_own_infers_all_unless_told),
         TEST(rate_and_size_follow_the_controller),
         TEST(takes_what_is_its_own),
+        TEST(masked_parts_never_leave),
+        TEST(one_that_never_uploads_takes_updates),
         TEST(a_server_without_memory_starts_over),
         TEST(damaged_updates_are_asked_for_again),
     };
