@@ -80,8 +80,8 @@ struct agent_options {
     const char *state_folder; /* NULL without a server */
     const char *uplink_table; /* uplink/controller_table.h; NULL: the one for the town */
     const char *regions;      /* task/regions.h, of a classification; NULL: whole frames */
-    const char *mask;         /* video/mask.h: what neither student nor server sees; NULL: nothing */
-    bool no_upload;           /* frames never leave: no sample is kept, what waits is thrown away */
+    const char *mask; /* video/mask.h: what neither student nor server sees; NULL: nothing */
+    bool no_upload;   /* frames never leave: no sample is kept, what waits is thrown away */
     const char *overlay_path; /* MP4 of what the student sees; NULL: none */
     double fps;               /* 0: the source's own */
     double seconds;           /* 0: until the source ends or agent_stop */

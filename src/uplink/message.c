@@ -165,8 +165,9 @@ json_t *message_report(const struct inference_report *r)
                      1.0 / r->running.stride, "resolution", r->running.scale, "share",
                      share_json(r->share), "demand", r->demand, "factor", r->factor, "frames",
                      (json_int_t)r->frames, "held", (json_int_t)r->held, "skipped",
-                     (json_int_t)r->skipped, "source", r->source, "reconnects", (json_int_t)r->reconnects, "uploads", (int)!r->no_upload, "note", r->note, "points", points, "drift",
-                     drift_json(&r->drift));
+                     (json_int_t)r->skipped, "source", r->source, "reconnects",
+                     (json_int_t)r->reconnects, "uploads", (int)!r->no_upload, "note", r->note,
+                     "points", points, "drift", drift_json(&r->drift));
 }
 
 static bool read_configuration(const json_t *object, struct inference_configuration *ret)

@@ -25,8 +25,8 @@ struct mask_corner {
 };
 
 struct mask {
-    int polygons;                    /* 0: nothing is hidden */
-    int ends[MASK_POLYGONS_MAX];     /* of each polygon: the corner after its last */
+    int polygons;                /* 0: nothing is hidden */
+    int ends[MASK_POLYGONS_MAX]; /* of each polygon: the corner after its last */
     struct mask_corner corners[MASK_CORNERS_MAX];
     uint8_t *hidden; /* 1 a pixel of width x height that is painted */
     int width, height;

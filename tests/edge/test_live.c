@@ -97,7 +97,7 @@ static void stalls_drops_and_changes(void **state)
 {
     (void)state;
     static const char *const args[] = {
-        "--auth", "digest", "ann", SECRET, "/main", "size=320x180,colour=red", NULL};
+        "--auth", "digest", "ann", SECRET, "/main", "size=320x180,colour=red,fps=60", NULL};
     struct rtsp_kit k;
     struct told told;
     char path[] = "/tmp/attune-credentials-XXXXXX";
@@ -110,7 +110,7 @@ static void stalls_drops_and_changes(void **state)
     await_colour(f, 320, 180, 255, 0, 0);
     assert_int_equal(told.lost, 0);
 
-    rtsp_kit_tell(&k, "change /main codec=h265,size=640x352,colour=blue");
+    rtsp_kit_tell(&k, "change /main codec=h265,size=640x352,colour=blue,fps=60");
     rtsp_kit_tell(&k, "drop");
     await_restart(f, 1);
     await_colour(f, 320, 180, 0, 0, 255);
@@ -152,11 +152,8 @@ static void clocks_that_jump(void **state)
         next_in_order(f, &v);
         assert_true(clock_mono_us() < until_us);
     } while (v.frame.t_us < before_us + 4500000);
-    rtsp_kit_tell(&k, "jump /main -7");
-    for (int i = 0; i < 40; i++)
-        next_in_order(f, &v);
-    rtsp_kit_tell(&k, "jump /main 3600");
-    for (int i = 0; i < 40; i++)
+    rtsp_kit_tell(&k, "jump /main -3600");
+    for (int i = 0; i < 35; i++)
         next_in_order(f, &v);
     assert_true(v.frame.t_us < 60 * (uint64_t)1000000);
     assert_int_equal(told.lost, 0);

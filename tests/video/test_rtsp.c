@@ -68,10 +68,10 @@ static void expect_refusal(const char *url, enum video_transport transport, enum
 static void each_transport_and_codec(void **state)
 {
     (void)state;
-    static const char *const args[] = {"/tcp",  "transport=tcp",
-                                       "/udp",  "transport=udp,size=160x96",
-                                       "/hevc", "codec=h265,size=320x192",
-                                       "/jpeg", "codec=jpeg,size=320x192",
+    static const char *const args[] = {"/tcp",  "transport=tcp,fps=60",
+                                       "/udp",  "transport=udp,fps=60,size=160x96",
+                                       "/hevc", "codec=h265,fps=60,size=320x192",
+                                       "/jpeg", "codec=jpeg,fps=60,size=320x192",
                                        "/loud", "codec=audio",
                                        NULL};
     struct rtsp_kit k;
@@ -95,8 +95,8 @@ static void each_transport_and_codec(void **state)
 
 static void those_who_may_watch(const char *kind)
 {
-    const char *const args[] = {"--auth", kind, "ann", SECRET, "/main", "codec=jpeg,size=320x192",
-                                NULL};
+    const char *const args[] = {
+        "--auth", kind, "ann", SECRET, "/main", "codec=jpeg,fps=60,size=320x192", NULL};
     struct rtsp_kit k;
     rtsp_kit_start(&k, args);
     expect_red(rtsp_kit_url(&k, "ann:" SECRET "@", "/main"), VIDEO_TRANSPORT_AUTO, 320, 192);
