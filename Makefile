@@ -22,9 +22,12 @@ $(BUILD)/build.ninja: | deps
 demo: build ## server, eight cameras and the town on this machine, three minutes
 	@$(ATTUNE) demo --seconds $(SECONDS)
 
-test: build asan-build ## all tests, plain and under ASan+UBSan
+test: web-deps build asan-build ## all tests, plain and under ASan+UBSan
 	@meson test -C $(BUILD) --print-errorlogs --num-processes $(JOBS)
 	@meson test -C $(SAN) --print-errorlogs --num-processes $(JOBS) --timeout-multiplier 4
+
+web-deps:
+	@tools/web-deps.sh maybe
 
 asan-build: deps
 	@test -f $(SAN)/build.ninja || meson setup $(SAN) --werror -Doptimization=1 -Dc_args=-Wno-format-truncation -Db_sanitize=address,undefined -Db_lundef=false
@@ -70,4 +73,4 @@ fmt: ## clang-format everything
 clean: ## remove the build folders
 	@rm -rf $(BUILD) $(SAN) build-tsan build-fuzz
 
-.PHONY: help deps build demo docs deb test asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean
+.PHONY: help deps build demo docs deb test web-deps asan-build tsan check fuzz bench bench-engine bench-stills bench-detect kill-test fmt clean

@@ -143,12 +143,12 @@ export const Chart = ({label, data, lines, range, format, theme, marks = [], ban
   const [cursor, setCursor] = useState(null);
   live.current = {data, lines, range, format, marks, bands, height};
   useEffect(() => {
-    plot.current = open(element.current, live, setCursor);
-    const resize = new ResizeObserver(() => plot.current.setSize({width: element.current.clientWidth, height}));
-    resize.observe(element.current);
+    const at = element.current, drawn = plot.current = open(at, live, setCursor);
+    const resize = new ResizeObserver(() => drawn.setSize({width: at.clientWidth, height}));
+    resize.observe(at);
     return () => {
       resize.disconnect();
-      plot.current.destroy();
+      drawn.destroy();
     };
   }, [theme, lines.length]);
   useEffect(() => plot.current.setData(data), [data, marks, bands]);

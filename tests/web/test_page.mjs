@@ -1,0 +1,261 @@
+// The page in a real browser on a real server: what it shows is what the interface says, it follows what happens, its buttons
+// do what they say, and it says when something is wrong.
+import assert from 'node:assert/strict';
+import {join} from 'node:path';
+import {api, command, end, endAll, faintTexts, launch, loadBrowser, makeFolder, openPage, startCamera, startServer, until} from './kit.mjs';
+
+const CAMERAS = 2;
+const chromium = loadBrowser();
+const {folder, remove} = await makeFolder();
+const state = join(folder, 'state');
+let server, cameras = [], browser, page, notes, get;
+
+const text = selector => page.locator(selector).first().innerText();
+const shown = (selector, what) => until(what ?? `${selector} is there`, () => page.locator(selector).first().isVisible());
+const heading = () => text('h1');
+const clean = () => assert.deepEqual(notes.splice(0), []);
+const goTo = async (hash, title) => {
+  await page.evaluate(h => location.hash = h, hash);
+  await until(`the page ${title}`, async () => (await heading()) === title);
+};
+const percent = v => (v * 100).toFixed(1);
+
+// ---- the tests, in the order in which the fleet comes to life ----
+
+const emptyFleet = async () => {
+  await shown('.empty', 'an empty fleet says what to do next');
+  assert.match(await text('.empty'), /attune camera/);
+  await shown('.live .dot', 'it says that it is live');
+};
+
+const camerasAppear = async () => {
+  cameras = Array.from({length: CAMERAS}, (_, i) => startCamera(folder, server, i, CAMERAS));
+  for (let i = 0; i < CAMERAS; i++)
+    await shown(`[data-camera=cam-${i}] img`, `a tile with the picture of cam-${i}, without a reload`);
+  await until('the picture of a tile is loaded', () => page.evaluate(() => document.querySelector('.tile img').naturalWidth > 0));
+  await until('the version in a tile grows without a reload', async () => Number(await text('[data-camera=cam-0] [data-value=version]')) >= 1);
+};
+
+const settle = async () => {
+  await until('every group has versions to go back to', async () => {
+    const {groups} = await get('v1/groups');
+    const kept = await Promise.all(groups.map(async g => (await get(`v1/groups/${g.id}/versions`)).versions.filter(v => v.kept)));
+    return groups.length && kept.every(k => k.length >= 2);
+  });
+  await Promise.all(cameras.map(c => end(c)));
+  await until('all chunks are labelled', async () => (await get('v1/health')).backlog_chunks === 0);
+};
+
+const fleetNumbers = async () => {
+  for (let i = 0; i < CAMERAS; i++)
+    await until(`the tile of cam-${i} has the interface's numbers`, async () => {
+      const c = await get(`v1/cameras/cam-${i}`), tile = `[data-camera=cam-${i}]`;
+      return (await text(`${tile} [data-value=accuracy]`)) === `${percent(c.accuracy)} %` && (await text(`${tile} [data-value=version]`)) === String(c.camera_version);
+    });
+  await page.locator('[data-search]').fill('cam-1');
+  await until('only the camera that is looked for', async () => await page.locator('.tile').count() === 1);
+  await page.locator('[data-search]').fill('no such');
+  await shown('.empty');
+  await page.locator('.empty button').click();
+};
+
+const byKeyboard = async () => {
+  await page.locator('body').click({position: {x: 5, y: 300}});
+  for (const [key, title] of [['a', 'Accuracy'], ['g', 'Groups'], ['c', 'Compute'], ['n', 'Network'], ['m', 'Models'], ['s', 'Samples'], ['e', 'Events'], ['t', 'Settings'], ['f', 'Fleet']]) {
+    await page.keyboard.press('g');
+    await page.keyboard.press(key);
+    await until(`g ${key}`, async () => (await heading()) === title);
+    await until(`the title ${title}`, async () => (await page.title()).startsWith(title));
+  }
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await page.evaluate(() => document.activeElement.closest('.tile')?.dataset.camera), 'cam-1');
+  await page.keyboard.press('Enter');
+  await until('Enter opens the camera', async () => (await heading()) === 'cam-1');
+  await page.keyboard.press('[');
+  await until('[ goes to the one before', async () => (await heading()) === 'cam-0');
+  await page.keyboard.press('?');
+  await shown('dialog[open]');
+  await page.keyboard.press('Escape');
+  await until('Escape closes the help', async () => await page.locator('dialog[open]').count() === 0);
+  const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.keyboard.press('d');
+  assert.notEqual(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), before);
+  await page.keyboard.press('d');
+  await page.reload();
+  await shown('.chart');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+};
+
+const cameraPage = async () => {
+  await goTo('#/camera/cam-0', 'cam-0');
+  await until('its accuracy', async () => (await text('.numbers [data-value=accuracy]')) === `${percent((await get('v1/cameras/cam-0')).accuracy)} %`);
+  for (const view of ['teacher', 'plain', 'student']) {
+    await page.locator('.view .toggle button', {hasText: view}).click();
+    await until(`the ${view} picture`, () => page.evaluate(() => document.querySelector('.view img')?.complete && document.querySelector('.view img').naturalWidth === 320));
+  }
+  await page.locator('.chart .plot').focus();
+  await page.keyboard.press('ArrowLeft');
+  await until('arrow keys read the chart', async () => /at \d\d:\d\d/.test(await text('.chart .key')));
+  assert.ok(await page.locator('.events li').count() > 2);
+  await goTo('#/camera/nobody', 'nobody');
+  assert.match(await text('.notice'), /no camera/);
+};
+
+const otherPages = async () => {
+  await goTo('#/accuracy', 'Accuracy');
+  assert.equal(await page.locator('.chart canvas').count(), CAMERAS);
+  await page.locator('.toggle button', {hasText: 'groups'}).click();
+  await until('a chart a group', async () => await page.locator('.chart canvas').count() === (await get('v1/groups')).groups.length);
+  await goTo('#/groups', 'Groups');
+  const {groups} = await get('v1/groups');
+  for (const g of groups)
+    await until(`version of ${g.id}`, async () => (await text(`[data-group="${g.id}"] [data-value=version]`)) === String((await get('v1/groups')).groups.find(x => x.id === g.id).version));
+  await goTo('#/network', 'Network');
+  await until('what a camera sent', async () => (await text('tr[data-camera=cam-0]')).includes(`of ${(await get('v1/cameras/cam-0')).uplink_kbps}`));
+  await goTo('#/samples', 'Samples');
+  const worst = (await get('v1/cameras/cam-0/samples?limit=3')).samples[0];
+  await until('the worst sample, with its agreement', async () => (await text(`[data-t="${worst.t_us}"] [data-value=agreement]`)) === `${percent(worst.agreement)} %`);
+  await until('three pictures of it', () => page.evaluate(t => [...document.querySelectorAll(`[data-t="${t}"] img`)].filter(i => i.naturalWidth === 320).length === 3, String(worst.t_us)));
+  await goTo('#/settings', 'Settings');
+  await until('a setting', async () => (await text('[data-setting=chunk_s] [data-value=value]')) === '1');
+  assert.match(await text('[data-setting=chunk_s]'), /command line/);
+  await goTo('#/events', 'Events');
+  const events = (await get('v1/events?format=json&before=0&limit=30&without=labelled,scheduled')).events;
+  for (const e of events.slice(-5))
+    await until(`event ${e.id}`, async () => (await text(`[data-event="${e.id}"]`)).includes(e.reason.replace(/\s+/g, ' ')));
+  await page.locator('select').first().selectOption('camera_joined');
+  await until('only what is asked for', async () => await page.locator('.events li').count() === CAMERAS);
+  await goTo('#/nonsense', 'Nothing here');
+};
+
+const pauseAndRetrain = async () => {
+  await goTo('#/camera/cam-0', 'cam-0');
+  await page.locator('button', {hasText: 'retrain now'}).click();
+  await shown('dialog[open]');
+  await page.locator('dialog button', {hasText: 'cancel'}).click();
+  for (let i = 0; i < CAMERAS; i++) {
+    await goTo(`#/camera/cam-${i}`, `cam-${i}`);
+    await page.locator('button', {hasText: 'pause learning'}).click();
+    await page.locator('dialog button', {hasText: 'pause'}).first().click();
+    await until('the server has paused it', async () => (await get(`v1/cameras/cam-${i}`)).paused);
+    await shown('.badge.warn');
+  }
+};
+
+const rollBack = async () => {
+  await goTo('#/models', 'Models');
+  const group = (await get('v1/groups')).groups[0], at = `section[data-group="${group.id}"]`;
+  const oldest = page.locator(`${at} [data-rollback]`).last();
+  await shown(`${at} [data-rollback]`);
+  const to = Number(await oldest.getAttribute('data-rollback'));
+  await oldest.click();
+  assert.match(await text('dialog'), new RegExp(`version ${to}\\b`));
+  await page.locator('dialog .primary').click();
+  const now = await until('the served version is another', async () => {
+    const g = (await get('v1/groups')).groups.find(x => x.id === group.id);
+    return g.version > group.version && g.version;
+  });
+  await until('the page shows it', async () => (await text(`${at} [data-value=version]`)) === String(now));
+  await until('the dialog is gone', async () => await page.locator('dialog').count() === 0);
+  const event = (await get('v1/events?format=json&before=0&limit=20')).events.find(e => e.kind === 'rolled_back');
+  assert.equal(event.to, to);
+  const model = await fetch(new URL(await page.locator(`${at} a[download]`).first().getAttribute('href'), server.base));
+  assert.equal(model.status, 200);
+  assert.ok((await model.arrayBuffer()).byteLength > 10000);
+};
+
+// Late, since it takes two samples, one each five seconds.
+const computePage = async () => {
+  await goTo('#/compute', 'Compute');
+  assert.equal(Number(await until('the capacity', () => text('[data-value=capacity]'))), (await get('v1/compute')).capacity);
+  await until('a history of compute', async () => (await get('v1/compute/series')).t_us.length > 1);
+  await shown('.chart canvas', 'the shares over time');
+  const {used} = await get('v1/compute/series');
+  assert.ok(used.train.some(v => v > 0) && used.label.some(v => v > 0));
+};
+
+const HASHES = ['fleet', 'camera/cam-0', 'accuracy', 'groups', 'compute', 'network', 'models', 'samples', 'settings', 'events'];
+
+const everyWidthAndColour = async () => {
+  for (const [width, colorScheme] of [[360, 'light'], [1280, 'dark']]) {
+    await page.setViewportSize({width, height: 800});
+    await page.emulateMedia({colorScheme});
+    for (const name of HASHES) {
+      await page.evaluate(h => location.hash = h, `#/${name}`);
+      await until(`${name} is there`, async () => await page.locator('h1').count() && !(await page.locator('main').innerText()).includes('loading…'));
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, `${name} scrolls sideways at ${width}`);
+      assert.deepEqual(await faintTexts(page), [], `${name}, ${colorScheme}`);
+    }
+  }
+};
+
+const serverGone = async () => {
+  await goTo('#/fleet', 'Fleet');
+  clean();
+  const port = Number(new URL(server.base).port);
+  await end(server, 'SIGKILL');
+  await shown('.gone-bar', 'it says that the server is gone');
+  assert.match(await text('.gone-bar'), /No connection since \d\d:\d\d/);
+  assert.ok(await page.locator('.tile').count() === CAMERAS, 'what was there stays');
+  server = await startServer(state, port, ['--auth=false']);
+  await until('it is live again by itself', async () => await page.locator('.gone-bar').count() === 0 && (await text('.live')) === 'live');
+  notes.length = 0; // requests that failed meanwhile
+};
+
+const login = async () => {
+  const other = join(folder, 'guarded');
+  server = await startServer(other);
+  await command(['user', 'add', 'ann', '--role', 'view', '--state', other, '--password-file', '-'], 'correct horse battery\n');
+  ({page, notes} = await openPage(browser, server.base));
+  await shown('form.login');
+  notes.length = 0; // 401 is what it has to get
+  await page.locator('[name=user]').fill('ann');
+  await page.locator('[name=password]').fill('wrong');
+  await page.keyboard.press('Enter');
+  await until('a wrong password is said', async () => /wrong/.test(await text('.notice')));
+  notes.length = 0;
+  await page.locator('[name=password]').fill('correct horse battery');
+  await page.keyboard.press('Enter');
+  await until('the fleet after the right one', async () => (await heading()) === 'Fleet');
+  assert.match(await text('header'), /ann \(view\)/);
+  clean();
+  await page.locator('button', {hasText: 'log out'}).click();
+  await shown('form.login');
+};
+
+// ---- all of them ----
+
+const timed = async test => {
+  const start = Date.now();
+  await test();
+  console.log(`${test.name}: ${Date.now() - start} ms`);
+};
+
+try {
+  server = await startServer(state, 0, ['--auth=false']);
+  get = api(server);
+  browser = await launch(chromium);
+  ({page, notes} = await openPage(browser, server.base));
+  for (const test of [emptyFleet, camerasAppear, settle, fleetNumbers, byKeyboard, cameraPage, otherPages, pauseAndRetrain, rollBack, computePage, everyWidthAndColour]) {
+    await timed(test);
+    clean();
+  }
+  await timed(serverGone);
+  await page.close();
+  await end(server);
+  await timed(login);
+} catch (e) {
+  console.error(e);
+  console.error(`at ${page?.url()}; notes: ${notes?.join('\n')}`);
+  console.error(await page?.locator('body').innerText().then(t => t.slice(0, 2000)).catch(() => ''));
+  console.error(server?.text.slice(-1500));
+  process.exitCode = 1;
+} finally {
+  await browser?.close();
+  await endAll();
+  await remove();
+}
