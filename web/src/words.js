@@ -33,9 +33,15 @@ export const tone = kind => BAD.includes(kind) ? 'bad' : WARN.includes(kind) ? '
 
 const AWAY_US = 120e6; // not heard of for so long: shown as silent
 const WORSE = 0.02; // the unadapted student may be so much better before it is said
+const FALLEN = 0.7; // of its best: below that it is not well, whatever else is said
+
+const fallen = (camera, series) => {
+  const best = series ? series.accuracy.reduce((m, v) => Math.max(m, v ?? 0), 0) : 0;
+  return camera.accuracy < FALLEN * best && {tone: 'warn', word: 'below its best', why: `its accuracy was ${percent(best)} % and is ${percent(camera.accuracy)} %`};
+};
 
 // A camera's health: {tone, word, why}, the worst of what is known.
-export const health = camera => {
+export const health = (camera, series) => {
   const silent_us = Date.now() * 1000 - camera.seen_us, drift = camera.drift;
   if (drift?.kind === 'blind' || drift?.kind === 'dirty')
     return {tone: 'bad', word: drift.kind === 'blind' ? 'blind' : 'dirty lens', why: drift.text};
@@ -54,7 +60,7 @@ export const health = camera => {
     return {tone: '', word: 'starting', why: 'no labelled frame yet'};
   if (camera.accuracy_unadapted != null && camera.accuracy < camera.accuracy_unadapted - WORSE)
     return {tone: 'warn', word: 'worse than unadapted', why: 'the student as its file has it would do better just now'};
-  return {tone: 'good', word: 'well', why: 'frames come, labels come, its model fits'};
+  return fallen(camera, series) || {tone: 'good', word: 'well', why: 'frames come, labels come, its model fits'};
 };
 
 // Where a camera infers, and which part of the frames and of the size where it is not all.

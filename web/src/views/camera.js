@@ -100,7 +100,7 @@ export const Camera = ({id}) => {
   if (!camera)
     return html`<h1 tabindex="-1">${id}</h1>${state.health || state.live === false ? html`<p class="notice" role="alert">There is no camera “${id}” here.
       It may have another name, or has not joined yet. <a href="#/fleet">All cameras</a></p>` : html`<p class="soft">loading…</p>`}`;
-  const colours = colourer(state.groups), h = health(camera), at = all.findIndex(c => c.id === id);
+  const colours = colourer(state.groups), h = health(camera, series), at = all.findIndex(c => c.id === id);
   return html`<div class="head"><h1 tabindex="-1">${id}</h1><${Badge} tone=${h.tone}>${h.word}<//>
       <nav class="beside" aria-label="other cameras">
         ${at > 0 && html`<a data-previous href=${`#/camera/${all[at - 1].id}`}>← ${all[at - 1].id}</a>`}

@@ -8,6 +8,8 @@ import {ago, health, percent, points, rate, span} from '../words.js';
 const lastUpdate = series => series?.marks.filter(m => m.accepted).pop()?.t_us ?? 0;
 const ORDER = {bad: 0, warn: 1, '': 2, good: 3};
 
+const healthOf = camera => health(camera, state.series.get(camera.id));
+
 const Picture = ({camera, view}) => {
   const [missing, setMissing] = useState('');
   const source = `v1/cameras/${camera.id}/frame?view=${view}&at=${camera.frame_t_us}`;
@@ -17,7 +19,7 @@ const Picture = ({camera, view}) => {
 };
 
 const Tile = ({camera, view, colours}) => {
-  const series = state.series.get(camera.id), h = health(camera), update_us = lastUpdate(series);
+  const series = state.series.get(camera.id), h = health(camera, series), update_us = lastUpdate(series);
   const gain = camera.accuracy != null && camera.accuracy_unadapted != null ? camera.accuracy - camera.accuracy_unadapted : null;
   return html`<li class=${`tile ${h.tone}`} data-camera=${camera.id}>
     <a href=${`#/camera/${camera.id}`} data-item>
@@ -43,6 +45,8 @@ const Facts = ({health: h}) => h && h.cameras != null && html`<dl class="strip">
 
 const First = () => html`<${Empty}>
   <h2>No camera has joined yet</h2>
+  ${state.session?.auth && html`<p>Here, a code for the camera: <code>attune access code gate</code></p>
+    <p>At the camera, with that code: <code>attune camera enroll --server ${location.origin} --code CODE</code></p>`}
   <p>On a computer at the camera:</p>
   <p><code>attune camera --server ${location.origin} --id gate --student student.onnx --source rtsp://…</code></p>
   <p>or, where the camera only streams, in the server's configuration file:</p>
@@ -53,12 +57,12 @@ const First = () => html`<${Empty}>
 <//>`;
 
 const passes = (camera, text, only) => (!text || camera.id.includes(text.toLowerCase()) || (camera.group ?? '').includes(text.toLowerCase()))
-  && (only !== 'trouble' || ['bad', 'warn'].includes(health(camera).tone));
+  && (only !== 'trouble' || ['bad', 'warn'].includes(healthOf(camera).tone));
 
 const sorters = {
   name: () => 0,
   accuracy: (a, b) => (a.accuracy ?? 2) - (b.accuracy ?? 2),
-  trouble: (a, b) => ORDER[health(a).tone] - ORDER[health(b).tone],
+  trouble: (a, b) => ORDER[healthOf(a).tone] - ORDER[healthOf(b).tone],
 };
 
 const groupsOf = (cameras, by) => {
