@@ -16,6 +16,7 @@ static const char help_text[] =
     "usage: attune explain schedule [--server URL] [OPTIONS]\n"
     "       attune explain group [CAMERA|GROUP] [--server URL] [OPTIONS]\n"
     "       attune explain drift [CAMERA] [--server URL] [OPTIONS]\n"
+    "       attune explain camera CAMERA [--server URL] [OPTIONS]\n"
     "\n"
     "schedule  the plan that the server follows now: what each camera gets for inference and for\n"
     "          training, under which configuration, what that is expected to bring, and why; or "
@@ -25,6 +26,8 @@ static const char help_text[] =
     "drift     what cameras have noticed of their world, and their open requests; of one camera "
     "also\n"
     "          what became of the others\n"
+    "camera    the whole story of one camera: how it is, its last updates and why, its group and\n"
+    "          share, its world, and what holds it back\n"
     "\n" FETCH_HELP
     "  --file FILE    a saved answer of GET /v1/schedule, /v1/groups or /v1/drift instead of a\n"
     "                 server; - for standard input\n"
@@ -36,7 +39,8 @@ static const struct {
     int names_max; /* that it takes */
 } subjects[] = {{"schedule", "/v1/schedule", explain_schedule, 0},
                 {"group", "/v1/groups", explain_group, 1},
-                {"drift", "/v1/drift", explain_drift, 1}};
+                {"drift", "/v1/drift", explain_drift, 1},
+                {"camera", NULL, explain_camera, 1}};
 
 double explain_number(const json_t *o, const char *key)
 {
@@ -185,13 +189,16 @@ int cmd_explain(int argc, char **argv)
     while (k < subject_count && (count == 0 || strcmp(what[0], subjects[k].name) != 0))
         k++;
     if (k == subject_count)
-        return cmd_usage(NAME, "say what to explain: schedule, group or drift");
+        return cmd_usage(NAME, "say what to explain: schedule, group, drift or camera");
     if (count - 1 > subjects[k].names_max)
         return cmd_usage(NAME, "%s takes no name", subjects[k].name);
+    if (!subjects[k].path && !file && count < 2)
+        return cmd_usage(NAME, "say which camera");
     json_t *o;
     struct error err;
-    enum status st =
-        file ? fetch_saved(file, &o, &err) : fetch_json(&server, subjects[k].path, &o, &err);
+    enum status st = file               ? fetch_saved(file, &o, &err)
+                     : subjects[k].path ? fetch_json(&server, subjects[k].path, &o, &err)
+                                        : explain_camera_fetch(&server, what[1], &o, &err);
     if (st != ST_OK)
         return cmd_fail(NAME, &err);
     if (json)

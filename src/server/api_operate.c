@@ -22,10 +22,12 @@ static json_t *read_body(const struct request *r, struct reply *out)
     return NULL;
 }
 
-/* Who it is, in ret[OPERATE_BY_CHARS_MAX + 1]: what the body says, where nobody had to log in. */
-static void name_of(const json_t *body, char *ret)
+/* Who it is, in ret[OPERATE_BY_CHARS_MAX + 1]: who signed in, otherwise what the body says. */
+static void name_of(const struct request *r, const json_t *body, char *ret)
 {
     const char *by = json_string_value(json_object_get(body, "by"));
+    if (!r->caller.local && r->caller.name[0])
+        by = r->caller.name;
     size_t n = 0;
     for (; by && by[n] && n < OPERATE_BY_CHARS_MAX; n++)
         ret[n] = by[n] > ' ' && by[n] <= '~' && by[n] != '"' ? by[n] : '_';
@@ -51,7 +53,7 @@ void api_learning(struct request *r, struct reply *out)
         json_decref(body);
         return;
     }
-    name_of(body, by);
+    name_of(r, body, by);
     enum status st = json_is_true(paused)
                          ? server_pause(r->server, r->args[0], by, &c, &news, &err)
                          : server_resume(r->server, r->args[0], by, &c, &news, &err);
@@ -77,7 +79,7 @@ static void rollback(struct request *r, const char *group, struct reply *out)
         return;
     const json_t *version = json_object_get(body, "version");
     json_int_t to = json_integer_value(version);
-    name_of(body, by);
+    name_of(r, body, by);
     if (!json_is_integer(version) || to < 0) {
         reply_error(out, 400, "say {\"version\": N}, a version of the group that is kept");
     } else {
@@ -118,7 +120,7 @@ void api_retrain(struct request *r, struct reply *out)
     json_t *body = read_body(r, out);
     if (!body)
         return;
-    name_of(body, by);
+    name_of(r, body, by);
     enum status st = server_retrain(r->server, r->args[0], by, &id, &err);
     if (st == ST_OK)
         reply_json(out, 202,

@@ -52,6 +52,8 @@ json_t *server_json_health(struct server *s, struct error *err)
         (int)s->set.adapt);
     if (!o)
         error_set(err, ST_NOMEM, "no memory for the answer");
+    json_object_set_new(o, "state_bytes", json_integer((json_int_t)n->state_bytes));
+    json_object_set_new(o, "oldest_us", json_integer((json_int_t)n->oldest_us));
     return o;
 }
 

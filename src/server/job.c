@@ -181,6 +181,20 @@ static int by_time(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
+/* What a member has that the worker does not; many more may be kept than are trained on. */
+static enum status list_member(const struct job_run *r, struct chunk_list *l, struct error *err)
+{
+    const struct trainee_member *m = &r->trainee->members[l->member];
+    uint64_t old = 0;
+    enum status st = store_chunk_before(r->server->store, m->camera, l->since_us, &old, err);
+    if (st != ST_OK)
+        return st;
+    l->newest_seq[l->member] = old;
+    return store_chunks_labelled(r->server->store, m->camera,
+                                 m->added_seq > old ? m->added_seq : old, CHUNKS_MAX, add_ref, l,
+                                 err);
+}
+
 /* Chunks that the worker does not have; all of the horizon for a new one. */
 static enum status list_chunks(const struct job_run *r, struct chunk_list *l, struct error *err)
 {
@@ -190,9 +204,7 @@ static enum status list_chunks(const struct job_run *r, struct chunk_list *l, st
     l->since_us = now_us > horizon_us ? now_us - horizon_us : 0;
     for (l->member = 0; l->member < t->count && st == ST_OK; l->member++)
         if (!t->members[l->member].paused)
-            st =
-                store_chunks_labelled(r->server->store, t->members[l->member].camera,
-                                      t->members[l->member].added_seq, CHUNKS_MAX, add_ref, l, err);
+            st = list_member(r, l, err);
     if (l->count > 1)
         qsort(l->refs, (size_t)l->count, sizeof *l->refs, by_time);
     return st;

@@ -461,14 +461,19 @@ static void add_name(const struct store_camera *c, void *context)
         memcpy(n->id[n->count++], c->id, sizeof c->id);
 }
 
+/* Half a horizon more than training uses: the newest frames may be late. */
+static uint64_t needed_us(const struct server *s)
+{
+    return (uint64_t)((s->set.horizon_s * 1.5 + 60) * 1e6);
+}
+
 static void retire_one(struct labelling *l, const char *camera)
 {
     struct server *s = l->server;
-    /* Half a horizon more than training uses: the newest frames may be late. */
-    uint64_t keep_us = (uint64_t)((s->set.horizon_s * 1.5 + 60) * 1e6), now_us = clock_wall_us();
+    uint64_t keep_us = needed_us(s), now_us = clock_wall_us();
     struct store_retired r;
     struct error err = {0};
-    if (store_retire(s->store, camera, now_us - keep_us, &r, &err) != ST_OK) {
+    if (store_retire(s->store, camera, now_us - keep_us, now_us, &r, &err) != ST_OK) {
         log_write(LOG_WARN, "retention", "camera=%s why=\"%s\"", camera, err.message);
         return;
     }
@@ -476,6 +481,41 @@ static void retire_one(struct labelling *l, const char *camera)
     if (r.chunks + r.models > 0)
         log_write(LOG_DEBUG, "retired", "camera=%s chunks=%llu models=%llu", camera,
                   (unsigned long long)r.chunks, (unsigned long long)r.models);
+}
+
+/* Where nothing more can go people hear of it, once. */
+static void note_size(struct server *s, uint64_t bytes)
+{
+    uint64_t most = store_bytes_max(s->store);
+    if (most == 0 || bytes <= most)
+        atomic_store(&s->counters.size_noted, false);
+    else if (!atomic_exchange(&s->counters.size_noted, true))
+        server_event(
+            s, "", "state_full", json_pack("{s:I}", "state_bytes", (json_int_t)bytes),
+            "the state folder has %llu MB, more than state_mb_max, and nothing more may go",
+            (unsigned long long)(bytes >> 20));
+}
+
+static void retire_by_limits(struct server *s)
+{
+    uint64_t now_us = clock_wall_us(), bytes = 0;
+    struct store_retired old = {0}, large = {0};
+    struct error err = {0};
+    enum status st = store_retire_old(s->store, now_us, &old, &err);
+    if (st == ST_OK)
+        st = store_retire_size(s->store, now_us - needed_us(s), &bytes, &large, &err);
+    if (st != ST_OK) {
+        log_write(LOG_WARN, "retention", "why=\"%s\"", err.message);
+        return;
+    }
+    atomic_fetch_add(&s->counters.retired_chunks, large.chunks);
+    if (large.chunks + large.models > 0)
+        log_write(LOG_INFO, "state folder too large", "samples=%llu models=%llu bytes=%llu",
+                  (unsigned long long)large.chunks, (unsigned long long)large.models,
+                  (unsigned long long)bytes);
+    atomic_store(&s->counters.state_bytes, bytes);
+    atomic_store(&s->counters.oldest_us, store_oldest(s->store));
+    note_size(s, bytes);
 }
 
 static void for_each_camera(struct labelling *l, void (*each)(struct labelling *, const char *))
@@ -527,6 +567,7 @@ static void *run(void *context)
         bool worked = label_next(l);
         if (clock_mono_us() >= l->retire_us) {
             for_each_camera(l, retire_one);
+            retire_by_limits(l->server);
             l->retire_us = clock_mono_us() + RETIRE_US;
         }
         if (!worked)

@@ -42,6 +42,8 @@ struct hooks;
 
 struct counters {
     atomic_ullong frames_labelled, label_us, chunks_failed;
+    atomic_ullong state_bytes, oldest_us; /* of the folder, as of a minute ago */
+    atomic_bool size_noted;               /* it is over its bound, and that was said */
     atomic_ullong phases, phases_failed, phase_us, worker_restarts, retired_chunks;
     atomic_int waiters;        /* long polls and event streams */
     atomic_bool backlog_noted; /* the event was written; cleared when the backlog shrinks */

@@ -66,6 +66,8 @@ void server_store_options(const struct settings *set, struct store_options *ret)
     ret->versions_max = set->versions_max;
     ret->trainings_max = set->trainings_max;
     ret->disk_free_min_mb = (uint64_t)set->disk_free_min_mb;
+    ret->retention_us = (uint64_t)(set->retention_days * 86400e6);
+    ret->state_bytes_max = (uint64_t)set->state_mb_max << 20;
 }
 
 static enum status open_store(struct server *s, struct error *err)

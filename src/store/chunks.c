@@ -156,6 +156,22 @@ enum status store_chunk_next(struct store *s, struct store_chunk *ret, struct er
     return st == ST_END ? ST_NOT_FOUND : st;
 }
 
+enum status store_chunk_before(struct store *s, const char *camera, uint64_t us, uint64_t *ret,
+                               struct error *err)
+{
+    int64_t seq = 0;
+    db_lock(s);
+    enum status st = db_number(
+        s, err, &seq,
+        "SELECT seq FROM chunks WHERE camera=? AND received_us<? ORDER BY received_us DESC"
+        " LIMIT 1",
+        "ti", camera, (int64_t)us);
+    db_unlock(s);
+    if (st == ST_OK)
+        *ret = (uint64_t)seq;
+    return st;
+}
+
 enum status store_backlog(struct store *s, const char *camera, uint64_t *ret, struct error *err)
 {
     int64_t n = 0;

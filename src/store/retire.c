@@ -175,8 +175,8 @@ static void remove_below(struct store *s, const char *group, DIR *folder, uint64
     }
 }
 
-static enum status retire_models(struct store *s, const char *group, uint64_t *ret,
-                                 struct error *err)
+enum status retire_models(struct store *s, const char *group, int keep, uint64_t *ret,
+                          struct error *err)
 {
     struct store_group g;
     struct newest newest;
@@ -193,8 +193,8 @@ static enum status retire_models(struct store *s, const char *group, uint64_t *r
         return ST_OK; /* no version yet */
     find_newest(folder, g.version, &newest);
     rewinddir(folder);
-    if (newest.count == STORE_MODELS_KEPT)
-        remove_below(s, group, folder, newest.version[STORE_MODELS_KEPT - 1], &used, ret);
+    if (newest.count >= keep)
+        remove_below(s, group, folder, newest.version[keep - 1], &used, ret);
     closedir(folder);
     return ST_OK;
 }
@@ -324,15 +324,16 @@ void store_release(int fd)
 }
 
 static enum status retire(struct store *s, const char *camera, uint64_t keep_since_us,
-                          struct store_retired *ret, struct error *err)
+                          uint64_t now_us, struct store_retired *ret, struct error *err)
 {
     struct store_retired r = {0};
     struct store_camera c;
-    enum status st = retire_chunks(s, camera, keep_since_us, &r.chunks, err);
+    enum status st =
+        retire_chunks(s, camera, store_samples_since(s, keep_since_us, now_us), &r.chunks, err);
     if (st == ST_OK)
         st = store_camera_get(s, camera, &c, err);
     if (st == ST_OK)
-        st = retire_models(s, c.group, &r.models, err);
+        st = retire_models(s, c.group, STORE_MODELS_KEPT, &r.models, err);
     if (st == ST_OK)
         st = retire_group(s, keep_since_us, err);
     if (st != ST_OK)
@@ -347,15 +348,24 @@ static enum status retire(struct store *s, const char *camera, uint64_t keep_sin
     return st;
 }
 
+bool retire_may(const struct store *s, int *ret_fd)
+{
+    *ret_fd = open_hold(s->dir);
+    if (*ret_fd < 0 || flock(*ret_fd, LOCK_SH | LOCK_NB) == 0)
+        return true;
+    store_release(*ret_fd);
+    return false;
+}
+
 /* Files and rows go together, or not now. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
-                         struct store_retired *ret, struct error *err)
+                         uint64_t now_us, struct store_retired *ret, struct error *err)
 {
-    int fd = open_hold(s->dir);
-    enum status st = ST_OK;
+    int fd;
     *ret = (struct store_retired){0};
-    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0)
-        st = retire(s, camera, keep_since_us, ret, err);
+    if (!retire_may(s, &fd))
+        return ST_OK;
+    enum status st = retire(s, camera, keep_since_us, now_us, ret, err);
     store_release(fd);
     return st;
 }

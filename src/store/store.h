@@ -1,10 +1,9 @@
 /* store.h - what the server must not forget: one SQLite file and the files beside it.
  *
- *   DIR/attune.db                  cameras, groups, chunks, frames, versions, requests, events, users
- *   DIR/chunks/CAMERA/SEQ.chunk    as uploaded
- *   DIR/labels/CAMERA/SEQ.labels   the teacher's classes (label/label_file.h)
- *   DIR/labels/CAMERA/SEQ.answers  the student's, as the camera ran it (the same form)
- *   DIR/models/GROUP/vN.delta      the version before -> N;  vN.snap: version 0 -> N
+ *   DIR/attune.db                  cameras, groups, chunks, frames, versions, requests, events,
+ * users DIR/chunks/CAMERA/SEQ.chunk    as uploaded DIR/labels/CAMERA/SEQ.labels   the teacher's
+ * classes (label/label_file.h) DIR/labels/CAMERA/SEQ.answers  the student's, as the camera ran it
+ * (the same form) DIR/models/GROUP/vN.delta      the version before -> N;  vN.snap: version 0 -> N
  *   DIR/models/GROUP/vN.learner    the worker's state (its format is train/learner.h's)
  *
  * A row never names a file that is not durable: files are written first (base/file.h), then the
@@ -32,6 +31,7 @@
 #define STORE_REASON_CHARS_MAX 255
 #define STORE_EVENT_BYTES_MAX 4096
 #define STORE_MODELS_KEPT 16      /* newest accepted versions of a group whose files stay */
+#define STORE_MODELS_LEAST 4      /* of them, where the folder's size is bounded */
 #define STORE_MEMBERS_MAX 64      /* cameras of a group */
 #define STORE_MEMBERSHIPS_MAX 256 /* past ones that are kept, a camera */
 
@@ -44,6 +44,9 @@ struct store_options {
     int trainings_max;         /* trainings of the fleet's history, default 10000 */
     int requests_max;          /* closed requests of the fleet, default 2000 */
     uint64_t disk_free_min_mb; /* refuse chunks below, default 256 */
+    uint64_t retention_us; /* samples, frames and events are kept so long; 0, the default: samples
+                            * as long as they are needed, rows by number */
+    uint64_t state_bytes_max; /* of the folder, 0: no bound */
 };
 
 void store_options_init(struct store_options *o);
@@ -416,9 +419,9 @@ struct store_code {
 /* Takes the place of an unused one for the same camera. ST_LIMIT. */
 enum status store_code_put(struct store *s, const struct store_code *c, const char *hash_hex,
                            struct error *err);
-/* Once: the code is gone, the camera has this token and no other. camera: that it must be for, NULL:
- * any. ret_camera: [CAMERA_ID_CHARS_MAX + 1]. ST_DENIED: it was used, has expired or never was;
- * ST_CONFLICT: it is another camera's, and stays. */
+/* Once: the code is gone, the camera has this token and no other. camera: that it must be for,
+ * NULL: any. ret_camera: [CAMERA_ID_CHARS_MAX + 1]. ST_DENIED: it was used, has expired or never
+ * was; ST_CONFLICT: it is another camera's, and stays. */
 enum status store_code_use(struct store *s, const char *hash_hex, const char *camera,
                            const char *token_hash_hex, uint64_t now_us, char *ret_camera,
                            struct error *err);
@@ -438,12 +441,33 @@ struct store_retired {
     uint64_t chunks, models, versions, frames, trainings, requests, events;
 };
 
-/* Deletes chunks (rows and files, labels too) received before keep_since_us that are labelled or
- * failed, version, frame, membership, training and closed request rows over their bounds, model
- * files of the camera's group beyond STORE_MODELS_KEPT that no camera of it is to run, groups that
- * were retired before keep_since_us, events over their bound. The numbers of deleted chunks stay
- * used. While a backup is made nothing goes. */
+/* Deletes chunks (rows and files, labels too) received before keep_since_us, longer ago under
+ * retention_us, that are labelled or failed, version, frame, membership, training and closed
+ * request rows over their bounds, model files of the camera's group beyond STORE_MODELS_KEPT that
+ * no camera of it is to run, groups that were retired before keep_since_us, events over their
+ * bound. The numbers of deleted chunks stay used. While a backup is made nothing goes. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
-                         struct store_retired *ret, struct error *err);
+                         uint64_t now_us, struct store_retired *ret, struct error *err);
+
+/* Samples that were received since then stay: all that are needed, more under retention_us. */
+uint64_t store_samples_since(struct store *s, uint64_t needed_since_us, uint64_t now_us);
+/* Under retention_us: older frames, events, closed requests and memberships that ended, of all. */
+enum status store_retire_old(struct store *s, uint64_t now_us, struct store_retired *ret,
+                             struct error *err);
+/* Under state_bytes_max, where the folder is larger: the oldest samples that are not needed, and
+ * when that is not enough versions but the newest STORE_MODELS_LEAST of a group and those in use.
+ * *ret_bytes: the folder's size afterwards; more than the bound where no more can go. */
+enum status store_retire_size(struct store *s, uint64_t needed_since_us, uint64_t *ret_bytes,
+                              struct store_retired *ret, struct error *err);
+
+/* The option in force. */
+uint64_t store_bytes_max(struct store *s);
+/* Of the folder's files on disk. */
+uint64_t store_bytes(const struct store *s);
+/* When the oldest sample or frame is from, 0 for none. */
+uint64_t store_oldest(struct store *s);
+/* The camera's newest sample before `us`, 0 for none. */
+enum status store_chunk_before(struct store *s, const char *camera, uint64_t us, uint64_t *ret,
+                               struct error *err);
 
 #endif

@@ -66,6 +66,9 @@ expect 0 "gate: learning goes on; version 0" resume gate "${at[@]}"
 expect 0 "gate: learning was not paused" resume gate "${at[@]}"
 expect 0 "gate: training is asked for, request 1" retrain gate "${at[@]}"
 expect 0 "manual" explain drift gate "${at[@]}"
+expect 0 "what holds it back" explain camera gate "${at[@]}"
+expect 2 "say which camera" explain camera
+expect 3 "there is no camera 'nobody'" explain camera nobody "${at[@]}"
 expect 3 "there is no camera 'nobody' here" pause nobody "${at[@]}"
 expect 2 "'../x' is no camera's id" pause ../x "${at[@]}"
 expect 2 "say which camera" pause

@@ -345,7 +345,7 @@ static void a_paused_camera_keeps_what_it_has(void **state)
     assert_int_equal(camera_of("yard").version, kept);
     /* What it runs is not thrown away, so that its frames can be scored and it can start anew. */
     struct store_retired gone;
-    assert_int_equal(store_retire(kit->server->store, "gate", 0, &gone, NULL), ST_OK);
+    assert_int_equal(store_retire(kit->server->store, "gate", 0, 0, &gone, NULL), ST_OK);
     assert_true(server_version_kept(kit->server, "gate", kept));
     struct runner again;
     runner_open(kit, &again, "yard");

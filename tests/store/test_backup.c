@@ -283,7 +283,7 @@ static void *work(void *context)
         snprintf(name, sizeof name, "v%d.learner", (int)i - 1);
         store_model_path(b->f->store, "gate", name, path);
         unlink(path);
-        assert_int_equal(store_retire(b->f->store, "gate", i - 2, &r, NULL), ST_OK);
+        assert_int_equal(store_retire(b->f->store, "gate", i - 2, 0, &r, NULL), ST_OK);
     }
     return NULL;
 }
@@ -333,10 +333,10 @@ static void retention_waits_for_it(void **state)
     struct store_retired r;
     int hold;
     assert_int_equal(store_hold(f->dir, &hold, &f->err), ST_OK);
-    assert_int_equal(store_retire(f->store, "gate", 3, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "gate", 3, 0, &r, &f->err), ST_OK);
     assert_int_equal(r.chunks, 0);
     store_release(hold);
-    assert_int_equal(store_retire(f->store, "gate", 3, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "gate", 3, 0, &r, &f->err), ST_OK);
     assert_int_equal(r.chunks, 2);
     assert_int_equal(store_hold("/nonexistent", &hold, &f->err), ST_NOT_FOUND);
 }

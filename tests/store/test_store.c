@@ -250,7 +250,7 @@ static void doubtful_frames_come_first(void **state)
     /* Chunks 1 and 2 go, and what the student answered with them. */
     store_answer_path(f->store, "a", 2, path);
     assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
-    assert_int_equal(store_retire(f->store, "a", 3, &gone, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 3, 0, &gone, &f->err), ST_OK);
     assert_int_not_equal(access(path, F_OK), 0);
     assert_int_equal(store_frames_doubtful(f->store, "a", 10, keep_frame, &left, &f->err), ST_OK);
     assert_true(left.count == 1 && left.f[0].t_us == 35);
@@ -353,7 +353,7 @@ static void trainings_are_a_bounded_history(void **state)
     }
     f->options.trainings_max = 5;
     reopen(f);
-    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 0, 0, &r, &f->err), ST_OK);
     assert_int_equal(r.trainings, 7);
     struct trainings all = {.count = 0}, some = {.count = 0};
     assert_int_equal(store_trainings(f->store, NULL, 8, keep_training, &all, &f->err), ST_OK);
@@ -563,9 +563,9 @@ static void a_camera_passes_through_groups(void **state)
                      ST_OK);
     assert_int_equal(late.count, 3); /* a's own, and b's last two */
     /* When nothing needs it any more, a group without cameras goes, and its name is free. */
-    assert_int_equal(store_retire(f->store, "a", 20, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 20, 0, &r, &f->err), ST_OK);
     assert_int_equal(access(path, F_OK), 0);
-    assert_int_equal(store_retire(f->store, "a", 21, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 21, 0, &r, &f->err), ST_OK);
     assert_int_not_equal(access(path, F_OK), 0);
     assert_int_equal(store_group_name(f->store, "b", name, &f->err), ST_OK);
     assert_string_equal(name, "b");
@@ -609,7 +609,7 @@ static void a_paused_camera_stays_behind(void **state)
     assert_int_equal(camera_row(f, "b").paused_us, 35);
     assert_int_equal(camera_row(f, "b").version, 2);
     assert_int_equal(camera_row(f, "a").version, STORE_MODELS_KEPT + 5);
-    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 0, 0, &r, &f->err), ST_OK);
     store_model_path(f->store, "a", "v2.snap", path);
     assert_int_equal(access(path, F_OK), 0);
     store_model_path(f->store, "a", "v1.snap", path);
@@ -625,6 +625,117 @@ static void a_paused_camera_stays_behind(void **state)
     assert_int_equal(camera_row(f, "b").version, 50);
     assert_int_equal(store_camera_pause(f->store, "b", 0, &c, &news, &f->err), ST_OK);
     assert_true(news && c.paused_us == 0 && c.version == 51);
+}
+
+static int files_of(struct fixture *f, const char *camera, uint64_t seq)
+{
+    char path[PATH_MAX];
+    int count = 0;
+    store_chunk_path(f->store, camera, seq, path);
+    count += access(path, F_OK) == 0;
+    store_label_path(f->store, camera, seq, path);
+    return count + (access(path, F_OK) == 0);
+}
+
+static void labelled(struct fixture *f, const char *camera, uint64_t seq, const char *text,
+                     uint64_t t_us)
+{
+    struct store_frame frame = {.t_us = t_us, .seq = seq, .accuracy = 0.5, .unadapted = 0.5};
+    char path[PATH_MAX];
+    bool is_new;
+    assert_int_equal(put(f, camera, seq, text, t_us, &is_new), ST_OK);
+    store_label_path(f->store, camera, seq, path);
+    assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
+    assert_int_equal(store_chunk_labelled(f->store, camera, seq, &frame, 1, &f->err), ST_OK);
+}
+
+static void count_frame(const struct store_frame *frame, void *context)
+{
+    (void)frame;
+    ++*(int *)context;
+}
+
+/* Kept longer than training needs it, and no longer. */
+static void age_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    uint64_t id, before;
+    int frames = 0;
+    f->options.retention_us = 50;
+    reopen(f);
+    hello(f, "a", true);
+    for (uint64_t i = 1; i <= 6; i++) {
+        labelled(f, "a", i, "sample", 20 * i);
+        assert_int_equal(store_event_put(f->store, 20 * i, "a", "k", "{}", &id, &f->err), ST_OK);
+    }
+    assert_int_equal(store_oldest(f->store), 20);
+    assert_int_equal(store_chunk_before(f->store, "a", 61, &before, &f->err), ST_OK);
+    assert_int_equal(before, 3);
+    assert_int_equal(store_chunk_before(f->store, "a", 20, &before, &f->err), ST_OK);
+    assert_int_equal(before, 0);
+    /* At 130 training needs those since 110; those since 80 are kept. */
+    assert_int_equal(store_retire(f->store, "a", 110, 130, &r, &f->err), ST_OK);
+    assert_int_equal(r.chunks, 3);
+    assert_int_equal(files_of(f, "a", 3), 0);
+    assert_int_equal(files_of(f, "a", 4), 2);
+    assert_int_equal(store_retire_old(f->store, 130, &r, &f->err), ST_OK);
+    assert_true(r.frames == 3 && r.events == 3);
+    assert_int_equal(store_frames(f->store, "a", 0, 100, count_frame, &frames, &f->err), ST_OK);
+    assert_int_equal(frames, 3);
+    assert_int_equal(store_event_last(f->store), 6);
+    /* What is needed stays, however old. */
+    assert_int_equal(store_retire(f->store, "a", 70, 1000, &r, &f->err), ST_OK);
+    assert_int_equal(r.chunks, 0);
+    f->options.retention_us = 0;
+    reopen(f);
+    assert_int_equal(store_retire_old(f->store, 1000, &r, &f->err), ST_OK);
+    assert_int_equal(r.frames, 0);
+}
+
+/* The oldest of all cameras go first, what is needed never, versions down to a few. */
+static void size_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    uint64_t bytes;
+    char *large = calloc(1, 100001), path[PATH_MAX], name[32];
+    memset(large, 'x', 100000);
+    hello(f, "a", true);
+    hello(f, "b", true);
+    for (uint64_t i = 1; i <= 5; i++) {
+        labelled(f, "a", i, large, 20 * i);
+        labelled(f, "b", i, large, 20 * i + 1);
+    }
+    for (uint64_t v = 1; v <= 8; v++) {
+        put_version(f, "a", v - 1, v, v);
+        snprintf(name, sizeof name, "v%d.snap", (int)v);
+        store_model_path(f->store, "a", name, path);
+        assert_int_equal(file_write(path, large, 100000, &f->err), ST_OK);
+    }
+    reopen(f);
+    uint64_t full = store_bytes(f->store);
+    assert_true(full > 1800000);
+    assert_int_equal(store_retire_size(f->store, 1000, &bytes, &r, &f->err), ST_OK);
+    assert_true(r.chunks == 0 && bytes == full); /* no bound */
+    f->options.state_bytes_max = full - 250000;
+    store_set_limits(f->store, &f->options);
+    assert_int_equal(store_retire_size(f->store, 1000, &bytes, &r, &f->err), ST_OK);
+    assert_in_range(r.chunks, 2, 4); /* the journal takes some, too */
+    assert_true(r.models == 0 && bytes <= f->options.state_bytes_max);
+    assert_true(files_of(f, "a", 1) == 0 && files_of(f, "b", 1) == 0 && files_of(f, "b", 5) == 2);
+    bool is_new;
+    assert_int_equal(put(f, "a", 1, "other", 5, &is_new), ST_CONFLICT); /* numbers stay used */
+    f->options.state_bytes_max = 1;
+    store_set_limits(f->store, &f->options);
+    assert_int_equal(store_retire_size(f->store, 100, &bytes, &r, &f->err), ST_OK);
+    assert_int_equal(files_of(f, "a", 5), 2); /* needed */
+    assert_int_equal(files_of(f, "a", 4), 0);
+    assert_int_equal(r.models, 8 - STORE_MODELS_LEAST);
+    store_model_path(f->store, "a", "v8.snap", path);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_true(bytes > 1);
+    free(large);
 }
 
 static void keep_id(const struct store_event *e, void *context)
@@ -650,7 +761,7 @@ static void events_resume_and_are_bounded(void **state)
     struct ids l = {.count = 0};
     assert_int_equal(store_events(f->store, last - 3, 100, keep_id, &l, &f->err), ST_OK);
     assert_int_equal(l.count, 3);
-    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 0, 0, &r, &f->err), ST_OK);
     assert_int_equal(r.events, 150);
     reopen(f);
     /* Numbers go on after a restart, even past rows that were deleted. */
@@ -676,7 +787,7 @@ static void old_chunks_go_with_their_files(void **state)
     assert_int_equal(file_write(path, "x", 1, &f->err), ST_OK);
     assert_int_equal(store_chunk_labelled(f->store, "a", 1, NULL, 0, &f->err), ST_OK);
     assert_int_equal(store_chunk_labelled(f->store, "a", 2, &row, 1, &f->err), ST_OK);
-    assert_int_equal(store_retire(f->store, "a", 35, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 35, 0, &r, &f->err), ST_OK);
     /* 1 goes; 2 is shown on the page; 3 waits for labels; 4 is new. */
     assert_int_equal(r.chunks, 1);
     assert_int_not_equal(access(path, F_OK), 0);
@@ -700,7 +811,7 @@ static void old_models_go(void **state)
         assert_int_equal(file_write(path, "m", 1, &f->err), ST_OK);
         version_row(f, (uint64_t)v, true, ST_OK);
     }
-    assert_int_equal(store_retire(f->store, "a", 0, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 0, 0, &r, &f->err), ST_OK);
     assert_int_equal(r.models, 3);
     store_model_path(f->store, "a", "v3.snap", path);
     assert_int_not_equal(access(path, F_OK), 0);
@@ -911,7 +1022,7 @@ static void closed_requests_are_bounded(void **state)
         assert_true(raise_request(f, &r, &id));
         assert_int_equal(store_request_close(f->store, id, "done", 50, &f->err), ST_OK);
     }
-    assert_int_equal(store_retire(f->store, "a", 0, &gone, &f->err), ST_OK);
+    assert_int_equal(store_retire(f->store, "a", 0, 0, &gone, &f->err), ST_OK);
     assert_int_equal(gone.requests, 7);
     struct requests left = {0};
     assert_int_equal(store_requests(f->store, "a", 100, take_request, &left, &f->err), ST_OK);
@@ -1060,6 +1171,8 @@ int main(void)
         TEST(a_version_is_its_groups_for_all_members),
         TEST(a_camera_passes_through_groups),
         TEST(a_paused_camera_stays_behind),
+        TEST(age_is_bounded),
+        TEST(size_is_bounded),
         TEST(events_resume_and_are_bounded),
         TEST(old_chunks_go_with_their_files),
         TEST(old_models_go),
