@@ -71,7 +71,10 @@ static int revoke(const struct call *c)
 {
     char path[128];
     snprintf(path, sizeof path, "/v1/access/%s/%.63s", c->script ? "tokens" : "cameras", c->name);
-    return ask(c, "DELETE", path, NULL, NULL);
+    int status = ask(c, "DELETE", path, NULL, NULL);
+    if (status == CMD_OK)
+        printf("the token of %s '%s' is revoked\n", c->script ? "script" : "camera", c->name);
+    return status;
 }
 
 static void print_time(const json_t *t, const char *key)

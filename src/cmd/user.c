@@ -43,7 +43,11 @@ static int put(const struct call *c)
     snprintf(path, sizeof path, "/v1/users/%.63s", c->name);
     st = fetch_send(&c->server, "PUT", path, body, &none, &err);
     json_decref(body);
-    return st == ST_OK ? CMD_OK : cmd_fail(NAME, &err);
+    if (st != ST_OK)
+        return cmd_fail(NAME, &err);
+    printf("%s may sign in%s%s\n", c->name, c->role ? ", role " : " with the new password",
+           c->role ? c->role : "");
+    return CMD_OK;
 }
 
 static int add(const struct call *c)
@@ -59,8 +63,10 @@ static int drop(const struct call *c)
     struct error err = {0};
     json_t *none = NULL;
     snprintf(path, sizeof path, "/v1/users/%.63s", c->name);
-    enum status st = fetch_send(&c->server, "DELETE", path, NULL, &none, &err);
-    return st == ST_OK ? CMD_OK : cmd_fail(NAME, &err);
+    if (fetch_send(&c->server, "DELETE", path, NULL, &none, &err) != ST_OK)
+        return cmd_fail(NAME, &err);
+    printf("%s may not sign in any more\n", c->name);
+    return CMD_OK;
 }
 
 static int list(const struct call *c)

@@ -240,7 +240,8 @@ static void scripts_and_streams(void **state)
     (void)state;
     char token[SECRET_TOKEN_CHARS + 1];
     struct error err = {0};
-    struct camera_settings here = {.id = "hall"};
+    struct camera_settings here = {.id = "hall", .source = "town:"};
+    kit->options.camera_program = "/bin/true";
     kit->options.cameras = (struct camera_list){.cameras = &here, .count = 1};
     kit_start(kit);
     struct access *a = kit->server->access;
@@ -401,6 +402,29 @@ static void users_and_roles(void **state)
     long rebound = ask("GET", "/v1/cameras", NULL, "Host: attacker.example", NULL);
     assert_int_equal(rebound, 403);
     got("DNS rebinding: another Host on loopback", "%ld", rebound);
+}
+
+static void names_are_not_borrowed(void **state)
+{
+    (void)state;
+    char gate[SECRET_TOKEN_CHARS + 1], ann[160];
+    kit_start(kit);
+    enrolled("gate", gate);
+    signed_in("ann", "operate", ann);
+    assert_int_equal(ask("PUT", "/v1/cameras/gate/learning", "{\"paused\":true,\"by\":\"root\"}",
+                         ann, "Attune-Request: 1"),
+                     200);
+    kit->headers[0] = ann;
+    json_t *all = kit_json(kit, "/v1/events?format=json&limit=1000", 200), *e;
+    kit->headers[0] = NULL;
+    const char *by = "";
+    size_t i;
+    json_array_foreach(json_object_get(all, "events"), i,
+                       e) if (strcmp(json_string_value(json_object_get(e, "kind")), "paused") == 0)
+        by = json_string_value(json_object_get(e, "by"));
+    assert_string_equal(by, "ann");
+    got("a user acts under another name", "the event says who it was");
+    json_decref(all);
 }
 
 static void sessions_expire(void **state)
@@ -740,6 +764,7 @@ int main(void)
         TEST(codes),
         TEST(wrong_certificates),
         TEST(users_and_roles),
+        TEST(names_are_not_borrowed),
         TEST(sessions_expire),
         TEST(brute_force),
         TEST(paths),
