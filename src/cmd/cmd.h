@@ -34,6 +34,7 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(backup, "a server's state in one file, while it runs")                                       \
     X(restore, "and back")                                                                         \
     X(profile, "measure what rates and sizes of uploaded samples cost and bring")                  \
+    X(label, "the labelled samples of a server as COCO, YOLO or folders")                          \
     X(model, "inspect, train, quantize, export and compare networks")                              \
     X(synth, "render the synthetic town: video, labels, boxes")                                    \
     X(bench, "how fast this machine is, and the engine on it")                                     \

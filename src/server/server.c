@@ -70,12 +70,32 @@ void server_store_options(const struct settings *set, struct store_options *ret)
     ret->state_bytes_max = (uint64_t)set->state_mb_max << 20;
 }
 
+/* What labels mean, for whoever reads them without the student (attune label export). */
+static enum status note_classes(struct server *s, struct error *err)
+{
+    json_t *names = json_array();
+    for (int i = 0; i < s->student_spec.class_count; i++)
+        json_array_append_new(names, json_string(s->student_spec.class_name[i]));
+    char *text = json_dumps(names, JSON_COMPACT);
+    enum status st = text ? store_meta_put(s->store, "classes", text, err)
+                          : error_set(err, ST_NOMEM, "no memory for the classes");
+    if (st == ST_OK)
+        st = store_meta_put(s->store, "task", task_name(s->student_spec.task), err);
+    if (st == ST_OK)
+        st = store_meta_put(s->store, "teacher", nn_model_identity_hex(s->teacher), err);
+    free(text);
+    json_decref(names);
+    return st;
+}
+
 static enum status open_store(struct server *s, struct error *err)
 {
     struct store_options o;
     server_store_options(&s->set, &o);
     enum status st = store_open(s->set.state, &o, &s->store, err);
-    return st == ST_OK ? check_student(s, err) : st;
+    if (st == ST_OK)
+        st = check_student(s, err);
+    return st == ST_OK ? note_classes(s, err) : st;
 }
 
 /* Who may ask is known before anybody can. */

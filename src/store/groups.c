@@ -250,47 +250,6 @@ enum status store_group_of(struct store *s, const char *camera, uint64_t version
     return st;
 }
 
-static enum status peek(sqlite3 *db, const char *camera, char *ret, struct error *err)
-{
-    sqlite3_stmt *q = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT line FROM cameras WHERE id=?", -1, &q, NULL) != SQLITE_OK) {
-        snprintf(ret, CAMERA_ID_CHARS_MAX + 1, "%s", camera); /* of before there were groups */
-        return ST_OK;
-    }
-    sqlite3_bind_text(q, 1, camera, -1, SQLITE_STATIC);
-    int code = sqlite3_step(q);
-    if (code == SQLITE_ROW)
-        db_text(q, 0, ret, CAMERA_ID_CHARS_MAX + 1);
-    sqlite3_finalize(q);
-    if (code == SQLITE_ROW)
-        return ST_OK;
-    return code == SQLITE_DONE
-               ? error_set(err, ST_NOT_FOUND, "there is no camera '%.80s' in this folder", camera)
-               : error_set(err, ST_IO, "cannot read the database: %s", sqlite3_errmsg(db));
-}
-
-enum status store_peek_group(const char *dir, const char *camera, char *ret, struct error *err)
-{
-    char path[PATH_MAX];
-    sqlite3 *db = NULL;
-    int n = snprintf(path, sizeof path, "%s/attune.db", dir);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return error_set(err, ST_LIMIT, "the path %s is too long", dir);
-    if (access(path, F_OK) != 0) {
-        snprintf(ret, CAMERA_ID_CHARS_MAX + 1, "%s", camera);
-        return ST_OK;
-    }
-    enum status st = ST_OK;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
-        st = error_set(err, ST_IO, "cannot open %s", path);
-    if (st == ST_OK) {
-        sqlite3_busy_timeout(db, 5000);
-        st = peek(db, camera, ret, err);
-    }
-    sqlite3_close_v2(db);
-    return st;
-}
-
 static void read_membership(sqlite3_stmt *q, struct store_membership *m)
 {
     m->id = db_u64(q, 0);

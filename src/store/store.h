@@ -255,6 +255,11 @@ enum status store_version_base(struct store *s, const char *group, uint64_t vers
  * camera itself. ST_NOT_FOUND: no such camera. */
 enum status store_peek_group(const char *dir, const char *camera, char *ret, struct error *err);
 
+/* A small setting (store_meta_get) in such a folder. ST_NOT_FOUND: no database;
+ * ST_UNSUPPORTED: that is not there, it is of an older server. */
+enum status store_peek_meta(const char *dir, const char *key, char *ret, size_t size_bytes,
+                            struct error *err);
+
 struct store_move {
     const char *camera, *group;
     const struct store_version *found; /* the group is new and begins with this version, whose files

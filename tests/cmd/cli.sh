@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera access user eval replay config doctor status explain events pause resume retrain backup restore profile model synth bench; do
+for command in demo server camera access user eval replay config doctor status explain events pause resume retrain backup restore profile label model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
@@ -59,6 +59,10 @@ expect 2 "say what to explain" explain
 expect 3 "does not answer" explain schedule --server http://127.0.0.1:1
 expect 3 "does not answer" events --server http://127.0.0.1:1 --follow
 expect 2 "takes a number" events --after x
+expect 2 "are needed" label export --state "$work"
+expect 2 "not 'voc'" label export --state "$work" --out "$work/labels" --format voc
+expect 2 "7d ago" label export --state "$work" --out "$work/labels" --since yesterday
+expect 3 "is no state folder" label export --state "$work" --out "$work/labels"
 echo '{"policy": "attune", "event": "window", "capacity": 2, "left_s": 60, "expected": 0.6,
  "expected_untrained": 0.5, "below_floor": 0, "evaluations": 7, "plan_ms": 0.1, "t_us": 0,
  "cameras": [{"camera": "gate", "accuracy": 0.5, "infer_share": 0.5, "factor": 0.9, "train_share": 1,
