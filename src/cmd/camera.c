@@ -19,8 +19,8 @@
 #include "base/progress.h"
 #include "base/url.h"
 #include "cmd/camera_mqtt.h"
-#include "cmd/enroll.h"
 #include "cmd/camera_notify.h"
+#include "cmd/enroll.h"
 #include "edge/agent.h"
 #include "uplink/identity.h"
 
@@ -447,6 +447,8 @@ static void print_summary_text(FILE *to, const struct task_spec *spec,
             s->frames, s->elapsed_s, s->dropped_late, s->dropped_by_swap,
             (double)s->latency_p50_us / 1000, (double)s->latency_p95_us / 1000,
             (double)s->latency_max_us / 1000, s->version, s->versions_applied);
+    if (s->source_restarts > 0)
+        fprintf(to, "the source was opened again %" PRIu64 " times\n", s->source_restarts);
     if (s->held > 0)
         fprintf(to,
                 "%" PRIu64 " frames got the answer of an earlier one; at last every %d. was "

@@ -114,8 +114,13 @@ static void print_state(const json_t *camera)
 {
     double silent_s = ((double)clock_wall_us() - explain_number(camera, "seen_us")) / 1e6;
     char text[32];
+    const json_t *inference = json_object_get(camera, "inference");
     if (silent_s > SILENT_S && silent_s < 1e9)
         snprintf(text, sizeof text, "silent %.0f s", silent_s);
+    else if (*explain_text(inference, "source", ""))
+        snprintf(text, sizeof text, "source lost");
+    else if (json_is_false(json_object_get(inference, "uploads")))
+        snprintf(text, sizeof text, "no uploads");
     else
         snprintf(text, sizeof text, "%.31s", explain_text(camera, "state", ""));
     printf("  %-12.16s", text[0] ? text : "-");
