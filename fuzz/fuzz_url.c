@@ -23,15 +23,16 @@ static void redact_twice(const char *url, size_t size)
 static void hide(const char *text)
 {
     static const char secret[] = "Zs3cr3tZ";
-    char *url = malloc(2 * strlen(text) + 128), shown[URL_SHOWN_BYTES];
+    size_t size = 2 * strlen(text) + 128;
+    char *url = malloc(size), shown[URL_SHOWN_BYTES];
     if (!url || strstr(text, secret)) {
         free(url);
         return;
     }
-    sprintf(url, "rtsp://%.*s:%s@host/%s", (int)strcspn(text, "/?#"), text, secret, text);
+    snprintf(url, size, "rtsp://%.*s:%s@host/%s", (int)strcspn(text, "/?#"), text, secret, text);
     url_redact(url, shown, sizeof shown);
     assert(!strstr(shown, secret));
-    sprintf(url, "http://host/%s?password=%s&%s", text, secret, text);
+    snprintf(url, size, "http://host/%s?password=%s&%s", text, secret, text);
     url_redact(url, shown, sizeof shown);
     assert(!strstr(shown, secret));
     free(url);

@@ -135,8 +135,8 @@ double agent_fps(const struct agent *a);
 /* Runs until the end; *ret is filled also after an error. */
 enum status agent_run(struct agent *a, struct agent_summary *ret, struct error *err);
 
-/* A number that grows while agent_run makes progress: frames, and attempts at a source that is away.
- * From any thread. */
+/* A number that grows while agent_run makes progress: frames, and attempts at a source that is
+ * away. From any thread. */
 uint64_t agent_beats(const struct agent *a);
 
 /* Asks agent_run to return soon (within two seconds). Async-signal-safe. */

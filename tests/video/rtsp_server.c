@@ -82,11 +82,12 @@ static void pipeline_of(const char *spec, char *ret, size_t size)
                    "rtph265pay name=pay0 config-interval=-1 )",
                    pictures);
     else if (strcmp(codec, "file") == 0)
-        g_snprintf(ret, size,
-                   "( multifilesrc location=%s loop=true caps=video/x-h264,stream-format=byte-stream,"
-                   "framerate=%s/1 ! "
-                   "h264parse ! rtph264pay name=pay0 config-interval=-1 )",
-                   value_of(spec, "location", ""), value_of(spec, "fps", "5"));
+        g_snprintf(
+            ret, size,
+            "( multifilesrc location=%s loop=true caps=video/x-h264,stream-format=byte-stream,"
+            "framerate=%s/1 ! "
+            "h264parse ! rtph264pay name=pay0 config-interval=-1 )",
+            value_of(spec, "location", ""), value_of(spec, "fps", "5"));
     else
         g_snprintf(ret, size,
                    "( %s ! x264enc speed-preset=ultrafast tune=zerolatency threads=1 "
