@@ -118,6 +118,7 @@ static void take(struct server *s, const struct settings *next, struct camera_li
     server_store_options(next, &limits);
     store_set_limits(s->store, &limits);
     log_level_set(log_level_parse(next->log_level));
+    log_format_set(log_format_parse(next->log_format));
     board_changed(s->board);
 }
 
