@@ -7,6 +7,7 @@
 
 #include "base/cores.h"
 #include "base/names.h"
+#include "notify/mqtt_address.h"
 #include "server/dividing.h"
 #include "server/settings.h"
 #include "task/regions.h"
@@ -164,6 +165,33 @@ static void check_dividing(const struct rules *r)
     problems_error(r->problems, "%s%s", at, err.message);
 }
 
+static void check_topic(const struct rules *r, int row, const char *text)
+{
+    char at[PLACE_BYTES];
+    if (mqtt_prefix_is_valid(text))
+        return;
+    place(r, settings_table(), r->set, row, at);
+    problems_error(r->problems,
+                   "%s'%.60s' is no beginning of a topic; %s takes words of letters, digits, _ - "
+                   "and . with / between them, 63 characters at most",
+                   at, text, settings_table()->rows[row].name);
+}
+
+static void check_broker(const struct rules *r)
+{
+    char at[PLACE_BYTES];
+    struct mqtt_address a;
+    struct error err;
+    const struct settings *s = r->set;
+    place(r, settings_table(), s, SETTINGS_ROW_mqtt, at);
+    if (s->mqtt[0] && mqtt_address_read(s->mqtt, &a, &err) != ST_OK)
+        problems_error(r->problems, "%s%s; mqtt takes HOST, HOST:PORT or mqtts://HOST:PORT", at,
+                       err.message);
+    check_topic(r, SETTINGS_ROW_mqtt_prefix, s->mqtt_prefix);
+    if (s->mqtt_discovery_prefix[0])
+        check_topic(r, SETTINGS_ROW_mqtt_discovery_prefix, s->mqtt_discovery_prefix);
+}
+
 static void check_server(const struct rules *r)
 {
     const struct settings *s = r->set;
@@ -177,6 +205,7 @@ static void check_server(const struct rules *r)
     check_cores(r, SETTINGS_ROW_train_cores, s->train_cores);
     check_cores(r, SETTINGS_ROW_label_cores, s->label_cores);
     check_dividing(r);
+    check_broker(r);
     place(r, settings_table(), s, SETTINGS_ROW_cameras_max, at);
     if (r->cameras->count > s->cameras_max)
         problems_error(r->problems, "%s%d cameras are configured, cameras_max is %d; raise it", at,

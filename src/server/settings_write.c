@@ -106,7 +106,9 @@ static void write_row(struct buf *out, const struct setting *row, const char *in
         write_comment(out, start, (const char *)range.data);
     const char *quote = wants_quotes(row->standard) ? "\"" : "";
     buf_printf(out, "#%s%s: %s%s%s%s\n", indent, row->name, quote, row->standard, quote,
-               row->live ? "" : "   # needs a restart");
+               row->live ? ""
+               : *indent ? "   # starts its process anew"
+                         : "   # needs a restart");
     buf_clear(&range);
 }
 

@@ -1,5 +1,5 @@
 /* What is said of the settings by files, conf.d, the environment and flags: who wins, what each
- * value remembers of it, and seventy-five files that are wrong, each with the place and the words
+ * value remembers of it, and many files that are wrong, each with the place and the words
  * that its error must have. ATTUNE_VERBOSE=1 prints them all. */
 #include <limits.h>
 #include <setjmp.h>
