@@ -83,6 +83,9 @@ void api_sign_in(struct request *r, struct reply *out)
     if (st == ST_OK) {
         set_cookie(r, session, r->server->set.session_s, out);
         out->status = 204;
+    } else if (st == ST_DENIED && !access_has_users(r->server->access)) {
+        reply_error(out, 401,
+                    "there are no users yet: on the server, attune user add NAME --role operate");
     } else {
         reply_attempt(out, st, wait_s, &err);
     }

@@ -447,6 +447,8 @@ static void brute_force(void **state)
     char ann[160];
     struct answer one = {0}, other = {0};
     kit_start(kit);
+    assert_int_equal(ask_into(&one, "POST", "/v1/session", "{}", NULL, NULL), 401);
+    assert_non_null(strstr((const char *)one.body.data, "no users yet"));
     signed_in("ann", "view", ann);
     static const char wrong[] = "{\"user\":\"ann\",\"password\":\"wrong wrong\"}";
     static const char nobody[] = "{\"user\":\"nobody\",\"password\":\"wrong wrong\"}";
