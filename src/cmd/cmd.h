@@ -24,6 +24,7 @@ enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
     X(eval, "the whole loop over a recorded source under a virtual clock")                         \
     X(replay, "compare schedulers on measured retrainings, in virtual time")                       \
     X(status, "one look at a server: cameras, groups, accuracy, what is sent and asked for")       \
+    X(top, "a server, live, on this terminal")                                                     \
     X(explain, "why cameras have the compute that they have, and learn with whom they do")         \
     X(events, "what has happened at a server, once or as it comes, as sentences or JSON lines")    \
     X(pause, "a camera keeps the version that it has, and nobody trains on its frames")            \

@@ -42,18 +42,6 @@ static const struct {
                 {"drift", "/v1/drift", explain_drift, 1},
                 {"camera", NULL, explain_camera, 1}};
 
-double explain_number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-const char *explain_text(const json_t *o, const char *key, const char *otherwise)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : otherwise;
-}
-
 static void print_head(const json_t *o)
 {
     double capacity = explain_number(o, "capacity"), t_us = explain_number(o, "t_us");

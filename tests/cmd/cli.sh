@@ -23,7 +23,7 @@ expect() {
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
-for command in demo server camera access user eval replay config doctor status explain events pause resume retrain backup restore profile label model synth bench; do
+for command in demo server camera access user eval replay config doctor status top explain events pause resume retrain backup restore profile label model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version

@@ -66,6 +66,35 @@ expect 0 "gate: learning goes on; version 0" resume gate "${at[@]}"
 expect 0 "gate: learning was not paused" resume gate "${at[@]}"
 expect 0 "gate: training is asked for, request 1" retrain gate "${at[@]}"
 expect 0 "manual" explain drift gate "${at[@]}"
+expect 0 "camerav" top --once "${at[@]}"
+python3 - "$attune" "$url" <<'PY' || bad=1
+# On a terminal: it draws on the other screen, follows the size, and q brings the first one back.
+import fcntl, os, pty, select, struct, sys, termios, time
+attune, url = sys.argv[1:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(attune, [attune, "top", "--server", url])
+seen = b""
+def until(what, seconds=20):
+    global seen
+    end = time.time() + seconds
+    while what not in seen and time.time() < end:
+        if select.select([fd], [], [], 0.2)[0]:
+            try:
+                seen += os.read(fd, 65536)
+            except OSError:
+                break
+    assert what in seen, (what, seen[-2000:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
+until(b"gate")
+assert b"\x1b[?1049h" in seen
+os.write(fd, b"a")
+until(b"now %v")
+os.write(fd, b"q")
+until(b"\x1b[?1049l")
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+PY
 expect 0 "what holds it back" explain camera gate "${at[@]}"
 expect 2 "say which camera" explain camera
 expect 3 "there is no camera 'nobody'" explain camera nobody "${at[@]}"
