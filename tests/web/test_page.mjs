@@ -227,6 +227,22 @@ const login = async () => {
   await shown('form.login');
 };
 
+// What the checks above are for is found when it is there.
+const checksFind = async () => {
+  await page.evaluate(() => {
+    const p = document.querySelector('main').appendChild(document.createElement('p'));
+    p.textContent = 'faint';
+    p.style.color = '#8a8a8a';
+    p.style.background = '#fff';
+  });
+  assert.match((await faintTexts(page)).join(), /faint/);
+  await page.evaluate(() => document.querySelector('main').lastChild.setAttribute('style', 'color: red'));
+  await until('a broken policy is noted', () => notes.some(n => /policy: style-src/.test(n)));
+  await page.evaluate(() => fetch('http://127.0.0.1:9/').catch(() => 0));
+  await until('a request to elsewhere is noted', () => notes.some(n => /policy: connect-src|asked elsewhere/.test(n)));
+  notes.length = 0;
+};
+
 // ---- all of them ----
 
 const timed = async test => {
@@ -240,7 +256,7 @@ try {
   get = api(server);
   browser = await launch(chromium);
   ({page, notes} = await openPage(browser, server.base));
-  for (const test of [emptyFleet, camerasAppear, settle, fleetNumbers, byKeyboard, cameraPage, otherPages, pauseAndRetrain, rollBack, computePage, everyWidthAndColour]) {
+  for (const test of [emptyFleet, camerasAppear, settle, fleetNumbers, byKeyboard, cameraPage, otherPages, pauseAndRetrain, rollBack, computePage, everyWidthAndColour, checksFind]) {
     await timed(test);
     clean();
   }

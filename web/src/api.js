@@ -7,6 +7,10 @@ export class Refusal extends Error {
   }
 }
 
+let onRefused = () => {};
+// Calls f with the refusal whenever the server wants to know who asks: a session may end at any time.
+export const whenRefused = f => onRefused = f;
+
 const ask = async (path, options) => {
   let answer;
   try {
@@ -17,7 +21,10 @@ const ask = async (path, options) => {
   if (answer.ok)
     return answer;
   const told = await answer.json().catch(() => ({}));
-  throw new Refusal(answer.status, told.error || `The server answered with status ${answer.status}.`);
+  const refusal = new Refusal(answer.status, told.error || `The server answered with status ${answer.status}.`);
+  if (answer.status === 401 && (options?.method ?? 'GET') === 'GET')
+    onRefused(refusal);
+  throw refusal;
 };
 
 export const getJson = async path => (await ask(path)).json();
@@ -52,9 +59,10 @@ const readEvents = async (body, alive, onEvent) => {
   }
 };
 
-const stream = async (after, onOpen, onEvent) => {
+const stream = async (after, signal, onOpen, onEvent) => {
   const stop = new AbortController();
   let timer;
+  signal.addEventListener('abort', () => stop.abort(), {once: true});
   const alive = () => {
     clearTimeout(timer);
     timer = setTimeout(() => stop.abort(), SILENCE_MS);
@@ -71,18 +79,20 @@ const stream = async (after, onOpen, onEvent) => {
 
 // Follows the events for ever, over every break. begin() loads what there is and returns the number of the newest
 // event; onState(true) as the stream opens, onState(false, why) as it breaks. Who is refused (401, 403) has to call
-// again after logging in.
-export const follow = async ({begin, onEvent, onState}) => {
+// again after logging in; signal ends it.
+export const follow = async ({signal, begin, onEvent, onState}) => {
   for (let wait = WAIT_MS_MIN; ;) {
     try {
       const after = await begin();
-      await stream(after, () => {
+      await stream(after, signal, () => {
         wait = WAIT_MS_MIN;
         onState(true);
       }, onEvent);
       onState(false, new Refusal(0, 'The server ended the connection.'));
     } catch (e) {
-      onState(false, e);
+      if (signal.aborted)
+        return;
+      onState(false, e instanceof Refusal ? e : new Refusal(0, 'The connection broke off.'));
       if (e.status === 401 || e.status === 403)
         return;
     }

@@ -97,7 +97,7 @@ const App = () => {
   }, [at.page, at.id]);
   const refused = state.why?.status === 401 || state.session?.auth && !state.session.user;
   if (refused)
-    return html`<main ref=${main}><${Login}/></main>`;
+    return html`<main ref=${main}><${Login} users=${state.session?.users}/></main>`;
   const View = VIEWS[at.page] ?? Nowhere;
   return html`<a class="skip" href="#main" onClick=${e => {
     e.preventDefault();

@@ -1,6 +1,6 @@
 // What the page knows: one object, filled from the interface, kept up to date by the event stream.
 import {useEffect, useState} from 'preact/hooks';
-import {follow, getJson, send} from './api.js';
+import {follow, getJson, send, whenRefused} from './api.js';
 
 const EVENTS_MAX = 1000, EVENTS_FIRST = 400, POINTS_MAX = 4000, POINTS_FIRST = 400;
 const SOON_MS = 400;
@@ -151,16 +151,25 @@ const begin = async () => {
   return last.events[0]?.id ?? 0;
 };
 
-export const start = () => follow({
-  begin, onEvent,
-  onState: (live, why) => {
-    if (!live && state.live !== false)
-      state.gone_us = Date.now() * 1000;
-    state.live = live;
-    state.why = why ?? null;
-    state.tick++;
-    changed();
-  },
+const onState = (live, why) => {
+  if (!live && state.live !== false)
+    state.gone_us = Date.now() * 1000;
+  state.live = live;
+  state.why = why ?? null;
+  state.tick++;
+  changed();
+};
+
+let following = null;
+export const start = () => {
+  following?.abort();
+  following = new AbortController();
+  follow({signal: following.signal, begin, onEvent, onState});
+};
+
+whenRefused(refusal => {
+  following?.abort();
+  onState(false, refusal);
 });
 
 export const login = async (user, password) => {

@@ -56,12 +56,17 @@ export const health = (camera, series) => {
   const open = (camera.requests ?? []).find(r => r.open);
   if (open)
     return {tone: 'warn', word: 'adapting', why: open.text};
+  if (camera.inference?.uploads === false)
+    return {tone: '', word: 'keeps its frames', why: 'it never uploads: how well it does is not known here'};
   if (camera.accuracy == null)
     return {tone: '', word: 'starting', why: 'no labelled frame yet'};
   if (camera.accuracy_unadapted != null && camera.accuracy < camera.accuracy_unadapted - WORSE)
     return {tone: 'warn', word: 'worse than unadapted', why: 'the student as its file has it would do better just now'};
   return fallen(camera, series) || {tone: 'good', word: 'well', why: 'frames come, labels come, its model fits'};
 };
+
+export const noPicture = camera => camera.inference?.uploads === false ? 'its frames stay at the camera'
+  : camera.frame_t_us ? 'its picture comes with the next chunk' : 'no labelled frame yet';
 
 // Where a camera infers, and which part of the frames and of the size where it is not all.
 export const inference = camera => {

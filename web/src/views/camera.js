@@ -5,7 +5,7 @@ import {send} from '../api.js';
 import {colourer} from '../groups.js';
 import {concerns, loadWhole, mayOperate, sorted, state} from '../store.js';
 import {Badge, Confirm, html, Toggle} from '../ui.js';
-import {ago, bytes, health, inference, kindOf, percent, points, rate, tone, when} from '../words.js';
+import {ago, bytes, health, inference, kindOf, noPicture, percent, points, rate, tone, when} from '../words.js';
 
 const VIEWS = [['student', 'student'], ['teacher', 'teacher'], ['image', 'plain']];
 
@@ -16,7 +16,7 @@ const View = ({camera}) => {
   return html`<figure class="view">
     ${camera.frame_t_us && missing !== source
       ? html`<img src=${source} width=${camera.width} height=${camera.height} alt=${`newest labelled frame of ${camera.id}: ${text}`} onError=${() => setMissing(source)}/>`
-      : html`<div class="none">${camera.frame_t_us ? 'its picture comes with the next chunk' : 'no labelled frame yet'}</div>`}
+      : html`<div class="none">${noPicture(camera)}</div>`}
     <figcaption><${Toggle} label="picture" value=${view} onChange=${setView} options=${VIEWS}/>
       <span>${text}${camera.frame_t_us ? `, ${ago(camera.frame_t_us)}` : ''}</span></figcaption>
   </figure>`;

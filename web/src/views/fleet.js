@@ -3,7 +3,7 @@ import {useState} from 'preact/hooks';
 import {colourer} from '../groups.js';
 import {mayOperate, sorted, state} from '../store.js';
 import {Badge, Empty, html, Search, Select, Spark, Toggle} from '../ui.js';
-import {ago, health, percent, points, rate, span} from '../words.js';
+import {ago, health, noPicture, percent, points, rate, span} from '../words.js';
 
 const lastUpdate = series => series?.marks.filter(m => m.accepted).pop()?.t_us ?? 0;
 const ORDER = {bad: 0, warn: 1, '': 2, good: 3};
@@ -15,7 +15,7 @@ const Picture = ({camera, view}) => {
   const source = `v1/cameras/${camera.id}/frame?view=${view}&at=${camera.frame_t_us}`;
   return camera.frame_t_us && missing !== source
     ? html`<img loading="lazy" decoding="async" src=${source} width=${camera.width} height=${camera.height} alt="" onError=${() => setMissing(source)}/>`
-    : html`<div class="none">${camera.frame_t_us ? 'its picture comes with the next chunk' : 'no labelled frame yet'}</div>`;
+    : html`<div class="none">${noPicture(camera)}</div>`;
 };
 
 const Tile = ({camera, view, colours}) => {

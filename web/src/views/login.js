@@ -2,7 +2,7 @@ import {useEffect, useRef, useState} from 'preact/hooks';
 import {login} from '../store.js';
 import {html} from '../ui.js';
 
-export const Login = ({why}) => {
+export const Login = ({users}) => {
   const [error, setError] = useState(''), [busy, setBusy] = useState(false), user = useRef(), password = useRef();
   useEffect(() => user.current.focus(), []);
   const submit = async e => {
@@ -17,10 +17,10 @@ export const Login = ({why}) => {
     }
   };
   return html`<form class="card login" onSubmit=${submit}><h1 tabindex="-1">attune</h1>
-    <p class="soft">${why ?? 'Log in to see the cameras.'}</p>
+    <p class="soft">${users === false ? 'Nobody can log in yet: this server has no users.' : 'Log in to see the cameras.'}</p>
     <label class="field">name<input ref=${user} name="user" autocomplete="username" required/></label>
     <label class="field">password<input ref=${password} type="password" name="password" autocomplete="current-password" required/></label>
     ${error && html`<p class="notice" role="alert">${error}</p>`}
     <button class="primary" disabled=${busy}>${busy ? 'one moment…' : 'log in'}</button>
-    <p class="soft">Whoever runs the server makes users with <code>attune user add</code>.</p></form>`;
+    <p class="soft">Whoever runs the server makes users with <code>attune user add NAME --role operate</code>.</p></form>`;
 };
