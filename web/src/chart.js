@@ -113,7 +113,7 @@ const open = (element, live, onCursor) => {
     width: element.clientWidth || 300, height, legend: {show: false},
     cursor: {y: false, points: {size: 7}, drag: {x: true, y: false}, sync: {key: sync.key}},
     scales: {y: {range}},
-    axes: [axis({size: 30, values: times}), axis({size: 56, values: (_, v) => v.map(format)})],
+    axes: [axis({size: 30, space: 80, values: times}), axis({size: 56, values: (_, v) => v.map(format)})],
     series: [{}, ...lines.map(lineOf)],
     hooks: {
       draw: [p => {

@@ -70,14 +70,7 @@ export const loadWhole = async id => {
   changed();
 };
 
-const loading = new Map(); // camera: a load is under way; 'again': another is wanted after it
-
-const loadCamera = async id => {
-  if (loading.has(id)) {
-    loading.set(id, 'again');
-    return;
-  }
-  loading.set(id, 'once');
+const loadOne = async id => {
   try {
     const camera = await getJson(`v1/cameras/${id}`);
     state.cameras.set(id, camera);
@@ -86,12 +79,30 @@ const loadCamera = async id => {
   } catch (e) {
     if (e.status === 404)
       state.cameras.delete(id);
+    else if (e.status === 429)
+      waiting.add(id);
   }
-  const again = loading.get(id) === 'again';
-  loading.delete(id);
   changed();
-  if (again)
-    loadCamera(id);
+};
+
+// A server takes so many requests a second of one address: a large fleet is loaded a little at a time.
+const LOADERS = 2, PAUSE_MS = 90;
+const waiting = new Set(), loading = new Set();
+let loaders = 0;
+
+const loadCamera = async id => {
+  waiting.add(id);
+  if (loaders === LOADERS)
+    return;
+  loaders++;
+  for (let next; (next = [...waiting].find(w => !loading.has(w))); ) {
+    waiting.delete(next);
+    loading.add(next);
+    await loadOne(next);
+    loading.delete(next);
+    await new Promise(done => setTimeout(done, PAUSE_MS));
+  }
+  loaders--;
 };
 
 // ---- the rest ----
