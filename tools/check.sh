@@ -12,7 +12,7 @@ clang-format --dry-run --Werror "${sources[@]}" || fail "run make fmt"
 
 for h in $(git ls-files 'src/*.h'); do
     echo "#include \"${h#src/}\"" |
-        ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc -I"$build/src" -fsyntax-only -x c - || fail "$h does not stand alone"
+        ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc -Iinclude -I"$build/src" -fsyntax-only -x c - || fail "$h does not stand alone"
 done
 
 below_cmd=$(git ls-files 'src/*.c' | grep -v '^src/cmd/')
