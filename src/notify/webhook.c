@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "notify/envelope.h"
 
 bool webhook_url_is_valid(const char *url, char *ret_host)
 {
@@ -28,6 +29,49 @@ bool webhook_url_is_valid(const char *url, char *ret_host)
     memcpy(ret_host, at, n);
     ret_host[n] = '\0';
     return true;
+}
+
+static enum status check_urls(char *list, struct error *err)
+{
+    char host[WEBHOOK_HOST_CHARS_MAX + 1], *at;
+    int count = 0;
+    for (char *url = strtok_r(list, WEBHOOK_SEPARATORS, &at); url;
+         url = strtok_r(NULL, WEBHOOK_SEPARATORS, &at)) {
+        if (++count > WEBHOOKS_MAX)
+            return error_set(err, ST_INVALID, "there may be %d webhooks", WEBHOOKS_MAX);
+        if (!webhook_url_is_valid(url, host))
+            return error_set(err, ST_INVALID,
+                             "webhook %d is no URL that begins with http:// or https://", count);
+    }
+    return ST_OK;
+}
+
+static enum status check_kinds(char *list, struct error *err)
+{
+    const char *topic, *type;
+    char *at;
+    int count = 0;
+    for (char *kind = strtok_r(list, WEBHOOK_SEPARATORS, &at); kind;
+         kind = strtok_r(NULL, WEBHOOK_SEPARATORS, &at))
+        if (!envelope_kind(kind, &topic, &type) || ++count > WEBHOOK_KINDS_MAX)
+            return error_set(
+                err, ST_INVALID,
+                "webhook_events: no event '%.40s' is told; docs/api.md lists the kinds "
+                "of GET /v1/events, of which those about single frames and plans are "
+                "not told",
+                kind);
+    return ST_OK;
+}
+
+enum status webhook_lists_check(const char *urls, const char *kinds, struct error *err)
+{
+    char copy[WEBHOOK_LIST_BYTES_MAX];
+    if (strlen(urls) >= sizeof copy || strlen(kinds) >= sizeof copy)
+        return error_set(err, ST_INVALID, "a list of webhooks is too long");
+    memcpy(copy, urls, strlen(urls) + 1);
+    enum status st = check_urls(copy, err);
+    memcpy(copy, kinds, strlen(kinds) + 1);
+    return st == ST_OK ? check_kinds(copy, err) : st;
 }
 
 void webhook_sign(const void *secret, size_t secret_bytes, uint64_t now_s, const char *body,

@@ -34,6 +34,14 @@ struct webhook_message {
 /* http:// or https:// with a host; *ret_host (WEBHOOK_HOST_CHARS_MAX + 1) is what may be shown. */
 bool webhook_url_is_valid(const char *url, char *ret_host);
 
+/* Receivers and kinds of events (envelope.h) as settings name them, with spaces or commas between.
+ * ST_INVALID names what is wrong, an URL by its place in the list only. */
+#define WEBHOOKS_MAX 4
+#define WEBHOOK_KINDS_MAX 32
+#define WEBHOOK_LIST_BYTES_MAX 1024
+#define WEBHOOK_SEPARATORS " ,\t\n"
+enum status webhook_lists_check(const char *urls, const char *kinds, struct error *err);
+
 /* "t=...,v1=...". */
 void webhook_sign(const void *secret, size_t secret_bytes, uint64_t now_s, const char *body,
                   char ret[WEBHOOK_SIGNATURE_CHARS_MAX + 1]);

@@ -15,8 +15,6 @@
 #include "notify/webhook.h"
 
 #define BATCH 50
-#define KINDS_MAX 32
-#define SEPARATORS " ,\t\n"
 
 struct hook {
     struct hooks *all;
@@ -31,10 +29,10 @@ struct hook {
 
 struct hooks {
     struct server *server;
-    struct hook items[HOOKS_MAX];
+    struct hook items[WEBHOOKS_MAX];
     int count;
     char kinds_text[SETTING_TEXT_BYTES];
-    const char *kinds[KINDS_MAX]; /* events that are told; none: all of envelope_kind's */
+    const char *kinds[WEBHOOK_KINDS_MAX]; /* events that are told; none: all of envelope_kind's */
     int kind_count;
     struct buf secret; /* empty: not signed */
     char source[96];
@@ -222,36 +220,28 @@ static void find_cursor(struct hook *k)
     save(k);
 }
 
-static enum status add_url(struct hooks *h, const char *url, struct error *err)
+static void add_url(struct hooks *h, const char *url)
 {
-    struct hook *k = &h->items[h->count];
-    if (h->count == HOOKS_MAX)
-        return error_set(err, ST_INVALID, "there may be %d webhooks", HOOKS_MAX);
-    if (!webhook_url_is_valid(url, k->host))
-        return error_set(err, ST_INVALID,
-                         "webhook %d is no URL that begins with http:// or https://", h->count + 1);
+    struct hook *k = &h->items[h->count++];
+    webhook_url_is_valid(url, k->host);
     k->all = h;
     snprintf(k->url, sizeof k->url, "%s", url);
     find_cursor(k);
-    h->count++;
-    return ST_OK;
 }
 
-static enum status read_kinds(struct hooks *h, struct error *err)
+/* The lists were checked. */
+static void read_lists(struct hooks *h)
 {
-    char *save_at;
-    const char *topic, *type;
-    snprintf(h->kinds_text, sizeof h->kinds_text, "%s", h->server->set.webhook_events);
-    for (char *kind = strtok_r(h->kinds_text, SEPARATORS, &save_at); kind;
-         kind = strtok_r(NULL, SEPARATORS, &save_at)) {
-        if (!envelope_kind(kind, &topic, &type) || h->kind_count == KINDS_MAX)
-            return error_set(err, ST_INVALID,
-                             "webhook_events: no event '%.40s' is told; docs/integrations.md lists "
-                             "those that are",
-                             kind);
+    const struct settings *set = &h->server->set;
+    char urls[SETTING_TEXT_BYTES], *at;
+    snprintf(urls, sizeof urls, "%s", set->webhooks);
+    for (char *url = strtok_r(urls, WEBHOOK_SEPARATORS, &at); url;
+         url = strtok_r(NULL, WEBHOOK_SEPARATORS, &at))
+        add_url(h, url);
+    snprintf(h->kinds_text, sizeof h->kinds_text, "%s", set->webhook_events);
+    for (char *kind = strtok_r(h->kinds_text, WEBHOOK_SEPARATORS, &at); kind;
+         kind = strtok_r(NULL, WEBHOOK_SEPARATORS, &at))
         h->kinds[h->kind_count++] = kind;
-    }
-    return ST_OK;
 }
 
 static enum status read_secret(struct hooks *h, struct error *err)
@@ -281,22 +271,19 @@ static enum status start_all(struct hooks *h, struct error *err)
 
 enum status hooks_open(struct server *s, struct hooks **ret, struct error *err)
 {
-    char urls[SETTING_TEXT_BYTES], *save_at;
     if (!s->set.webhooks[0])
         return ST_OK;
+    enum status st = webhook_lists_check(s->set.webhooks, s->set.webhook_events, err);
+    if (st != ST_OK)
+        return st;
     struct hooks *h = calloc(1, sizeof *h);
     if (!h)
         return error_set(err, ST_NOMEM, "no memory for webhooks");
     curl_global_init(CURL_GLOBAL_DEFAULT);
     h->server = s;
     snprintf(h->source, sizeof h->source, "attune/%.63s", s->set.mqtt_client_id);
-    snprintf(urls, sizeof urls, "%s", s->set.webhooks);
-    enum status st = read_kinds(h, err);
-    if (st == ST_OK)
-        st = read_secret(h, err);
-    for (char *url = strtok_r(urls, SEPARATORS, &save_at); url && st == ST_OK;
-         url = strtok_r(NULL, SEPARATORS, &save_at))
-        st = add_url(h, url, err);
+    read_lists(h);
+    st = read_secret(h, err);
     if (st == ST_OK)
         st = start_all(h, err);
     *ret = h;

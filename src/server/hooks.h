@@ -6,7 +6,7 @@
  * HOOKS_BEHIND_MAX events behind skips the oldest; one that refuses an event does not get it again;
  * one that fails is tried again after 1 s, 2 s, ... a minute, HOOKS_TRIES_MAX times an event.
  *
- * Owns:    a thread a receiver, HOOKS_MAX at most.
+ * Owns:    a thread a receiver, WEBHOOKS_MAX (notify/webhook.h) at most.
  * Threads: open and close from one; counts from any.
  */
 #ifndef ATTUNE_SERVER_HOOKS_H
@@ -14,7 +14,6 @@
 
 #include "server/node.h"
 
-#define HOOKS_MAX 4
 #define HOOKS_BEHIND_MAX 1000
 #define HOOKS_TRIES_MAX 20
 #define HOOKS_WAIT_FIRST_US ((uint64_t)1000000)

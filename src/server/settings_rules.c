@@ -8,6 +8,7 @@
 #include "base/cores.h"
 #include "base/names.h"
 #include "notify/mqtt_address.h"
+#include "notify/webhook.h"
 #include "server/dividing.h"
 #include "server/settings.h"
 #include "task/regions.h"
@@ -192,6 +193,16 @@ static void check_broker(const struct rules *r)
         check_topic(r, SETTINGS_ROW_mqtt_discovery_prefix, s->mqtt_discovery_prefix);
 }
 
+static void check_webhooks(const struct rules *r)
+{
+    char at[PLACE_BYTES];
+    struct error err;
+    if (webhook_lists_check(r->set->webhooks, r->set->webhook_events, &err) == ST_OK)
+        return;
+    place_of(r, SETTINGS_ROW_webhooks, SETTINGS_ROW_webhook_events, at);
+    problems_error(r->problems, "%s%s", at, err.message);
+}
+
 static void check_server(const struct rules *r)
 {
     const struct settings *s = r->set;
@@ -206,6 +217,7 @@ static void check_server(const struct rules *r)
     check_cores(r, SETTINGS_ROW_label_cores, s->label_cores);
     check_dividing(r);
     check_broker(r);
+    check_webhooks(r);
     place(r, settings_table(), s, SETTINGS_ROW_cameras_max, at);
     if (r->cameras->count > s->cameras_max)
         problems_error(r->problems, "%s%d cameras are configured, cameras_max is %d; raise it", at,
