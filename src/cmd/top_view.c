@@ -260,10 +260,9 @@ static enum tone cell_gain(const struct row *r, uint64_t now_us, char *ret)
 static enum tone cell_trend(const struct row *r, uint64_t now_us, char *ret)
 {
     static const char *const steps[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    size_t n = json_array_size(r->history), from = n > TREND ? n - TREND : 0;
+    size_t n = json_array_size(r->history), from = n > TREND ? n - TREND : 0, used = 0;
     double low = INFINITY, high = -INFINITY;
     (void)now_us;
-    ret[0] = '\0';
     for (size_t i = from; i < n; i++) {
         double v = json_number_value(json_array_get(r->history, i));
         low = fmin(low, v);
@@ -273,8 +272,10 @@ static enum tone cell_trend(const struct row *r, uint64_t now_us, char *ret)
         double v = json_number_value(json_array_get(r->history, i));
         double part = high - low > 1e-6 ? (v - low) / (high - low) : 0.5;
         int step = (int)(part * 7.999);
-        strcat(ret, steps[step < 0 ? 0 : step > 7 ? 7 : step]);
+        memcpy(ret + used, steps[step < 0 ? 0 : step > 7 ? 7 : step], 3); /* bytes of each */
+        used += 3;
     }
+    ret[used] = '\0';
     return TONE_PLAIN;
 }
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 static void expect(const char *text, const char *plain)
 {
     char copy[64];
-    strcpy(copy, text);
+    snprintf(copy, sizeof copy, "%s", text);
     plain_text(copy);
     assert_string_equal(copy, plain);
 }
@@ -72,7 +73,7 @@ static void any_bytes(void **state)
         json_decref(as_json);
         for (const unsigned char *c = (const unsigned char *)text; *c; c++)
             assert_true(*c >= ' ' && *c != 0x7f && !(c[0] == 0xc2 && c[1] < 0xa0));
-        strcpy(again, text);
+        snprintf(again, sizeof again, "%s", text);
         plain_text(again);
         assert_string_equal(again, text);
     }
