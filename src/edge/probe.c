@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "synth/source.h"
 
+#define WAITED_US 10000
 #define PACE_S 1 /* a shorter look says nothing of the pace */
 
 static enum status probe_town(const char *url, struct probe *ret, struct error *err)
@@ -41,21 +42,30 @@ static enum status open_source(const struct feed_options *o, struct video_source
     return st;
 }
 
-/* Frames behind the first one, until time or frames are up. */
-static void look(struct video_source *s, double seconds, uint64_t first_us, struct probe *ret)
+/* Frames behind the first one, until time or frames are up. What libav has read ahead while opening
+ * comes at once, so the pace counts from the first frame that had to be waited for. */
+static void look(struct video_source *s, double seconds, uint64_t t_us, struct probe *ret)
 {
     struct video_source_info info;
-    uint64_t began_us = clock_mono_us(), t_us = first_us, now_us = began_us;
-    uint64_t until_us = began_us + (uint64_t)(seconds * 1e6);
-    while (now_us < until_us && (ret->live || ret->frames < PROBE_FRAMES) &&
-           video_source_pass(s, &t_us, NULL) == ST_OK) {
+    uint64_t now_us = clock_mono_us(), until_us = now_us + (uint64_t)(seconds * 1e6);
+    uint64_t from_us = 0, from_t_us = 0, from_frames = 0;
+    while (now_us < until_us && (ret->live || ret->frames < PROBE_FRAMES)) {
+        uint64_t before_us = now_us;
+        if (video_source_pass(s, &t_us, NULL) != ST_OK)
+            break;
         ret->frames++;
         now_us = clock_mono_us();
+        if (from_us > 0 || now_us - before_us < WAITED_US)
+            continue;
+        from_us = now_us;
+        from_t_us = t_us;
+        from_frames = ret->frames;
+        until_us = now_us + (uint64_t)(seconds * 1e6);
     }
-    double took_s = (double)(now_us - began_us) / 1e6;
+    double took_s = from_us > 0 ? (double)(now_us - from_us) / 1e6 : 0;
     if (ret->live && took_s >= PACE_S) {
-        ret->seen_fps = (double)(ret->frames - 1) / took_s;
-        ret->pace = (double)(t_us - first_us) / 1e6 / took_s;
+        ret->seen_fps = (double)(ret->frames - from_frames) / took_s;
+        ret->pace = (double)(t_us - from_t_us) / 1e6 / took_s;
     }
     video_source_info(s, &info);
     ret->damaged = info.damaged;

@@ -302,8 +302,8 @@ static void put_camera(struct loading *l, const char *variable, const char *name
 /* Variables of ours that are no settings: of our own processes, and of tests. */
 static bool is_ours(const char *name)
 {
-    static const char *const ours[] = {"SOURCE", "SHARE",     "SHARE_FD", "PROGRAM",    "MODELS",
-                                       "DOCS",   "TEST_DATA", "TRACES",   "SHARED_DATA"};
+    static const char *const ours[] = {"SOURCE", "TOKEN", "SHARE",     "SHARE_FD", "PROGRAM",
+                                       "MODELS", "DOCS",  "TEST_DATA", "TRACES",   "SHARED_DATA"};
     return names_find(ours, NAMES_COUNT(ours), name, -1) >= 0;
 }
 

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "edge/feed.h"
+#include "edge/probe.h"
 
 #define SECRET "s3cr3t-Zebra"
 #define PATIENCE_US ((uint64_t)30 * 1000000)
@@ -186,6 +187,27 @@ static void motion_jpeg_at_its_own_pace(void **state)
     mjpeg_kit_stop(&m);
 }
 
+/* `attune doctor` looks at a source in this way. */
+static void a_look_says_what_comes(void **state)
+{
+    (void)state;
+    static const char *const args[] = {
+        "--auth", "digest", "ann", "secret", "/main", "codec=h264,size=160x120,fps=15", NULL};
+    struct rtsp_kit k;
+    struct probe seen;
+    struct error err;
+    rtsp_kit_start(&k, args);
+    struct feed_options o = {.url = rtsp_kit_url(&k, "ann:secret@", "/main"), .timeout_s = 20};
+    if (probe_source(&o, 1.5, &seen, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(seen.codec, "h264");
+    assert_true(seen.live && seen.width == 160 && seen.height == 120 && seen.frames > 1);
+    o.url = rtsp_kit_url(&k, "ann:wrong@", "/main");
+    assert_int_not_equal(probe_source(&o, 1, &seen, &err), ST_OK);
+    assert_null(strstr(err.message, "ann:wrong"));
+    rtsp_kit_stop(&k);
+}
+
 /* A source that is opened and lost at once is not asked again and again: the waits grow. */
 static void one_that_comes_and_goes_is_asked_ever_less(void **state)
 {
@@ -209,6 +231,7 @@ int main(void)
     log_level_set((enum log_level)0);
     rtsp_kit_require();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_look_says_what_comes),
         cmocka_unit_test(stalls_drops_and_changes),
         cmocka_unit_test(clocks_that_jump),
         cmocka_unit_test(motion_jpeg_at_its_own_pace),
