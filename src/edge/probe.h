@@ -1,8 +1,8 @@
 /* probe.h - what a source is and whether it delivers: opened, read for a few seconds, closed.
  *
  * Threads: one a probe; the cancel flag of the options from any.
- * Time:    base/clock.h; at most timeout_s for the opening and for each picture, and twice `seconds`.
- * Errors:  those of opening and of the first picture, without credentials.
+ * Time:    base/clock.h; at most timeout_s for the opening and for each picture, and twice
+ * `seconds`. Errors:  those of opening and of the first picture, without credentials.
  */
 #ifndef ATTUNE_EDGE_PROBE_H
 #define ATTUNE_EDGE_PROBE_H

@@ -196,7 +196,8 @@ static void some_settings_change_at_once(void **state)
     reload(200, "2 changed; 1 needs a restart: horizon_s; cameras: 0 added");
     assert_true(number_of("/v1/cameras/gate/settings", "uplink_kbps") == 2000);
     assert_true(number_of("/v1/cameras/gate/settings", "revision") > revision);
-    assert_true(shown("uplink_kbps") == 2000 && shown("horizon_s") == 240 && shown("backlog_max") == 3);
+    assert_true(shown("uplink_kbps") == 2000 && shown("horizon_s") == 240 &&
+                shown("backlog_max") == 3);
     assert_true(kit_event_of(kit, "", "config_loaded", 0, NULL) > 0);
     write_config("");
     reload(200, "2 changed; cameras: 0 added");
