@@ -55,7 +55,7 @@ enum status explain_camera_fetch(const struct fetch_server *server, const char *
 
 static const char *when(double t_us, char ret[32])
 {
-    time_t at = (time_t)(t_us / 1e6);
+    time_t at = t_us > 0 ? (time_t)(t_us / 1e6) : 0;
     struct tm parts;
     if (!(t_us > 0) || !localtime_r(&at, &parts) ||
         strftime(ret, 32, "%m-%d %H:%M:%S", &parts) == 0)

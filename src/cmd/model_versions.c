@@ -76,7 +76,8 @@ static void print_version(const json_t *v)
 {
     char when[32] = "?";
     struct tm parts;
-    time_t at = (time_t)(explain_number(v, "t_us") / 1e6);
+    double t_us = explain_number(v, "t_us");
+    time_t at = t_us > 0 ? (time_t)(t_us / 1e6) : 0;
     bool accepted = json_is_true(json_object_get(v, "accepted"));
     if (localtime_r(&at, &parts))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts);

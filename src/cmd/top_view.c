@@ -506,9 +506,10 @@ static bool is_shown(const json_t *e)
 static void draw_event(struct screen *s, const json_t *e)
 {
     char at[16] = "?";
-    time_t t = (time_t)(explain_number(e, "t_us") / 1e6);
+    double t_us = explain_number(e, "t_us");
+    time_t t = t_us > 0 ? (time_t)(t_us / 1e6) : 0;
     struct tm parts;
-    if (explain_number(e, "t_us") > 0 && localtime_r(&t, &parts))
+    if (t > 0 && localtime_r(&t, &parts))
         strftime(at, sizeof at, "%H:%M:%S", &parts);
     if (!begin_line(s))
         return;

@@ -20,6 +20,7 @@
 #include "runner.h"
 #include "server/control.h"
 #include "server/operate.h"
+#include "store/backup.h"
 
 #define TRIES_MAX 3000 /* of a hundredth of a second at least */
 
@@ -480,6 +481,52 @@ static void it_is_there_after_a_kill(void **state)
     answer_clear(&a);
 }
 
+/* ---- backups ---- */
+
+/* Made while the loop runs, restored elsewhere: a server goes on from there, a camera gets the bits
+ * that the version had, and it learns on. */
+static void a_backup_of_a_running_loop_goes_on(void **state)
+{
+    (void)state;
+    struct backup_report r;
+    struct runner gate;
+    struct answer a = {0};
+    struct error err = {0};
+    char file[96], again[96];
+    snprintf(file, sizeof file, "%s/b.tar.zst", kit->dir);
+    snprintf(again, sizeof again, "%s/again", kit->dir);
+    start();
+    train("gate", &seq[0]);
+    kit_upload(kit, "gate", &seq[0]); /* and a training is under way meanwhile */
+    const struct backup_options o = {.chunks = true, .program = "test", .now_us = clock_wall_us()};
+    if (backup_write(kit->options.settings.state, file, &o, &r, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    train("gate", &seq[0]);
+    if (backup_restore(file, again, false, 1, &r, NULL, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    struct store *copy;
+    struct store_camera c;
+    assert_int_equal(store_open(again, NULL, &copy, &err), ST_OK);
+    assert_int_equal(store_camera_get(copy, "gate", &c, &err), ST_OK);
+    store_close(&copy);
+    float *then = weights_of("gate", c.version);
+    kit_stop(kit);
+    snprintf(kit->options.settings.state, sizeof kit->options.settings.state, "%s", again);
+    kit_start(kit);
+    runner_open(kit, &gate, "gate");
+    runner_update(&gate, &a);
+    float *now = weights_of("gate", c.version);
+    assert_memory_equal(now, then, params_bytes());
+    if (gate.version == c.version)
+        assert_memory_equal(gate.params, then, params_bytes());
+    uint64_t next = c.seq_last;
+    train("gate", &next);
+    free(then);
+    free(now);
+    runner_close(&gate);
+    answer_clear(&a);
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -494,6 +541,7 @@ int main(int argc, char **argv)
         TEST(what_cannot_be_is_refused),
         TEST(a_paused_camera_keeps_what_it_has),
         TEST(every_policy_does_so),
+        TEST(a_backup_of_a_running_loop_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
