@@ -33,7 +33,7 @@ export const tone = kind => BAD.includes(kind) ? 'bad' : WARN.includes(kind) ? '
 
 const AWAY_US = 120e6; // not heard of for so long: shown as silent
 const WORSE = 0.02; // the unadapted student may be so much better before it is said
-const FALLEN = 0.7; // of its best: below that it is not well, whatever else is said
+const FALLEN = 0.5; // of its best: below that it is not well, whatever else is said
 
 const fallen = (camera, series) => {
   const best = series ? series.accuracy.reduce((m, v) => Math.max(m, v ?? 0), 0) : 0;

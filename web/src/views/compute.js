@@ -30,7 +30,7 @@ const History = ({series}) => {
     const at = cursor ?? data[0].length - 1, sum = used.reduce((s, v) => s + v[at], 0), why = series.why[at];
     return html`${KINDS.map(([kind, word, colour], k) => html`<span key=${kind}><i class="square" style=${`--group: var(${colour})`}></i>${word}${' '}
         <b>${used[k][at].toFixed(2)}</b></span>`)}
-      <span><i class="square idle"></i>idle <b>${Math.max(0, top - sum).toFixed(2)}</b> of ${top.toFixed(1)} processors</span>
+      <span><i class="square idle"></i>idle or others’ <b>${Math.max(0, top - sum).toFixed(2)}</b> of ${top.toFixed(1)} processors</span>
       <span>${cursor == null ? 'now' : `at ${clock(series.t_us[at])}`}</span>
       <span class="why">${why ? why.split('\n').map((line, i) => html`<span key=${i}>${line}<br/></span>`) : 'nobody trained'}</span>`;
   }}<//>`;
