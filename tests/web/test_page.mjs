@@ -53,7 +53,10 @@ const fleetNumbers = async () => {
       return (await text(`${tile} [data-value=accuracy]`)) === `${percent(c.accuracy)} %` && (await text(`${tile} [data-value=version]`)) === String(c.camera_version);
     });
   await page.locator('[data-search]').fill('cam-1');
-  await until('only the camera that is looked for', async () => await page.locator('.tile').count() === 1);
+  await until('only cameras of this name or group', async () => {
+    const fit = (await get('v1/cameras')).cameras.filter(c => c.id === 'cam-1' || c.group.includes('cam-1'));
+    return await page.locator('.tile').count() === fit.length;
+  });
   await page.locator('[data-search]').fill('no such');
   await shown('.empty');
   await page.locator('.empty button').click();
@@ -100,14 +103,14 @@ const cameraPage = async () => {
   await page.locator('.chart .plot').focus();
   await page.keyboard.press('ArrowLeft');
   await until('arrow keys read the chart', async () => /at \d\d:\d\d/.test(await text('.chart .key')));
-  assert.ok(await page.locator('.events li').count() > 2);
+  await until('its decisions', async () => await page.locator('.events li').count() > 2);
   await goTo('#/camera/nobody', 'nobody');
   assert.match(await text('.notice'), /no camera/);
 };
 
 const otherPages = async () => {
   await goTo('#/accuracy', 'Accuracy');
-  assert.equal(await page.locator('.chart canvas').count(), CAMERAS);
+  await until('a chart a camera', async () => await page.locator('.chart canvas').count() === CAMERAS);
   await page.locator('.toggle button', {hasText: 'groups'}).click();
   await until('a chart a group', async () => await page.locator('.chart canvas').count() === (await get('v1/groups')).groups.length);
   await goTo('#/groups', 'Groups');
@@ -161,7 +164,7 @@ const rollBack = async () => {
   });
   await until('the page shows it', async () => (await text(`${at} [data-value=version]`)) === String(now));
   await until('the dialog is gone', async () => await page.locator('dialog').count() === 0);
-  const event = (await get('v1/events?format=json&before=0&limit=20')).events.find(e => e.kind === 'rolled_back');
+  const event = await until('the event', async () => (await get('v1/events?format=json&before=0&limit=50')).events.find(e => e.kind === 'rolled_back'));
   assert.equal(event.to, to);
   const model = await fetch(new URL(await page.locator(`${at} a[download]`).first().getAttribute('href'), server.base));
   assert.equal(model.status, 200);
