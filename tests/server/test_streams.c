@@ -17,6 +17,8 @@
 #include "kit.h"
 #include "label/label_file.h"
 #include "server/board.h"
+#include "server/line.h"
+#include "server/operate.h"
 #include "server/streams.h"
 #include "video/frame.h"
 #include "video/image.h"
@@ -434,6 +436,34 @@ static void settings_have_a_revision(void **state)
     answer_clear(&a);
 }
 
+static bool runs_its_version(const char *id)
+{
+    struct store_camera c;
+    return store_camera_get(kit->server->store, id, &c, NULL) == ST_OK && c.version > 0 &&
+           c.camera_version == c.version;
+}
+
+/* Going back is for those whom the server infers for as for all; here nobody trains. */
+static void a_stream_goes_back(void **state)
+{
+    (void)state;
+    struct store_version v;
+    struct error err = {0};
+    uint64_t made = 0;
+    start_with("cameras:\n  a: {source: \"town:width=64,height=64,fps=20\"}\n");
+    await(has_told, "a");
+    assert_int_equal(line_renumber(kit->server, "a", 0, 1, &v, &err), ST_OK);
+    v.t_us = clock_wall_us();
+    snprintf(v.reason, sizeof v.reason, "a test makes it");
+    assert_int_equal(store_version_put(kit->server->store, "a", &v, NULL, 0, &err), ST_OK);
+    bell_ring(&kit->server->bell);
+    await(runs_its_version, "a");
+    if (server_rollback(kit->server, "a", 0, "ann", &made, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(made, 2);
+    await(runs_its_version, "a");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -445,6 +475,7 @@ int main(void)
         TEST(one_that_is_killed_comes_back),
         TEST(a_source_that_is_not_there_is_tried_again),
         TEST(cameras_of_their_own_report_too),
+        TEST(a_stream_goes_back),
         TEST(settings_have_a_revision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
