@@ -3,6 +3,7 @@
 #   install_completion.sh ATTUNE DATADIR
 set -eu
 attune=$1 share=${MESON_INSTALL_DESTDIR_PREFIX:-.}/$2
+export GOMP_SPINCOUNT=1000 # the program need not start twice
 put() {
     mkdir -p "$share/$2"
     "$attune" completion "$1" >"$share/$2/$3"

@@ -204,6 +204,7 @@ def main():
         sys.exit(__doc__)
     attune, source, folder = sys.argv[1:4]
     folder = os.path.join(os.environ.get("MESON_INSTALL_DESTDIR_PREFIX", ""), folder)
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # the program need not start twice
     pages = Pages(folder, sys.argv[4] if len(sys.argv) > 4 else "")
     command_pages(attune, source, pages)
     settings_page(attune, source, pages)
