@@ -2,7 +2,7 @@
 # What a new user meets: a fresh Debian 12 with nothing but the packages, the README's steps, a stream
 # from outside, the page in a browser. Says how long each step took, from installing to boxes.
 #   tools/trial.sh DEBS OUT        DEBS: folder of `make deb`; OUT: the machine, a table, a picture
-# Needs root, mmdebstrap, systemd-container, chromium, GStreamer's RTSP server (tests/video), a built tree in
+# Needs root, mmdebstrap, systemd-container, chromium, ffmpeg, GStreamer's RTSP server (tests/video), a built tree in
 # build/ and playwright-core (npm ci in web/, or NODE_PATH). The machine shares this one's network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,26 +19,27 @@ cp -a "$out/fresh" "$root"
 mkdir -p "$root/root/debs"
 cp "$debs"/attune*.deb "$root/root/debs"
 rm -f "$root"/root/debs/*dbgsym*
-if [ ! -f "$out/town/camera0.mp4" ]; then
+if [ ! -f "$out/town/camera0.h264" ]; then
     "$build/src/cmd/attune" synth --out "$out/town" --cameras 1 --seconds 60 --fps 10 --scenario clear --quiet
+    ffmpeg -v error -y -i "$out/town/camera0.mp4" -c copy -bsf:v h264_mp4toannexb "$out/town/camera0.h264"
 fi
-"$build/tests/video/rtsp_server" --auth digest viewer secret main "codec=file,location=$out/town/camera0.mp4" >"$out/rtsp.txt" &
+"$build/tests/video/rtsp_server" --auth digest viewer secret /main "codec=file,fps=10,location=$out/town/camera0.h264" >"$out/rtsp.txt" &
 rtsp=$!
 systemd-nspawn --quiet -D "$root" --boot --register=no --keep-unit >"$out/machine.log" 2>&1 &
 nspawn=$!
 finish() {
     kill "$rtsp" 2>/dev/null || true
-    kill -s RTMIN+4 "$leader" 2>/dev/null || true # power off
+    kill -s RTMIN+4 "${leader:-$nspawn}" 2>/dev/null || true # power off
     wait "$nspawn" 2>/dev/null || true
 }
 leader=
 trap finish EXIT
 for _ in $(seq 300); do
-    leader=$(pgrep -P "$nspawn" | head -1)
+    leader=$(pgrep -P "$nspawn" | head -1 || true)
     [ -n "$leader" ] && nsenter -t "$leader" -a systemctl is-system-running 2>/dev/null | grep -qE "running|degraded" && break
     sleep 0.2
 done
-inside() { nsenter -t "$leader" -a --wd=/root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb bash -euc "$*"; }
+inside() { nsenter -t "$leader" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb bash -euc "cd /root; $*"; }
 port=$(sed -nE 's/^port ([0-9]+).*/\1/p' "$out/rtsp.txt")
 
 # step NAME COMMAND...: its time and what it says

@@ -17,13 +17,26 @@ await page.goto(url);
 await page.fill('input[autocomplete=username]', user, WAIT);
 await page.fill('input[type=password]', password);
 await page.keyboard.press('Enter');
-// A picture of the stream that has come, and another one after it.
-const shown = () => [...document.querySelectorAll('img')].filter(i => i.complete && i.naturalWidth > 32).map(i => i.src).join();
-await page.waitForFunction(`(${shown})() !== ''`, null, WAIT);
+// A picture of the stream that has come, and another one after it. (Not by waitForFunction: the page's policy forbids eval.)
+const shown = async () => {
+  const sources = [];
+  for (const image of await page.$$('img'))
+    if ((await image.evaluate(i => i.complete ? i.naturalWidth : 0)) > 32)
+      sources.push(await image.getAttribute('src'));
+  return sources.join();
+};
+const until = async wanted => {
+  for (const end = Date.now() + 240000; Date.now() < end; await page.waitForTimeout(100)) {
+    const now = await shown().catch(() => '');
+    if (wanted(now))
+      return now;
+  }
+  throw new Error('waited in vain for a picture');
+};
+const before = await until(now => now !== '');
 say(`the first picture of ${camera}`);
 await page.screenshot({path: join(out, 'first.png')});
-const before = await page.evaluate(shown);
-await page.waitForFunction(`(before => { const now = (${shown})(); return now && now !== before; })(${JSON.stringify(before)})`, null, WAIT);
+await until(now => now !== '' && now !== before);
 say('a newer one');
 await page.screenshot({path: join(out, 'fleet.png')});
 await page.goto(`${url}/#/camera/${camera}`);
