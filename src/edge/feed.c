@@ -39,6 +39,7 @@ struct feed {
     double fps;
     bool live, started;
     uint64_t origin_us, index, period_us, town_next_us;
+    uint64_t available_us;                   /* of the last frame */
     uint64_t late_since_us, steady_since_us; /* monotonic; 0: not late */
     struct backoff backoff;
     struct feed_stats stats;
@@ -375,6 +376,10 @@ enum status feed_next(struct feed *f, uint64_t pixels_from, struct feed_view *ou
      * not: a sensor delivers pictures. */
     if (!first && asked_us > due_us)
         out->available_us -= asked_us - due_us;
+    /* Stamps that stand still or jump must not turn the order of frames around. */
+    if (out->available_us <= f->available_us)
+        out->available_us = f->available_us + 1;
+    f->available_us = out->available_us;
     return ST_OK;
 }
 

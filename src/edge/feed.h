@@ -61,7 +61,8 @@ struct feed_view {
                                     * NULL: not known */
     const char *condition;         /* of the town, "" elsewhere */
     uint64_t index;                /* counts frames that were left out, too */
-    /* Monotonic: when it was ready, less what it had to wait for the camera to ask for it. */
+    /* Monotonic: when it was ready, less what it had to wait for the camera to ask for it; above
+     * that of the frame before. */
     uint64_t available_us;
 };
 

@@ -6,7 +6,8 @@
  * not given).
  *
  * t_us counts from the stream's first frame and never decreases; missing stamps are made from the
- * frame rate (of a live source that has none, as MJPEG over HTTP: from the time of arrival), and a
+ * frame rate (of a live source that has none, as MJPEG over HTTP, or whose clock stands still: from
+ * the time of arrival), and a
  * stamp that jumps back (over a second) or over VIDEO_GAP_US_MAX ahead continues one frame after
  * the last. A video whose size changes goes on in that of its first frame. With options.fps a video
  * is thinned: for each multiple of 1/fps the first frame that is not more than half a frame before

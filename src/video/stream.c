@@ -18,6 +18,8 @@
 
 /* Packets of a badly interleaved file between two pictures. */
 #define PACKETS_WITHOUT_PICTURE_MAX 100000
+/* Pictures of a live source with one and the same stamp, after which it has no clock. */
+#define SAME_STAMPS_MAX 4
 /* A stamp this little before the last is jitter, more is a new clock. */
 #define JITTER_US_MAX 1000000
 /* Reads that a non-blocking device may answer with "nothing yet" before its deadline. */
@@ -39,6 +41,8 @@ struct stream {
     bool live, unstamped; /* pictures have no times of their own: that of their arrival */
     bool draining, have_picture;
     bool have_base;
+    int64_t last_pts;
+    int same_pts;    /* pictures in a row that had it */
     int64_t base_us; /* stream time of t_us 0, when have_base */
     uint64_t last_us, interval_us;
     uint64_t damaged, damaged_run;
@@ -203,10 +207,20 @@ static uint64_t place(struct stream *s, int64_t pts_us, uint64_t next_us)
     return next_us;
 }
 
+/* Cameras with a clock that stands still get the times of arrival, like those without. */
+static void watch_clock(struct stream *s, int64_t pts)
+{
+    s->same_pts = s->have_picture && pts == s->last_pts ? s->same_pts + 1 : 0;
+    s->last_pts = pts;
+    if (s->live && s->same_pts >= SAME_STAMPS_MAX)
+        s->unstamped = true;
+}
+
 static uint64_t stamp(struct stream *s)
 {
     uint64_t t_us = s->have_picture ? s->last_us + s->interval_us : 0;
     int64_t pts = s->picture->best_effort_timestamp;
+    watch_clock(s, pts);
     AVRational unit = s->format->streams[s->index]->time_base;
     if (s->unstamped)
         t_us = place(s, (int64_t)clock_mono_us(), t_us);

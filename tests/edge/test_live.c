@@ -156,6 +156,15 @@ static void clocks_that_jump(void **state)
     rtsp_kit_tell(&k, "jump /main -3600");
     for (int i = 0; i < 35; i++)
         next_in_order(f, &v);
+    rtsp_kit_tell(&k, "freeze /main");
+    for (int i = 0; i < 30; i++) /* what was sent before */
+        next_in_order(f, &v);
+    struct feed_stats before, after;
+    feed_stats_get(f, &before);
+    for (int i = 0; i < 25; i++)
+        next_in_order(f, &v);
+    feed_stats_get(f, &after);
+    assert_true(after.late - before.late < 15); /* without a clock most were */
     assert_true(v.frame.t_us < 60 * (uint64_t)1000000);
     assert_int_equal(told.lost, 0);
     feed_close(&f);

@@ -11,9 +11,11 @@
  *   stall PATH    connected, but no packet comes      go PATH    they come again
  *   jump PATH S   stamps leap by S seconds            resize PATH WxH   in midst of the stream
  *   drop          all connections are closed          change PATH SPEC  for whoever connects next
+ *   freeze PATH   all stamps are the same
  *   later MS ...  one of these, after some milliseconds
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +31,8 @@
 
 struct mount {
     char path[64], spec[512];
-    gint stalled, jump_ticks; /* atomic */
-    GstElement *size;         /* its caps filter, while somebody watches */
+    gint stalled, jump_ticks, frozen; /* atomic; frozen: the stamp of all packets, 0: none */
+    GstElement *size;                 /* its caps filter, while somebody watches */
 };
 
 static struct mount mounts[MOUNTS_MAX];
@@ -97,21 +99,24 @@ static void pipeline_of(const char *spec, char *ret, size_t size)
 
 /* ---- what happens to packets ---- */
 
-static GstBuffer *jumped(GstBuffer *b, gint ticks)
+static GstBuffer *jumped(GstBuffer *b, const struct mount *m)
 {
+    guint32 ticks = (guint32)g_atomic_int_get(&m->jump_ticks);
+    guint32 frozen = (guint32)g_atomic_int_get(&m->frozen);
     GstRTPBuffer rtp = GST_RTP_BUFFER_INIT;
     b = gst_buffer_make_writable(b);
     if (gst_rtp_buffer_map(b, GST_MAP_READWRITE, &rtp)) {
-        gst_rtp_buffer_set_timestamp(&rtp, gst_rtp_buffer_get_timestamp(&rtp) + (guint32)ticks);
+        guint32 stamp = gst_rtp_buffer_get_timestamp(&rtp) + ticks;
+        gst_rtp_buffer_set_timestamp(&rtp, frozen ? frozen : stamp);
         gst_rtp_buffer_unmap(&rtp);
     }
     return b;
 }
 
-static gboolean jump_one(GstBuffer **b, guint index, gpointer ticks)
+static gboolean jump_one(GstBuffer **b, guint index, gpointer m)
 {
     (void)index;
-    *b = jumped(*b, GPOINTER_TO_INT(ticks));
+    *b = jumped(*b, m);
     return TRUE;
 }
 
@@ -121,14 +126,26 @@ static GstPadProbeReturn on_packet(GstPad *pad, GstPadProbeInfo *info, gpointer 
     (void)pad;
     if (g_atomic_int_get(&m->stalled))
         return GST_PAD_PROBE_DROP;
-    gint ticks = g_atomic_int_get(&m->jump_ticks);
-    if (ticks && info->type & GST_PAD_PROBE_TYPE_BUFFER_LIST) {
+    bool changed = g_atomic_int_get(&m->jump_ticks) || g_atomic_int_get(&m->frozen);
+    if (changed && info->type & GST_PAD_PROBE_TYPE_BUFFER_LIST) {
         GstBufferList *l = gst_buffer_list_make_writable(GST_PAD_PROBE_INFO_BUFFER_LIST(info));
-        gst_buffer_list_foreach(l, jump_one, GINT_TO_POINTER(ticks));
+        gst_buffer_list_foreach(l, jump_one, m);
         info->data = l;
-    } else if (ticks) {
-        info->data = jumped(GST_PAD_PROBE_INFO_BUFFER(info), ticks);
+    } else if (changed) {
+        info->data = jumped(GST_PAD_PROBE_INFO_BUFFER(info), m);
     }
+    return GST_PAD_PROBE_OK;
+}
+
+/* Of a file without a container, pictures have the times of decoding only. */
+static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer context)
+{
+    GstBuffer *b = gst_buffer_make_writable(GST_PAD_PROBE_INFO_BUFFER(info));
+    (void)pad;
+    (void)context;
+    if (!GST_BUFFER_PTS_IS_VALID(b))
+        GST_BUFFER_PTS(b) = GST_BUFFER_DTS(b);
+    info->data = b;
     return GST_PAD_PROBE_OK;
 }
 
@@ -154,6 +171,9 @@ static void on_media(GstRTSPMediaFactory *factory, GstRTSPMedia *media, gpointer
         g_object_weak_ref(G_OBJECT(size), forget_size, m);
         gst_object_unref(size);
     }
+    GstPad *in = gst_element_get_static_pad(pay, "sink");
+    gst_pad_add_probe(in, GST_PAD_PROBE_TYPE_BUFFER, on_picture, NULL, NULL);
+    gst_object_unref(in);
     gst_object_unref(pad);
     gst_object_unref(pay);
     gst_object_unref(bin);
@@ -260,6 +280,8 @@ static const char *obey(char *line)
         g_atomic_int_set(&m->stalled, what[0] == 's');
     else if (strcmp(what, "jump") == 0)
         g_atomic_int_add(&m->jump_ticks, atoi(rest) * RTP_CLOCK_HZ);
+    else if (strcmp(what, "freeze") == 0)
+        g_atomic_int_set(&m->frozen, 1);
     else if (strcmp(what, "resize") == 0)
         return resize(m, rest);
     else if (strcmp(what, "change") == 0)
