@@ -1,5 +1,5 @@
-/* api_settings.c - what is in force, for people, and reading it again. Whoever may look at cameras may
- * look at this: credentials are not in it. */
+/* api_settings.c - what is in force, for people, and reading it again. Whoever may look at cameras
+ * may look at this: credentials are not in it. */
 #include <stdlib.h>
 
 #include "server/http.h"
