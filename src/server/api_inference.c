@@ -30,7 +30,8 @@ void api_settings(struct request *r, struct reply *out)
     reply_json(out, 200, message_settings(&set));
 }
 
-/* A source that goes away or comes back is worth an event. */
+/* A source that goes away or comes back is worth an event, also when it was away between two reports
+ * only. */
 static void note_source(struct server *s, const char *camera, const struct inference_report *before,
                         const struct inference_report *now)
 {
@@ -38,6 +39,8 @@ static void note_source(struct server *s, const char *camera, const struct infer
         server_event(s, camera, "stream_lost", NULL, "%s", now->source);
     else if (!now->source[0] && before->source[0])
         server_event(s, camera, "stream_back", NULL, "the source delivers again");
+    else if (now->reconnects > before->reconnects)
+        server_event(s, camera, "stream_back", NULL, "the source was away for a moment");
 }
 
 void api_report(struct request *r, struct reply *out)

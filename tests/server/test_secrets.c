@@ -40,7 +40,7 @@ static void configure(void)
     snprintf(yaml, sizeof yaml,
              "cameras:\n"
              "  a: {source: \"rtsp://ann:" SECRET "@127.0.0.1:%d/main\", timeout_s: 2}\n"
-             "  b: {source: \"rtsp://127.0.0.1:%d/main\", credentials_file: \"%s\"}\n"
+             "  b: {source: \"rtsp://127.0.0.1:%d/side\", credentials_file: \"%s\"}\n"
              "  wrong: {source: \"rtsp://bob:" SECRET "@127.0.0.1:%d/main?token=" SECRET "\"}\n"
              "  quiet: {source: \"town:width=64,height=64,fps=20\", upload: false,\n"
              "          mask: \"0,0 0.5,0 0.5,1\"}\n",
@@ -62,8 +62,11 @@ static void catch_log(void)
 static int setup(void **state)
 {
     (void)state;
-    static const char *const args[] = {
-        "--auth", "basic", "ann", SECRET, "/main", "size=64x64,fps=60", NULL};
+    static const char *const args[] = {"--auth", "basic",
+                                       "ann",    SECRET,
+                                       "/main",  "size=64x64,fps=60",
+                                       "/side",  "size=64x64,fps=60",
+                                       NULL};
     log_level_set((enum log_level)0);
     kit = kit_open();
     rtsp_kit_start(&rtsp, args);

@@ -208,6 +208,17 @@ static void mount_it(struct mount *m, const char *spec)
     g_object_unref(points);
 }
 
+/* Who comes back at once would join the media of those who left while it ends, and the library has
+ * an assertion against that. */
+static void mount_anew(void)
+{
+    for (int i = 0; i < mount_count; i++) {
+        char spec[sizeof mounts[i].spec];
+        g_strlcpy(spec, mounts[i].spec, sizeof spec);
+        mount_it(&mounts[i], spec);
+    }
+}
+
 static void ask_for(const char *kind, const char *user, const char *password)
 {
     GstRTSPAuth *auth = gst_rtsp_auth_new();
@@ -267,6 +278,7 @@ static const char *obey(char *line)
         return "ok";
     }
     if (what && strcmp(what, "drop") == 0) {
+        mount_anew();
         g_list_free_full(gst_rtsp_server_client_filter(server, remove_client, NULL),
                          g_object_unref);
         return "ok";
