@@ -61,6 +61,14 @@ static void put_le(struct buf *b, uint64_t v, size_t n)
         at[i] = (uint8_t)(v >> (8 * i));
 }
 
+bool buf_put_within(struct buf *b, const void *data, size_t n, size_t max_bytes)
+{
+    if (b->size_bytes > max_bytes || n > max_bytes - b->size_bytes)
+        return false;
+    buf_put(b, data, n);
+    return !b->failed;
+}
+
 void buf_put_u8(struct buf *b, uint8_t v)
 {
     put_le(b, v, 1);

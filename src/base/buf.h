@@ -27,6 +27,8 @@ void buf_clear(struct buf *b);
 /* Room for n more bytes, size grown by n; NULL (and failed) when there is none. Not initialised. */
 uint8_t *buf_extend(struct buf *b, size_t n);
 void buf_put(struct buf *b, const void *data, size_t n);
+/* Nothing is put, and false returned, when b would be larger than max_bytes then. */
+bool buf_put_within(struct buf *b, const void *data, size_t n, size_t max_bytes);
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);
 void buf_put_u32(struct buf *b, uint32_t v);

@@ -48,15 +48,17 @@ static int ask(const struct call *c, const char *method, const char *path, const
     return CMD_OK;
 }
 
-static int code(const struct call *c)
+static int code(const void *call)
 {
+    const struct call *c = call;
     char path[128];
     snprintf(path, sizeof path, "/v1/access/cameras/%.63s/code", c->name);
     return ask(c, "POST", path, NULL, "code");
 }
 
-static int token(const struct call *c)
+static int token(const void *call)
 {
+    const struct call *c = call;
     char path[128];
     if (!c->role)
         return cmd_usage(NAME, "--role is needed: view or operate");
@@ -67,8 +69,9 @@ static int token(const struct call *c)
     return status;
 }
 
-static int revoke(const struct call *c)
+static int revoke(const void *call)
 {
+    const struct call *c = call;
     char path[128];
     snprintf(path, sizeof path, "/v1/access/%s/%.63s", c->script ? "tokens" : "cameras", c->name);
     int status = ask(c, "DELETE", path, NULL, NULL);
@@ -88,8 +91,9 @@ static void print_time(const json_t *t, const char *key)
     printf("  %-16s", text);
 }
 
-static int list(const struct call *c)
+static int list(const void *call)
 {
+    const struct call *c = call;
     struct error err = {0};
     json_t *o, *t;
     size_t i;
@@ -110,11 +114,11 @@ static int list(const struct call *c)
     return CMD_OK;
 }
 
-static const struct verb {
-    const char *name;
-    int words; /* that follow it */
-    int (*run)(const struct call *c);
-} verbs[] = {{"code", 1, code}, {"token", 1, token}, {"revoke", 1, revoke}, {"list", 0, list}};
+static const struct cmd_verb verbs[] = {{"code", 1, code},
+                                        {"token", 1, token},
+                                        {"revoke", 1, revoke},
+                                        {"list", 0, list},
+                                        {NULL, 0, NULL}};
 
 int cmd_access(int argc, char **argv)
 {
@@ -130,8 +134,8 @@ int cmd_access(int argc, char **argv)
     if (bad != -1)
         return bad;
     c.name = words[1];
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && count > 0; i++)
-        if (strcmp(words[0], verbs[i].name) == 0 && count == 1 + verbs[i].words)
-            return verbs[i].run(&c);
+    bad = cmd_verb_run(verbs, words, count, &c);
+    if (bad != -1)
+        return bad;
     return cmd_usage(NAME, "say code CAMERA, token NAME, revoke NAME or list");
 }

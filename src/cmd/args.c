@@ -134,3 +134,11 @@ int cmd_parse(const char *command, const char *help, const struct cmd_option *op
         *ret_words = count;
     return -1;
 }
+
+int cmd_verb_run(const struct cmd_verb *verbs, const char **words, int count, const void *call)
+{
+    for (const struct cmd_verb *v = verbs; v->name && count > 0; v++)
+        if (strcmp(words[0], v->name) == 0 && count == 1 + v->words)
+            return v->run(call);
+    return -1;
+}

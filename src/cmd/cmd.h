@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 enum { CMD_OK = 0, CMD_NO = 1, CMD_USAGE = 2, CMD_FAILED = 3 };
@@ -52,6 +53,9 @@ int cmd_fail(const char *name, const struct error *err);
 /* Prints "attune NAME: MESSAGE. See attune NAME --help" and returns CMD_USAGE. */
 int cmd_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Prints what `write` writes on standard output. Returns CMD_OK. */
+int cmd_text(void (*write)(struct buf *out));
+
 /* Prints o on standard output and drops it; NULL is "no memory". Returns CMD_OK or CMD_FAILED. */
 int cmd_json(const char *name, json_t *o);
 
@@ -80,6 +84,17 @@ struct cmd_option {
  * otherwise the exit status, after the help or a message. */
 int cmd_parse(const char *command, const char *help, const struct cmd_option *options, int argc,
               char **argv, const char **words, int want, int more, int *ret_words);
+
+/* A word that follows a command, as `list` in `attune user list`. */
+struct cmd_verb {
+    const char *name; /* NULL ends a table */
+    int words;        /* that follow it */
+    int (*run)(const void *call);
+};
+
+/* Runs the verb that words[0] names with as many others as it wants; the exit status, or -1 when
+ * there is none such. */
+int cmd_verb_run(const struct cmd_verb *verbs, const char **words, int count, const void *call);
 
 /* The commit that this binary was built from, "unknown" outside a checkout. */
 const char *cmd_commit(void);

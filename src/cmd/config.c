@@ -21,16 +21,6 @@ static const char help_text[] =
     "\n"
     "example: attune config example > attune.yaml && attune config check attune.yaml\n";
 
-static int print_text(void (*write)(struct buf *out))
-{
-    struct buf text;
-    buf_init(&text);
-    write(&text);
-    fwrite(text.data, 1, text.size_bytes, stdout);
-    buf_clear(&text);
-    return CMD_OK;
-}
-
 /* ---- check ---- */
 
 static json_t *problems_json(const char *path, const struct problems *p)
@@ -152,7 +142,7 @@ int cmd_config(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     if (strcmp(verb, "example") == 0)
-        return print_text(settings_write_example);
+        return cmd_text(settings_write_example);
     if (strcmp(verb, "schema") == 0)
         return cmd_json(NAME, settings_schema());
     if (strcmp(verb, "check") == 0)

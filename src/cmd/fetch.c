@@ -50,12 +50,8 @@ static void find_way(const struct fetch_server *s, struct way *ret)
 
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
-    struct buf *b = context;
     size_t n = size * count;
-    if (n > FETCH_BYTES_MAX - b->size_bytes)
-        return 0;
-    buf_put(b, data, n);
-    return b->failed ? 0 : n;
+    return buf_put_within(context, data, n, FETCH_BYTES_MAX) ? n : 0;
 }
 
 static void set_up(CURL *curl, const struct fetch_server *s, const struct way *way, const char *url,

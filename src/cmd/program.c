@@ -33,6 +33,16 @@ const char *cmd_commit(void)
     return ATTUNE_COMMIT;
 }
 
+int cmd_text(void (*write)(struct buf *out))
+{
+    struct buf text;
+    buf_init(&text);
+    write(&text);
+    fwrite(text.data, 1, text.size_bytes, stdout);
+    buf_clear(&text);
+    return CMD_OK;
+}
+
 int cmd_json(const char *name, json_t *o)
 {
     if (!o) {

@@ -33,16 +33,6 @@ static void print_help(void)
     buf_clear(&options);
 }
 
-static int print_markdown(void (*write)(struct buf *out))
-{
-    struct buf text;
-    buf_init(&text);
-    write(&text);
-    fwrite(text.data, 1, text.size_bytes, stdout);
-    buf_clear(&text);
-    return CMD_OK;
-}
-
 /* The value of argv[*i]: after '=' or the next argument. NULL when there is none. */
 static const char *value_of(int argc, char **argv, int *i, char *name, size_t size_bytes)
 {
@@ -180,9 +170,9 @@ int cmd_server(int argc, char **argv)
             return CMD_OK;
         }
         if (strcmp(argv[i], "--settings-markdown") == 0)
-            return print_markdown(settings_write_markdown);
+            return cmd_text(settings_write_markdown);
         if (strcmp(argv[i], "--metrics-markdown") == 0)
-            return print_markdown(metrics_write_markdown);
+            return cmd_text(metrics_write_markdown);
     }
     struct setting_flag *flags = calloc((size_t)argc, sizeof *flags);
     if (!flags)

@@ -29,8 +29,9 @@ struct call {
     bool json;
 };
 
-static int put(const struct call *c)
+static int put(const void *call)
 {
+    const struct call *c = call;
     char path[128], password[PASSWORD_BYTES];
     struct error err = {0};
     json_t *none = NULL;
@@ -50,15 +51,17 @@ static int put(const struct call *c)
     return CMD_OK;
 }
 
-static int add(const struct call *c)
+static int add(const void *call)
 {
+    const struct call *c = call;
     if (!c->role)
         return cmd_usage(NAME, "--role is needed: view or operate");
     return put(c);
 }
 
-static int drop(const struct call *c)
+static int drop(const void *call)
 {
+    const struct call *c = call;
     char path[128];
     struct error err = {0};
     json_t *none = NULL;
@@ -69,8 +72,9 @@ static int drop(const struct call *c)
     return CMD_OK;
 }
 
-static int list(const struct call *c)
+static int list(const void *call)
 {
+    const struct call *c = call;
     struct error err = {0};
     json_t *o, *u;
     size_t i;
@@ -84,11 +88,8 @@ static int list(const struct call *c)
     return CMD_OK;
 }
 
-static const struct verb {
-    const char *name;
-    int words; /* that follow it */
-    int (*run)(const struct call *c);
-} verbs[] = {{"add", 1, add}, {"password", 1, put}, {"remove", 1, drop}, {"list", 0, list}};
+static const struct cmd_verb verbs[] = {
+    {"add", 1, add}, {"password", 1, put}, {"remove", 1, drop}, {"list", 0, list}, {NULL, 0, NULL}};
 
 int cmd_user(int argc, char **argv)
 {
@@ -104,8 +105,8 @@ int cmd_user(int argc, char **argv)
     if (bad != -1)
         return bad;
     c.name = words[1];
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && count > 0; i++)
-        if (strcmp(words[0], verbs[i].name) == 0 && count == 1 + verbs[i].words)
-            return verbs[i].run(&c);
+    bad = cmd_verb_run(verbs, words, count, &c);
+    if (bad != -1)
+        return bad;
     return cmd_usage(NAME, "say add NAME, password NAME, remove NAME or list");
 }

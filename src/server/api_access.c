@@ -141,6 +141,17 @@ void api_code(struct request *r, struct reply *out)
                          (json_int_t)expires_us));
 }
 
+/* {"name": list}, or why there is none; takes list. */
+static void reply_list(struct reply *out, const char *name, json_t *list, enum status st,
+                       const struct error *err)
+{
+    if (st == ST_OK)
+        reply_json(out, 200, json_pack("{s:O}", name, list));
+    else
+        reply_status(out, st, err);
+    json_decref(list);
+}
+
 /* ---- tokens ---- */
 
 static void add_token(const struct store_token *t, void *context)
@@ -158,11 +169,7 @@ void api_tokens(struct request *r, struct reply *out)
     struct error err = {0};
     json_t *list = json_array();
     enum status st = store_tokens(r->server->store, add_token, list, &err);
-    if (st == ST_OK)
-        reply_json(out, 200, json_pack("{s:O}", "tokens", list));
-    else
-        reply_status(out, st, &err);
-    json_decref(list);
+    reply_list(out, "tokens", list, st, &err);
 }
 
 void api_token_put(struct request *r, struct reply *out)
@@ -216,11 +223,7 @@ void api_users(struct request *r, struct reply *out)
     struct error err = {0};
     json_t *list = json_array();
     enum status st = store_users(r->server->store, add_user, list, &err);
-    if (st == ST_OK)
-        reply_json(out, 200, json_pack("{s:O}", "users", list));
-    else
-        reply_status(out, st, &err);
-    json_decref(list);
+    reply_list(out, "users", list, st, &err);
 }
 
 /* A user that is there keeps the role when none is given. */

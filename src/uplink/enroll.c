@@ -18,12 +18,8 @@
 
 static size_t on_answer(char *data, size_t size, size_t count, void *context)
 {
-    struct buf *b = context;
     size_t n = size * count;
-    if (n > ANSWER_BYTES_MAX - b->size_bytes)
-        return 0;
-    buf_put(b, data, n);
-    return b->failed ? 0 : n;
+    return buf_put_within(context, data, n, ANSWER_BYTES_MAX) ? n : 0;
 }
 
 static CURL *open_request(const char *url, struct buf *answer)

@@ -4,24 +4,10 @@
 #   access.sh ATTUNE MODELS
 set -uo pipefail
 attune=$1 models=$2
-work=$(mktemp -d)
+. "$(dirname "$0")/expect.sh"
 server=
 camera=
 trap 'kill $server $camera 2>/dev/null; rm -rf "$work"' EXIT
-bad=0
-
-# expect CODE TEXT COMMAND...: the exit code, and TEXT somewhere in the output.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$attune" "$@" >"$work/out" 2>&1 </dev/null
-    local got=$?
-    if [ $got -ne "$code" ] || ! grep -qF -- "$text" "$work/out"; then
-        echo "attune $*: exit $got, expected $code and '$text':"
-        cat "$work/out"
-        bad=1
-    fi
-}
 
 # until TEXT COMMAND...: the output of a command, within 30 s.
 until_says() {

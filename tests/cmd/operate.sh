@@ -3,23 +3,9 @@
 #   operate.sh ATTUNE MODELS
 set -uo pipefail
 attune=$1 models=$2
-work=$(mktemp -d)
+. "$(dirname "$0")/expect.sh"
 server=
 trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
-bad=0
-
-# expect CODE TEXT COMMAND...: the exit code, and TEXT somewhere in the output.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$attune" "$@" >"$work/out" 2>&1
-    local got=$?
-    if [ $got -ne "$code" ] || ! grep -qF -- "$text" "$work/out"; then
-        echo "attune $*: exit $got, expected $code and '$text':"
-        cat "$work/out"
-        bad=1
-    fi
-}
 
 # start STATE: a server of this folder; $url is where it answers.
 start() {

@@ -196,8 +196,8 @@ export const logout = async () => {
   location.reload();
 };
 
-// What a view needs beyond that: loaded as it appears and again after events, at most every `every_ms`.
-export const useResource = (path, every_ms = 2000) => {
+// What a view needs beyond that: loaded as it appears and again after events (`always`: without one, too), at most every `every_ms`.
+export const useResource = (path, every_ms = 2000, always = false) => {
   const [answer, set] = useState({path: null});
   useEffect(() => {
     let over = false, timer = null, seen = -1;
@@ -211,7 +211,7 @@ export const useResource = (path, every_ms = 2000) => {
       timer = setTimeout(check, every_ms);
     };
     const check = () => {
-      if (seen !== state.tick)
+      if (always || seen !== state.tick)
         load();
       else
         timer = setTimeout(check, every_ms);

@@ -7,16 +7,20 @@ import {Empty, html, Search, Toggle} from '../ui.js';
 import {percent} from '../words.js';
 
 const CHARTS = 12; // at once
-const STEP_US = 5e6; // of a group's mean
+// Of a group's mean: fine while there is little.
+const stepOf = members => {
+  const ends = members.filter(s => s.t_us.length).flatMap(s => [s.t_us[0], s.t_us[s.t_us.length - 1]]);
+  return Math.max(...ends) - Math.min(...ends) < 60e6 ? 5e5 : 5e6;
+};
 
 // The members' means, in steps of time; the group's marks are those of any member.
 const meanSeries = members => {
-  const bins = new Map();
+  const bins = new Map(), step_us = stepOf(members);
   for (const s of members)
     s.t_us.forEach((t, i) => {
       if (s.accuracy[i] == null)
         return;
-      const at = Math.floor(t / STEP_US) * STEP_US, b = bins.get(at) ?? [0, 0, 0];
+      const at = Math.floor(t / step_us) * step_us, b = bins.get(at) ?? [0, 0, 0];
       bins.set(at, [b[0] + s.accuracy[i], b[1] + (s.accuracy_unadapted[i] ?? 0), b[2] + 1]);
     });
   const t_us = [...bins.keys()].sort((a, b) => a - b), marks = new Map();

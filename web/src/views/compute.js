@@ -55,7 +55,7 @@ const Workers = ({workers}) => workers?.length > 0 && html`<div class="scroll"><
     <td>${w.share.toFixed(2)}</td><td>${w.restarts}</td></tr>`)}</tbody></table></div>`;
 
 export const Compute = () => {
-  const series = useResource('v1/compute/series', 5000), compute = useResource('v1/compute', 2000), schedule = useResource('v1/schedule', 2000);
+  const series = useResource('v1/compute/series', 5000, true), compute = useResource('v1/compute', 2000, true), schedule = useResource('v1/schedule', 2000);
   const c = compute.data;
   return html`<h1 tabindex="-1">Compute</h1>
     ${c && html`<p class="soft"><span data-value="capacity">${c.capacity.toFixed(1)}</span> processors to share, held by ${c.means}: ${c.reason}.</p>`}
