@@ -30,8 +30,8 @@ void api_settings(struct request *r, struct reply *out)
     reply_json(out, 200, message_settings(&set));
 }
 
-/* A source that goes away or comes back is worth an event, also when it was away between two reports
- * only. */
+/* A source that goes away or comes back is worth an event, also when it was away between two
+ * reports only. */
 static void note_source(struct server *s, const char *camera, const struct inference_report *before,
                         const struct inference_report *now)
 {
