@@ -99,7 +99,7 @@ static void pipeline_of(const char *spec, char *ret, size_t size)
 
 /* ---- what happens to packets ---- */
 
-static GstBuffer *jumped(GstBuffer *b, const struct mount *m)
+static GstBuffer *jumped(GstBuffer *b, struct mount *m)
 {
     guint32 ticks = (guint32)g_atomic_int_get(&m->jump_ticks);
     guint32 frozen = (guint32)g_atomic_int_get(&m->frozen);
