@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "drift/watch.h"
 #include "notify/envelope.h"
-#include "notify/mqtt_address.h"
 #include "server/bridge_internal.h"
 #include "server/operate.h"
 
@@ -255,24 +254,6 @@ static void *work(void *context)
 
 /* ---- open and close ---- */
 
-static enum status check(const struct settings *set, struct error *err)
-{
-    if (!mqtt_prefix_is_valid(set->mqtt_prefix))
-        return error_set(
-            err, ST_INVALID,
-            "mqtt_prefix '%.40s' is no first part of a topic: letters, digits, _, -, . "
-            "and / between words",
-            set->mqtt_prefix);
-    if (set->mqtt_discovery_prefix[0] && !mqtt_prefix_is_valid(set->mqtt_discovery_prefix))
-        return error_set(err, ST_INVALID, "mqtt_discovery_prefix '%.40s' is no part of a topic",
-                         set->mqtt_discovery_prefix);
-    size_t n = strspn(set->mqtt_client_id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                           "0123456789_-");
-    if (n < 1 || n > 63 || set->mqtt_client_id[n])
-        return error_set(err, ST_INVALID, "mqtt_client_id is 1 to 63 letters, digits, _ and -");
-    return ST_OK;
-}
-
 static enum status connect_broker(struct bridge *b, struct error *err)
 {
     static const char *const knobs[] = {"learning", "retrain", "model"};
@@ -306,20 +287,17 @@ enum status bridge_open(struct server *s, struct bridge **ret, struct error *err
 {
     if (!s->set.mqtt[0])
         return ST_OK;
-    enum status st = check(&s->set, err);
-    struct bridge *b = st == ST_OK ? calloc(1, sizeof *b) : NULL;
+    struct bridge *b = calloc(1, sizeof *b);
     if (b)
         b->cameras = calloc((size_t)s->set.cameras_max, sizeof *b->cameras);
-    if (st == ST_OK && (!b || !b->cameras)) {
+    if (!b || !b->cameras) {
         free(b);
         return error_set(err, ST_NOMEM, "no memory for MQTT");
     }
-    if (st != ST_OK)
-        return st;
     b->server = s;
     b->after = store_event_last(s->store);
     pthread_mutex_init(&b->mutex, NULL);
-    st = connect_broker(b, err);
+    enum status st = connect_broker(b, err);
     if (st == ST_OK) {
         b->running = pthread_create(&b->thread, NULL, work, b) == 0;
         if (!b->running)

@@ -178,6 +178,19 @@ static void check_topic(const struct rules *r, int row, const char *text)
                    at, text, settings_table()->rows[row].name);
 }
 
+static void check_client_id(const struct rules *r, const char *text)
+{
+    char at[PLACE_BYTES];
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (n >= 1 && n <= 63 && !text[n])
+        return;
+    place(r, settings_table(), r->set, SETTINGS_ROW_mqtt_client_id, at);
+    problems_error(r->problems,
+                   "%s'%.60s' is no name at a broker; mqtt_client_id takes 1 to 63 "
+                   "letters, digits, _ and -",
+                   at, text);
+}
+
 static void check_broker(const struct rules *r)
 {
     char at[PLACE_BYTES];
@@ -191,6 +204,8 @@ static void check_broker(const struct rules *r)
     check_topic(r, SETTINGS_ROW_mqtt_prefix, s->mqtt_prefix);
     if (s->mqtt_discovery_prefix[0])
         check_topic(r, SETTINGS_ROW_mqtt_discovery_prefix, s->mqtt_discovery_prefix);
+    if (s->mqtt[0])
+        check_client_id(r, s->mqtt_client_id);
 }
 
 static void check_webhooks(const struct rules *r)

@@ -372,3 +372,11 @@ uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, ui
     }
     return id;
 }
+
+void kit_start_trained(struct kit *k, const char *camera, uint64_t *seq)
+{
+    kit_start(k);
+    kit_hello(k, camera);
+    kit_upload(k, camera, seq);
+    kit_await_version(k, camera, 1);
+}

@@ -71,6 +71,8 @@ void kit_upload_sized(struct kit *k, const char *camera, uint64_t *seq, int widt
 /* The camera's version, and waiting for one; waiting for the camera's event. */
 json_int_t kit_version(struct kit *k, const char *camera);
 void kit_await_version(struct kit *k, const char *camera, json_int_t least);
+/* Starts the server; the camera comes, sends frames, counted in *seq, and has its first version. */
+void kit_start_trained(struct kit *k, const char *camera, uint64_t *seq);
 uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, uint64_t after,
                          char **ret_reason);
 void kit_pause(void); /* a hundredth of a second */

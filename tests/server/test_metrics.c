@@ -30,10 +30,7 @@ static int setup(void **state)
     kit = kit_open();
     kit_trains(kit, "round-robin", 1, 2);
     kit->options.version = "1.2.3";
-    kit_start(kit);
-    kit_hello(kit, "gate");
-    kit_upload(kit, "gate", &seq);
-    kit_await_version(kit, "gate", 1);
+    kit_start_trained(kit, "gate", &seq);
     return 0;
 }
 
