@@ -210,7 +210,7 @@ static void succeed(struct control *c, struct seat *s, const struct job_result *
         note_trained(&s->trainee, false);
     for (int i = 0; i < s->trainee.count && !c->grouping && r->end == JOB_TRAINED; i++)
         requests_trained(c->server, s->trainee.members[i].camera, s->trainee.members[i].trained_seq,
-                         r->accepted);
+                         s->urged, r->accepted);
     if (r->end == JOB_DIVERGED || r->end == JOB_CANCELLED)
         trainee_event(c->server, &s->trainee, "training_dropped", NULL, "%s", r->reason);
 }
@@ -244,6 +244,7 @@ static void collect(struct control *c, const struct executor_report *report)
     else if (report->result.end != JOB_NOTHING)
         succeed(c, s, &report->result);
     c->decider.ops->ended(c->decider.self, index, report);
+    control_look_at_requests(c); /* what came too late for it */
 }
 
 static void collect_all(struct control *c)

@@ -235,13 +235,19 @@ static void note_asked(const struct store_request *r, void *context)
     a->id = r->id;
 }
 
-/* All frames that there are count as new. A training that is under way is what was asked for. */
+/* All frames that there are count as new. A training that is under way is what was asked for,
+ * unless it is decided already: then it is looked at again when that has ended. */
 static void urge(struct control *c, const struct asked *a)
 {
     int seat = control_seat_with(c, a->camera);
     if (seat < 0 || a->id <= c->seats[seat].urged || control_paused(c, a->camera))
         return;
     struct seat *s = &c->seats[seat];
+    struct job_progress now = {0};
+    if (s->busy)
+        executor_progress(c->executors[s->executor], &now);
+    if (now.decided)
+        return;
     s->urged = a->id;
     if (s->busy)
         return;

@@ -384,6 +384,13 @@ static void note_verdict(struct job_run *r, const json_t *reply, int steps)
     pthread_mutex_unlock(&r->board->lock);
 }
 
+static void note_decided(struct job_run *r)
+{
+    pthread_mutex_lock(&r->board->lock);
+    r->board->now.decided = true;
+    pthread_mutex_unlock(&r->board->lock);
+}
+
 /* Has the worker judge what there is and records it: "checkpoint" or "finish". A checkpoint that is
  * not better is nothing to record. */
 static enum status judge(struct job_run *r, const struct job *job, const char *op,
@@ -398,6 +405,8 @@ static enum status judge(struct job_run *r, const struct job *job, const char *o
         r->until_us, &reply, err);
     if (st != ST_OK)
         return st;
+    if (last)
+        note_decided(r);
     so_far->checkpoints += !last && json_is_true(json_object_get(reply, "accepted"));
     if (!last)
         note_verdict(r, reply, so_far->steps);

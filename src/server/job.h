@@ -78,6 +78,7 @@ struct job_progress {
     int judged_steps;
     bool accepted;
     double before, after; /* scores on held-out frames */
+    bool decided;         /* what comes of a training is fixed */
 };
 
 /* Where its thread writes that and others read it. */

@@ -35,12 +35,15 @@ static void take_newest(const struct store_request *r, void *context)
     *(struct store_request *)context = *r;
 }
 
-void requests_trained(struct server *s, const char *camera, uint64_t trained_seq, bool accepted)
+void requests_trained(struct server *s, const char *camera, uint64_t trained_seq, uint64_t urged,
+                      bool accepted)
 {
     struct store_request r = {.id = 0};
     struct error err;
     enum status st = store_requests(s->store, camera, 1, take_newest, &r, &err);
     if (st == ST_OK && (r.id == 0 || r.closed_us > 0 || trained_seq <= r.drift.seq))
+        return;
+    if (st == ST_OK && r.drift.kind == DRIFT_MANUAL && r.id > urged)
         return;
     if (st == ST_OK)
         st = store_request_close(s->store, r.id,

@@ -19,8 +19,10 @@ void requests_take(struct server *s, const char *camera, const struct drift_requ
 void requests_raise(struct server *s, const struct drift_request *r);
 
 /* Where nobody groups cameras, a training answers: the camera's open request is closed when its
- * model has been trained on chunks up to trained_seq and one of them is of its new world. */
-void requests_trained(struct server *s, const char *camera, uint64_t trained_seq, bool accepted);
+ * model has been trained on chunks up to trained_seq and one of them is of its new world. A
+ * person's that is newer than `urged` came when that training had been decided, and stays open. */
+void requests_trained(struct server *s, const char *camera, uint64_t trained_seq, uint64_t urged,
+                      bool accepted);
 
 /* Newest first, at most `limit`; NULL: no memory, or the store failed. */
 json_t *requests_json(struct server *s, const char *camera, int limit);
