@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PRECISION 15 /* digits: whole numbers up to 10^15 stay whole */
@@ -50,19 +51,23 @@ static void put_label_value(struct buf *b, const char *text)
     }
 }
 
-/* {a="x",b="y"} for names "a,b". */
-static void put_labels(struct buf *b, const char *names, const char *const *values)
+/* {a="x",b="y"} for names "a,b", and a bucket's bound behind them, "" for none. */
+static void put_labels(struct buf *b, const char *names, const char *const *values, const char *le)
 {
+    char before = '{';
     for (int i = 0; *names; i++) {
         size_t n = strcspn(names, ",");
         assert(i < PROMETHEUS_LABELS_MAX && values && values[i]);
-        buf_printf(b, "%c%.*s=\"", i == 0 ? '{' : ',', (int)n, names);
+        buf_printf(b, "%c%.*s=\"", before, (int)n, names);
         put_label_value(b, values[i]);
         buf_put_u8(b, '"');
         names += n + (names[n] == ',');
-        if (!*names)
-            buf_put_u8(b, '}');
+        before = ',';
     }
+    if (*le)
+        buf_printf(b, "%cle=\"%s\"", before, le);
+    if (*le || before == ',')
+        buf_put_u8(b, '}');
 }
 
 void prometheus_put(struct prometheus_page *p, int f, double value, const char *const *labels)
@@ -72,24 +77,35 @@ void prometheus_put(struct prometheus_page *p, int f, double value, const char *
     if (isnan(value))
         return;
     buf_put(b, p->families[f].name, strlen(p->families[f].name));
-    put_labels(b, p->families[f].labels, labels);
+    put_labels(b, p->families[f].labels, labels, "");
     put_value(b, value);
 }
 
-void prometheus_put_histogram(struct prometheus_page *p, int f, const struct prometheus_counts *c)
+/* A line of a histogram. */
+static void put_part(struct prometheus_page *p, int f, const char *part, const char *const *labels,
+                     const char *le, double value)
+{
+    struct buf *b = &p->samples[f];
+    buf_printf(b, "%s_%s", p->families[f].name, part);
+    put_labels(b, p->families[f].labels, labels, le);
+    put_value(b, value);
+}
+
+void prometheus_put_histogram(struct prometheus_page *p, int f, const struct prometheus_counts *c,
+                              const char *const *labels)
 {
     assert(f >= 0 && f < p->count && c->bound_count <= PROMETHEUS_BUCKETS_MAX);
-    struct buf *b = &p->samples[f];
-    const char *name = p->families[f].name;
     unsigned long long below = 0;
+    char le[32];
     for (int i = 0; i < c->bound_count; i++) {
         below += c->counts[i];
-        buf_printf(b, "%s_bucket{le=\"%.*g\"} %llu\n", name, PRECISION, c->bounds[i], below);
+        snprintf(le, sizeof le, "%.*g", PRECISION, c->bounds[i]);
+        put_part(p, f, "bucket", labels, le, (double)below);
     }
     below += c->counts[c->bound_count];
-    buf_printf(b, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum", name, below, name);
-    put_value(b, c->sum);
-    buf_printf(b, "%s_count %llu\n", name, below);
+    put_part(p, f, "bucket", labels, "+Inf", (double)below);
+    put_part(p, f, "sum", labels, "", c->sum);
+    put_part(p, f, "count", labels, "", (double)below);
 }
 
 enum status prometheus_write(const struct prometheus_page *p, struct buf *out, struct error *err)

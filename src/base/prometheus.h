@@ -51,7 +51,9 @@ struct prometheus_counts {
     const unsigned long long *counts;
     double sum;
 };
-void prometheus_put_histogram(struct prometheus_page *p, int f, const struct prometheus_counts *c);
+/* A value for each of the family's labels; the bound (le) is written behind them. */
+void prometheus_put_histogram(struct prometheus_page *p, int f, const struct prometheus_counts *c,
+                              const char *const *labels);
 
 enum status prometheus_write(const struct prometheus_page *p, struct buf *out, struct error *err);
 

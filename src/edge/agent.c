@@ -459,6 +459,7 @@ static enum status infer_view(struct agent *a, struct loop *l, const struct feed
     sum_up_answer(a, &logits, a->infer.labels, r);
     r->latency_us = clock_mono_us() - v->available_us;
     meter_add(&a->latency, r->latency_us);
+    durations_add(&a->infer.timing.age, (double)r->latency_us / 1e6);
     if (view == 0)
         agent_drift_see(a, frame, &logits, version, v->available_us, l->wall_offset_us);
     l->ran_over |= version != l->last_version && r->latency_us * feed_fps(a->feed) > 1e6;

@@ -128,6 +128,7 @@ static void publish(struct agent *a)
     r->frames = atomic_load(&a->frames);
     r->held = f->held;
     r->skipped = atomic_load(&a->late);
+    r->timing = f->timing;
     if (f->watch)
         r->table = f->table;
     pthread_mutex_unlock(&a->mutex);
@@ -217,7 +218,10 @@ enum status agent_infer_view(struct agent *a, const struct frame *view, uint64_t
 {
     struct agent_infer *f = &a->infer;
     double cpu_s;
+    uint64_t before_us = clock_mono_us();
     enum status st = infer_at(a, size_of(f), view, f->labels, ret_version, ret_logits, &cpu_s, err);
+    if (st == ST_OK)
+        durations_add(&f->timing.run, (double)(clock_mono_us() - before_us) / 1e6);
     f->last_index = index;
     f->started = true;
     return st;

@@ -89,6 +89,7 @@ struct agent_infer {
     bool started;    /* there is one, of frame last_index */
     uint64_t last_index;
     uint64_t held; /* frames that got a held answer */
+    struct inference_timing timing;
     uint64_t wishes_seen;
     uint64_t measured_us, process_us, thread_us; /* when, and processor time until then */
     double team_us;                              /* of the other threads of a team, since then */

@@ -124,6 +124,23 @@ void api_labels(struct request *r, struct reply *out)
     out->type = "application/octet-stream";
 }
 
+static json_t *quantiles_json(const struct durations *d)
+{
+    if (durations_count(d) == 0)
+        return json_null();
+    return json_pack("{s:f,s:f}", "p50", durations_quantile(d, 0.5), "p95",
+                     durations_quantile(d, 0.95));
+}
+
+/* Counts are for the metrics; who looks at a camera wants to know how it is now. */
+static json_t *timing_json(struct server *s, const char *id)
+{
+    struct inference_timing recent;
+    board_timing(s->board, id, &recent);
+    return json_pack("{s:o,s:o}", "run_s", quantiles_json(&recent.run), "age_s",
+                     quantiles_json(&recent.age));
+}
+
 void server_json_inference(struct server *s, json_t *camera, const char *id, bool points)
 {
     struct inference_report told = {.drift = {.kind = DRIFT_NONE}};
@@ -133,8 +150,10 @@ void server_json_inference(struct server *s, json_t *camera, const char *id, boo
         inference = message_report(&told);
     if (inference && !points)
         json_object_del(inference, "points");
-    if (inference)
+    if (inference) {
         json_object_del(inference, "drift");
+        json_object_set_new(inference, "timing", timing_json(s, id));
+    }
     json_object_set_new(camera, "drift", requests_state_json(&told.drift));
     if (inference)
         json_object_set_new(inference, "age_s", json_real((double)age_us / 1e6));

@@ -15,6 +15,8 @@ struct entry {
     struct board_group group;
     uint64_t told_us; /* 0: nothing was told */
     struct inference_report told;
+    struct inference_timing before, later; /* what was told BOARD_RECENT_US apart */
+    uint64_t later_us;
 };
 
 struct board {
@@ -205,6 +207,29 @@ uint64_t board_own(struct board *b, const char *camera)
     return number;
 }
 
+static bool timing_since(const struct inference_timing *now, const struct inference_timing *before,
+                         struct inference_timing *ret)
+{
+    return durations_since(&now->run, &before->run, &ret->run) &&
+           durations_since(&now->age, &before->age, &ret->age);
+}
+
+/* Moves what `recent` counts from along. */
+static void note_timing(struct entry *e, const struct inference_timing *t, uint64_t now_us)
+{
+    struct inference_timing since;
+    if (!timing_since(t, &e->later, &since)) { /* the camera has started again */
+        e->later = (struct inference_timing){0};
+        e->before = e->later;
+    } else if (e->told_us == 0 || now_us - e->later_us >= BOARD_RECENT_US) {
+        e->before = e->later;
+        e->later = *t;
+    } else {
+        return;
+    }
+    e->later_us = now_us;
+}
+
 void board_report(struct board *b, const char *camera, const struct inference_report *r,
                   uint64_t now_us, struct inference_report *ret_before)
 {
@@ -213,6 +238,7 @@ void board_report(struct board *b, const char *camera, const struct inference_re
     if (ret_before)
         *ret_before = e ? e->told : *r;
     if (e) {
+        note_timing(e, &r->timing, now_us);
         e->told = *r;
         e->told_us = now_us;
     }
@@ -231,6 +257,15 @@ bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inf
     }
     pthread_mutex_unlock(&b->mutex);
     return told;
+}
+
+void board_timing(struct board *b, const char *camera, struct inference_timing *ret)
+{
+    pthread_mutex_lock(&b->mutex);
+    const struct entry *e = find(b, camera);
+    if (!e || !timing_since(&e->told.timing, &e->before, ret))
+        *ret = (struct inference_timing){0};
+    pthread_mutex_unlock(&b->mutex);
 }
 
 bool board_is_up(struct board *b, const char *camera, uint64_t seen_us, uint64_t now_us)

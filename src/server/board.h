@@ -65,6 +65,11 @@ void board_report(struct board *b, const char *camera, const struct inference_re
 bool board_told(struct board *b, const char *camera, uint64_t now_us, struct inference_report *ret,
                 uint64_t *ret_age_us);
 
+/* How long its inferences took of late: in the last BOARD_RECENT_US to twice that; empty when
+ * nothing was told. */
+#define BOARD_RECENT_US ((uint64_t)60 * 1000000)
+void board_timing(struct board *b, const char *camera, struct inference_timing *ret);
+
 /* Was the camera, last seen at seen_us (wall clock), heard of lately, and does its source deliver
  * as far as it told? now_us is on the wall clock, too. */
 #define BOARD_SILENT_US ((uint64_t)60 * 1000000)

@@ -35,6 +35,7 @@ struct camera {
     char id[CAMERA_ID_CHARS_MAX + 1];
     unsigned long long labelled, refused, drifts, faults, back;
     uint64_t before[TOLD], last[TOLD]; /* of its earlier starts; of this one */
+    struct durations run_before, run_last, age_before, age_last;
 };
 
 struct kind {
@@ -200,6 +201,15 @@ void metrics_refused(struct metrics *m, const char *camera)
     pthread_mutex_unlock(&m->mutex);
 }
 
+/* Less than was told last has been counted from 0 again. */
+static void carry_on(struct durations *before, struct durations *last, const struct durations *now)
+{
+    struct durations more;
+    if (!durations_since(now, last, &more))
+        durations_join(before, last);
+    *last = *now;
+}
+
 void metrics_report(struct metrics *m, const char *camera, const struct inference_report *r)
 {
     const uint64_t now[TOLD] = {r->frames, r->held, r->skipped};
@@ -209,6 +219,10 @@ void metrics_report(struct metrics *m, const char *camera, const struct inferenc
         if (now[i] < c->last[i])
             c->before[i] += c->last[i];
         c->last[i] = now[i];
+    }
+    if (c) {
+        carry_on(&c->run_before, &c->run_last, &r->timing.run);
+        carry_on(&c->age_before, &c->age_last, &r->timing.age);
     }
     pthread_mutex_unlock(&m->mutex);
 }
@@ -232,10 +246,27 @@ static void put(struct prometheus_page *p, enum metric f, unsigned long long v, 
     prometheus_put(p, f, (double)v, (const char *const[]){a, b});
 }
 
+/* None of a camera that tells none. */
+static void put_durations(struct prometheus_page *p, enum metric f, const struct durations *before,
+                          const struct durations *last, const char *camera)
+{
+    struct durations all = *before;
+    unsigned long long counts[DURATIONS_BUCKETS];
+    durations_join(&all, last);
+    if (durations_count(&all) == 0)
+        return;
+    for (int i = 0; i < DURATIONS_BUCKETS; i++)
+        counts[i] = all.counts[i];
+    const struct prometheus_counts c = {durations_bounds_s, DURATIONS_BOUNDS, counts, all.sum_s};
+    prometheus_put_histogram(p, f, &c, &camera);
+}
+
 static void put_camera(const struct camera *c, struct prometheus_page *p)
 {
     for (int i = 0; i < TOLD; i++)
         put(p, METRIC_CAMERA_FRAMES, c->before[i] + c->last[i], c->id, told_stages[i]);
+    put_durations(p, METRIC_INFERENCE_DURATION, &c->run_before, &c->run_last, c->id);
+    put_durations(p, METRIC_FRAME_AGE, &c->age_before, &c->age_last, c->id);
     put(p, METRIC_CAMERA_FRAMES, c->labelled, c->id, "labelled");
     put(p, METRIC_CAMERA_RECONNECTS, c->back, c->id, NULL);
     put(p, METRIC_CAMERA_REFUSED, c->refused, c->id, NULL);
@@ -257,7 +288,7 @@ void metrics_put(struct metrics *m, struct prometheus_page *p)
     for (int h = 0; h < METRICS_HISTOGRAMS; h++) {
         struct prometheus_counts c = {histograms[h].bounds, histograms[h].count, m->counts[h],
                                       m->sums[h]};
-        prometheus_put_histogram(p, histograms[h].metric, &c);
+        prometheus_put_histogram(p, histograms[h].metric, &c, NULL);
     }
     pthread_mutex_unlock(&m->mutex);
 }

@@ -10,6 +10,7 @@
 #define SCORE_MAX 1e6
 #define SIGNATURE_VALUE_MAX 1e4
 #define MEMBERS_MAX 1000000
+#define SUM_S_MAX 1e12
 
 /* ---- reading ---- */
 
@@ -156,18 +157,31 @@ static json_t *drift_json(const struct drift_request *d)
                      d->has_signature ? signature_json(&d->signature) : json_null());
 }
 
+static json_t *durations_json(const struct durations *d)
+{
+    json_t *counts = json_array();
+    for (int i = 0; i < DURATIONS_BUCKETS; i++)
+        json_array_append_new(counts, json_integer((json_int_t)d->counts[i]));
+    return json_pack("{s:o,s:f}", "counts", counts, "sum_s", d->sum_s);
+}
+
+static json_t *timing_json(const struct inference_timing *t)
+{
+    return json_pack("{s:o,s:o}", "run", durations_json(&t->run), "age", durations_json(&t->age));
+}
+
 json_t *message_report(const struct inference_report *r)
 {
     json_t *points = json_array();
     for (int i = 0; i < r->table.count; i++)
         json_array_append_new(points, point_json(&r->table.points[i]));
-    return json_pack("{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:I,s:b,s:s,s:o,s:o}", "rate",
-                     1.0 / r->running.stride, "resolution", r->running.scale, "share",
-                     share_json(r->share), "demand", r->demand, "factor", r->factor, "frames",
-                     (json_int_t)r->frames, "held", (json_int_t)r->held, "skipped",
-                     (json_int_t)r->skipped, "source", r->source, "reconnects",
-                     (json_int_t)r->reconnects, "uploads", (int)!r->no_upload, "note", r->note,
-                     "points", points, "drift", drift_json(&r->drift));
+    return json_pack(
+        "{s:f,s:f,s:o,s:f,s:f,s:I,s:I,s:I,s:s,s:I,s:b,s:s,s:o,s:o,s:o}", "rate",
+        1.0 / r->running.stride, "resolution", r->running.scale, "share", share_json(r->share),
+        "demand", r->demand, "factor", r->factor, "frames", (json_int_t)r->frames, "held",
+        (json_int_t)r->held, "skipped", (json_int_t)r->skipped, "source", r->source, "reconnects",
+        (json_int_t)r->reconnects, "uploads", (int)!r->no_upload, "note", r->note, "points", points,
+        "timing", timing_json(&r->timing), "drift", drift_json(&r->drift));
 }
 
 static bool read_configuration(const json_t *object, struct inference_configuration *ret)
@@ -198,6 +212,30 @@ static bool read_points(const json_t *list, struct inference_table *ret)
         if (!read_point(json_array_get(list, i), &ret->points[i]))
             return false;
     return true;
+}
+
+static bool read_durations(const json_t *object, struct durations *ret)
+{
+    const json_t *counts = json_object_get(object, "counts"), *v;
+    size_t i;
+    ret->sum_s = number_strict(object, "sum_s", 0, SUM_S_MAX);
+    if (json_array_size(counts) != DURATIONS_BUCKETS || isnan(ret->sum_s))
+        return false;
+    json_array_foreach(counts, i, v)
+    {
+        if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+            (uint64_t)json_integer_value(v) > DURATIONS_COUNT_MAX)
+            return false;
+        ret->counts[i] = (uint64_t)json_integer_value(v);
+    }
+    return true;
+}
+
+/* Missing: an older camera. */
+static bool read_timing(const json_t *object, struct inference_timing *ret)
+{
+    return !object || (read_durations(json_object_get(object, "run"), &ret->run) &&
+                       read_durations(json_object_get(object, "age"), &ret->age));
 }
 
 /* Missing or null: none. */
@@ -242,6 +280,7 @@ enum status message_read_report(const void *text, size_t n, struct inference_rep
                 count_in(json, "frames", &r.frames) && count_in(json, "held", &r.held) &&
                 count_in(json, "skipped", &r.skipped) &&
                 read_points(json_object_get(json, "points"), &r.table) &&
+                read_timing(json_object_get(json, "timing"), &r.timing) &&
                 read_drift(json_object_get(json, "drift"), &r.drift) &&
                 (!json_object_get(json, "reconnects") ||
                  count_in(json, "reconnects", &r.reconnects)); /* an older camera says nothing */

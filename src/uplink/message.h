@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/durations.h"
 #include "base/error.h"
 #include "flow/records.h"
 #include "profile/inference.h"
@@ -53,6 +54,13 @@ enum status message_read_settings(const void *text, size_t n, struct client_sett
 
 #define MESSAGE_TEXT_CHARS_MAX 159
 
+/* Of the answers since the camera started, a view of regions for itself; none from a camera that is
+ * older than this. */
+struct inference_timing {
+    struct durations run; /* the student's answer to a picture */
+    struct durations age; /* of the frame when it was answered, since it was there to be taken */
+};
+
 /* What a camera, or the server in its place, tells every few seconds. */
 struct inference_report {
     struct inference_configuration running;
@@ -63,6 +71,7 @@ struct inference_report {
     char source[MESSAGE_TEXT_CHARS_MAX + 1]; /* why it does not deliver, "" when it does */
     bool no_upload;      /* its frames never leave it: nothing comes to be labelled */
     uint64_t reconnects; /* how often the source was opened again since the camera started */
+    struct inference_timing timing;
     char note[MESSAGE_TEXT_CHARS_MAX + 1]; /* what is not on offer, and why; "" */
     struct inference_table table;          /* no point: nothing is measured */
     /* What the camera thinks of its world, for as long as it does; kind DRIFT_NONE: nothing. Of it

@@ -1,4 +1,5 @@
 /* The foundations: errors, generator, buffers, files. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/durations.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/names.h"
@@ -117,12 +119,59 @@ static void names_both_ways(void **state)
     assert_null(names_text(names, n, (size_t)-1, NULL));
 }
 
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The bucket that a duration is in. */
+static int bucket_of(double duration_s)
+{
+    struct durations d = {0};
+    int i = 0;
+    durations_add(&d, duration_s);
+    while (d.counts[i] == 0)
+        i++;
+    return i;
+}
+
+/* Beside the sorted durations themselves: a quantile is in the bucket of the one that it stands
+ * for, and what came later is what came later. */
+static void durations_are_those_of_the_samples(void **state)
+{
+    (void)state;
+    enum { N = 500 };
+    static double all[N];
+    struct rng rng;
+    struct durations d = {0}, half = {0}, later;
+    rng_init(&rng, 3, 0);
+    assert_true(isnan(durations_quantile(&d, 0.5)));
+    for (int i = 0; i < N; i++) {
+        if (i == N / 2)
+            half = d;
+        all[i] = pow(10, -4 + 5 * (double)rng_below(&rng, 1000000) / 1e6); /* 0.1 ms to 10 s */
+        durations_add(&d, all[i]);
+    }
+    assert_true(durations_since(&d, &half, &later));
+    assert_int_equal(durations_count(&later), N - N / 2);
+    durations_join(&later, &half);
+    assert_memory_equal(later.counts, d.counts, sizeof d.counts);
+    assert_false(durations_since(&half, &d, &later));
+    qsort(all, N, sizeof all[0], by_size);
+    for (int percent = 1; percent <= 100; percent++) {
+        double got = durations_quantile(&d, percent / 100.0), exact = all[percent * N / 100 - 1];
+        int at = bucket_of(exact);
+        assert_true(bucket_of(got) == (at < DURATIONS_BOUNDS ? at : at - 1));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_messages),  cmocka_unit_test(rng_is_portable),
-        cmocka_unit_test(names_both_ways), cmocka_unit_test(buffers_round_trip),
-        cmocka_unit_test(files_are_whole),
+        cmocka_unit_test(error_messages),     cmocka_unit_test(durations_are_those_of_the_samples),
+        cmocka_unit_test(rng_is_portable),    cmocka_unit_test(names_both_ways),
+        cmocka_unit_test(buffers_round_trip), cmocka_unit_test(files_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -624,6 +624,10 @@ static void rate_and_resolution_change_in_mid_run(void **state)
     assert_int_equal(told.table.count, 15);
     assert_true(told.table.points[0].factor == 1 && told.table.points[0].demand > 0);
     assert_true(told.frames <= s.frames && told.share == 1e-6);
+    /* Each inference was timed, and no frame was answered before its inference had run. */
+    assert_int_equal(durations_count(&told.timing.run), told.frames);
+    assert_int_equal(durations_count(&told.timing.age), told.frames);
+    assert_true(told.timing.run.sum_s > 0 && told.timing.age.sum_s >= told.timing.run.sum_s);
     for (int i = 1; i < told.table.count; i++) {
         const struct inference_point *p = &told.table.points[i];
         assert_true(p->factor > 0 && p->factor <= 1);

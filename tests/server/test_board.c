@@ -87,6 +87,50 @@ static void a_group_is_news_once(void **state)
     assert_true(s.send.group_share == 0 && s.send.members == 2);
 }
 
+static void report_timing(int runs, double run_s, uint64_t at_s, struct inference_timing *timing)
+{
+    struct inference_report r = {.running = {1, 1}};
+    for (int i = 0; i < runs; i++) {
+        durations_add(&timing->run, run_s);
+        durations_add(&timing->age, 2 * run_s);
+    }
+    r.timing = *timing;
+    board_report(board, "gate", &r, at_s * 1000000, NULL);
+}
+
+static double recent_p95_s(uint64_t *ret_count)
+{
+    struct inference_timing recent;
+    board_timing(board, "gate", &recent);
+    *ret_count = durations_count(&recent.run);
+    assert_int_equal(durations_count(&recent.age), *ret_count);
+    return durations_quantile(&recent.run, 0.95);
+}
+
+/* What was slow two minutes ago is forgotten; a camera that starts again counts from its start. */
+static void timings_are_of_the_last_minutes(void **state)
+{
+    (void)state;
+    struct inference_timing t = {0};
+    uint64_t count;
+    assert_true(isnan(recent_p95_s(&count)));
+    assert_int_equal(count, 0);
+    report_timing(100, 0.4, 1000, &t);
+    assert_true(recent_p95_s(&count) > 0.3);
+    assert_int_equal(count, 100);
+    for (uint64_t at_s = 1010; at_s <= 1120; at_s += 10)
+        report_timing(10, 0.004, at_s, &t);
+    assert_true(recent_p95_s(&count) <= 0.005);
+    assert_int_equal(count, 60); /* since 1060 */
+    t = (struct inference_timing){0};
+    report_timing(7, 0.04, 1130, &t);
+    assert_true(recent_p95_s(&count) > 0.03);
+    assert_int_equal(count, 7);
+    report_timing(3, 0.04, 1140, &t);
+    (void)recent_p95_s(&count);
+    assert_int_equal(count, 10);
+}
+
 static void more_cameras_than_there_is_room_for(void **state)
 {
     (void)state;
@@ -102,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(alone_until_somebody_says, start, stop),
         cmocka_unit_test_setup_teardown(a_group_is_news_once, start, stop),
+        cmocka_unit_test_setup_teardown(timings_are_of_the_last_minutes, start, stop),
         cmocka_unit_test_setup_teardown(more_cameras_than_there_is_room_for, start, stop)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,6 +181,49 @@ static void counters_never_fall(void **state)
     assert_true(sample_now("attune_camera_inference_demand_processors{camera=\"gate\"}") == 0.25);
 }
 
+/* A report of so many inferences of 4 ms each, answered at an age of 40 ms. */
+static void report_timing(const char *camera, int frames)
+{
+    struct inference_report r = {.running = {1, 1}, .factor = 1, .frames = (uint64_t)frames};
+    struct answer a = {0};
+    char path[128];
+    for (int i = 0; i < frames; i++) {
+        durations_add(&r.timing.run, 0.004);
+        durations_add(&r.timing.age, 0.04);
+    }
+    json_t *json = message_report(&r);
+    char *text = json_dumps(json, 0);
+    json_decref(json);
+    snprintf(path, sizeof path, "/v1/cameras/%s/inference", camera);
+    kit_ask(kit, "PUT", path, text, strlen(text), &a);
+    assert_int_equal(a.status, 204);
+    answer_clear(&a);
+    free(text);
+}
+
+static void inferences_are_timed(void **state)
+{
+    (void)state;
+    const char *above = "attune_inference_duration_seconds_bucket{camera=\"gate\",le=\"0.003\"}";
+    const char *within = "attune_inference_duration_seconds_bucket{camera=\"gate\",le=\"0.005\"}";
+    const char *sum = "attune_inference_duration_seconds_sum{camera=\"gate\"}";
+    const char *ages = "attune_inference_frame_age_seconds_bucket{camera=\"gate\",le=\"0.05\"}";
+    assert_true(isnan(sample_now(within))); /* an older camera tells none */
+    report_timing("gate", 100);
+    assert_true(sample_now(within) == 100 && sample_now(above) == 0);
+    report_timing("gate", 20); /* it has started again */
+    assert_true(sample_now(within) == 120 && sample_now(ages) == 120);
+    assert_true(fabs(sample_now(sum) - 0.48) < 1e-9);
+    json_t *o = kit_json(kit, "/v1/cameras/gate", 200);
+    double p50 = 0, p95 = 0, age = 0;
+    assert_int_equal(json_unpack(o, "{s:{s:{s:{s:f,s:f},s:{s:f}}}}", "inference", "timing", "run_s",
+                                 "p50", &p50, "p95", &p95, "age_s", "p95", &age),
+                     0);
+    assert_true(p50 > 0.003 && p50 < p95 && p95 <= 0.005);
+    assert_true(age > 0.03 && age <= 0.05);
+    json_decref(o);
+}
+
 static void refusals_are_counted(void **state)
 {
     (void)state;
@@ -242,15 +285,18 @@ static void writing(void **state)
     static const struct prometheus_family two[] = {
         {"a_total", PROMETHEUS_COUNTER, "camera,kind", "What a is"},
         {"b_seconds", PROMETHEUS_HISTOGRAM, "", "What b is"},
-        {"c", PROMETHEUS_GAUGE, "", "never seen"}};
+        {"c", PROMETHEUS_GAUGE, "", "never seen"},
+        {"d_seconds", PROMETHEUS_HISTOGRAM, "camera", "What d is"}};
     static const double bounds[] = {0.5, 1};
     static const unsigned long long counts[] = {2, 0, 1};
     const struct prometheus_counts c = {bounds, 2, counts, 3.25};
     struct prometheus_page p;
     struct buf out;
     buf_init(&out);
-    prometheus_init(&p, two, 3);
-    prometheus_put_histogram(&p, 1, &c);
+    const char *const camera[] = {"x"};
+    prometheus_init(&p, two, 4);
+    prometheus_put_histogram(&p, 1, &c, NULL);
+    prometheus_put_histogram(&p, 3, &c, camera);
     prometheus_put(&p, 0, 12345678901234.0, (const char *const[]){"x\"y\\z\n", "k"});
     prometheus_put(&p, 0, NAN, (const char *const[]){"not", "known"});
     prometheus_put(&p, 2, NAN, NULL);
@@ -261,7 +307,12 @@ static void writing(void **state)
                         "a_total{camera=\"x\\\"y\\\\z\\n\",kind=\"k\"} 12345678901234\n"
                         "# HELP b_seconds What b is\n# TYPE b_seconds histogram\n"
                         "b_seconds_bucket{le=\"0.5\"} 2\nb_seconds_bucket{le=\"1\"} 2\n"
-                        "b_seconds_bucket{le=\"+Inf\"} 3\nb_seconds_sum 3.25\nb_seconds_count 3\n");
+                        "b_seconds_bucket{le=\"+Inf\"} 3\nb_seconds_sum 3.25\nb_seconds_count 3\n"
+                        "# HELP d_seconds What d is\n# TYPE d_seconds histogram\n"
+                        "d_seconds_bucket{camera=\"x\",le=\"0.5\"} 2\n"
+                        "d_seconds_bucket{camera=\"x\",le=\"1\"} 2\n"
+                        "d_seconds_bucket{camera=\"x\",le=\"+Inf\"} 3\n"
+                        "d_seconds_sum{camera=\"x\"} 3.25\nd_seconds_count{camera=\"x\"} 3\n");
     prometheus_clear(&p);
     buf_clear(&out);
 }
@@ -395,7 +446,7 @@ static void the_dashboard_is_whole(void **state)
 static int print_page(void)
 {
     setup(NULL);
-    report("gate", 100, 7);
+    report_timing("gate", 100);
     char *text = page();
     fputs(text, stdout);
     free(text);
@@ -413,6 +464,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(numbers_are_those_of_the_interface),
         cmocka_unit_test(a_working_camera_is_up),
         cmocka_unit_test(counters_never_fall),
+        cmocka_unit_test(inferences_are_timed),
         cmocka_unit_test(refusals_are_counted),
         cmocka_unit_test(the_process_is_this_one),
         cmocka_unit_test(every_sample_is_of_the_table),

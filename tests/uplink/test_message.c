@@ -36,6 +36,12 @@ static struct inference_report sample(void)
                                      .text = "confidence fell from 0.81 to 0.62"};
     for (int i = 0; i < SIGNATURE_VALUES; i++)
         r.drift.signature.value[i] = 0.25f * (float)i;
+    for (int i = 0; i < DURATIONS_BUCKETS; i++) {
+        r.timing.run.counts[i] = (uint64_t)i * i;
+        r.timing.age.counts[i] = DURATIONS_COUNT_MAX - (uint64_t)i;
+    }
+    r.timing.run.sum_s = 2.5;
+    r.timing.age.sum_s = 1e9;
     return r;
 }
 
@@ -69,6 +75,7 @@ static void reports_come_back(void **state)
     assert_true(back.drift.score == 1.5 && back.drift.has_signature);
     assert_memory_equal(&back.drift.signature, &r.drift.signature, sizeof r.drift.signature);
     assert_string_equal(back.drift.text, r.drift.text);
+    assert_memory_equal(&back.timing, &r.timing, sizeof r.timing);
     for (size_t n = 0; n < strlen(text); n++) /* cut anywhere it is no report */
         assert_int_equal(message_read_report(text, n, &back, &err), ST_FORMAT);
     free(text);
@@ -107,6 +114,48 @@ static json_t *drift(const char *kind, int values, double value)
         json_array_append_new(list, json_real(value));
     return json_pack("{s:s,s:i,s:i,s:f,s:s,s:o}", "kind", kind, "t_us", 5, "since_us", 4, "score",
                      1.5, "text", "seen", "signature", list);
+}
+
+/* So many counts, the last of them `last`. */
+static json_t *durations(int counts, json_int_t last, double sum_s)
+{
+    json_t *list = json_array();
+    for (int i = 1; i < counts; i++)
+        json_array_append_new(list, json_integer(i));
+    json_array_append_new(list, json_integer(last));
+    return json_pack("{s:o,s:f}", "counts", list, "sum_s", sum_s);
+}
+
+static json_t *timing(int counts, json_int_t last, double sum_s)
+{
+    return json_pack("{s:o,s:o}", "run", durations(DURATIONS_BUCKETS, 0, 0), "age",
+                     durations(counts, last, sum_s));
+}
+
+static void timings_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    struct inference_report r;
+    enum { N = DURATIONS_BUCKETS };
+    assert_int_equal(read_with("timing", timing(N, 7, 1), &r), ST_OK);
+    assert_true(r.timing.age.counts[N - 1] == 7 && r.timing.age.sum_s == 1);
+    assert_int_equal(read_with("timing", timing(N, (json_int_t)DURATIONS_COUNT_MAX, 1), &r), ST_OK);
+    assert_int_equal(read_with("timing", timing(N, (json_int_t)DURATIONS_COUNT_MAX + 1, 1), &r),
+                     ST_FORMAT);
+    assert_int_equal(read_with("timing", timing(N, -1, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("timing", timing(N, 1, -1), &r), ST_FORMAT);
+    assert_int_equal(read_with("timing", timing(N - 1, 1, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("timing", timing(N + 1, 1, 1), &r), ST_FORMAT);
+    assert_int_equal(read_with("timing", json_object(), &r), ST_FORMAT);
+    assert_int_equal(read_with("timing", json_integer(1), &r), ST_FORMAT);
+    struct inference_report older = sample();
+    json_t *json = message_report(&older);
+    json_object_del(json, "timing");
+    char *text = json_dumps(json, 0);
+    assert_int_equal(read_text(text, &r), ST_OK);
+    assert_int_equal(durations_count(&r.timing.run), 0);
+    free(text);
+    json_decref(json);
 }
 
 static void nonsense_is_refused(void **state)
@@ -195,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_come_back),
         cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(timings_that_make_no_sense_are_refused),
         cmocka_unit_test(settings_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ const Numbers = ({camera, colours}) => {
     ['deployed, rejected', `${camera.versions}, ${camera.rejected}`],
     ['infers', inference(camera)],
     told && ['needs', `${told.demand.toFixed(2)} processors of ${told.share == null ? 'all' : told.share.toFixed(2)}`],
+    told?.timing?.run_s && ['an inference takes', `${(told.timing.run_s.p50 * 1e3).toFixed(1)} ms, 95 % at most ${(told.timing.run_s.p95 * 1e3).toFixed(1)} ms`],
     told && ['frames left out', told.skipped],
     ['picture', `${camera.width} × ${camera.height}, ${camera.fps.toFixed(1)} fps`],
     ['samples', `${camera.sampling_fps.toFixed(2)} fps`],
