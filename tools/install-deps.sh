@@ -12,7 +12,7 @@ build="build-essential meson ninja-build pkg-config git
  libmicrohttpd-dev libcurl4-gnutls-dev libgnutls28-dev libcrypt-dev libmosquitto-dev libsqlite3-dev
  libzstd-dev libarchive-dev libdeflate-dev zlib1g-dev libjansson-dev libyaml-dev libpng-dev libcairo2-dev libcmocka-dev"
 ci="clang libomp-dev clang-format cppcheck prometheus mosquitto doxygen python3-jsonschema python3-yaml nodejs chromium
- libgstrtspserver-1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
+ libgstrtspserver-1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly glib-networking"
 dev="libclang-rt-14-dev python3-torch python3-torchvision python3-numpy python3-onnx"
 package="debhelper dpkg-dev fakeroot lintian doxygen python3"
 

@@ -57,6 +57,10 @@ static const struct row {
      "its first line is USER:PASSWORD for the source"},
     {"transport", "NAME", TEXT, &transport_name, 0, 0,
      "of RTSP: auto (TCP, UDP when the camera refuses that), tcp or udp\n(default: auto)"},
+    {"tls-ca", "FILE", TEXT, &chosen.agent.tls_ca, 0, 0,
+     "of an rtsps:// or https:// source: the certificates that are\n"
+     "trusted, in PEM, its own or its maker's; or system (default: whoever\nanswers is taken for "
+     "the camera)"},
     {"timeout", "S", NUMBER, &chosen.agent.timeout_s, 0.1, 600,
      "a stream that sends no pictures for so long is opened again\n(default: 10)"},
     {"student", "FILE", TEXT, &chosen.agent.student_path, 0, 0,

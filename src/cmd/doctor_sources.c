@@ -37,6 +37,7 @@ static void probe(const struct pool *p, struct job *j)
     struct feed_options o = {.url = c->source,
                              .credentials_file =
                                  c->credentials_file[0] ? c->credentials_file : NULL,
+                             .tls_ca = c->tls_ca[0] ? c->tls_ca : NULL,
                              .timeout_s = fmin(p->what->timeout_s, c->timeout_s)};
     video_transport_parse(c->transport, &o.transport);
     j->status = probe_source(&o, p->what->look_s, &j->seen, &j->err);

@@ -162,6 +162,7 @@ static enum status open_feed(struct agent *a, struct error *err)
     const struct feed_options o = {.url = a->options.source_url,
                                    .credentials_file = a->options.credentials_file,
                                    .transport = a->options.transport,
+                                   .tls_ca = a->options.tls_ca,
                                    .timeout_s = a->options.timeout_s,
                                    .width = native ? 0 : a->spec.width,
                                    .height = native ? 0 : a->spec.height,

@@ -67,8 +67,9 @@ struct agent_score {
 
 struct agent_options {
     const char *source_url;       /* video/source.h, or "town:..." (synth) */
-    const char *credentials_file; /* edge/feed.h, as the next two; NULL: none */
+    const char *credentials_file; /* edge/feed.h, as the next three; NULL: none */
     enum video_transport transport;
+    const char *tls_ca;
     double timeout_s;
     const char *student_path; /* ONNX */
     const char *server_url;   /* NULL: no server, the student stays as it is */

@@ -50,8 +50,9 @@ struct feed {
     struct rng rng;
 };
 
-enum status feed_complete_url(const struct feed_options *o, char url[FEED_URL_BYTES],
-                              struct error *err)
+/* The URL with what the credentials file has now; it holds secrets then. */
+static enum status complete_url(const struct feed_options *o, char url[FEED_URL_BYTES],
+                                struct error *err)
 {
     const char *path = o->credentials_file;
     if (!path) {
@@ -71,23 +72,31 @@ enum status feed_complete_url(const struct feed_options *o, char url[FEED_URL_BY
     return st;
 }
 
+enum status feed_open_source(const struct feed_options *o, struct video_source **ret,
+                             struct error *err)
+{
+    struct video_source_options v;
+    char url[FEED_URL_BYTES];
+    video_source_options_init(&v);
+    v.fps = o->fps;
+    v.width = o->width;
+    v.height = o->height;
+    v.mask = o->mask;
+    v.transport = o->transport;
+    v.tls_ca = o->tls_ca;
+    if (o->timeout_s > 0)
+        v.timeout_ms = (int)(o->timeout_s * 1000 + 0.5);
+    v.cancel = o->cancel;
+    enum status st = complete_url(o, url, err);
+    if (st == ST_OK)
+        st = video_source_open(url, &v, ret, err);
+    memset(url, 0, sizeof url);
+    return st;
+}
+
 static enum status open_video(struct feed *f, struct error *err)
 {
-    struct video_source_options o;
-    char url[FEED_URL_BYTES];
-    video_source_options_init(&o);
-    o.fps = f->options.fps;
-    o.width = f->options.width;
-    o.height = f->options.height;
-    o.mask = f->options.mask;
-    o.transport = f->options.transport;
-    if (f->options.timeout_s > 0)
-        o.timeout_ms = (int)(f->options.timeout_s * 1000 + 0.5);
-    o.cancel = f->options.cancel;
-    enum status st = feed_complete_url(&f->options, url, err);
-    if (st == ST_OK)
-        st = video_source_open(url, &o, &f->video, err);
-    memset(url, 0, sizeof url);
+    enum status st = feed_open_source(&f->options, &f->video, err);
     if (st != ST_OK)
         return st;
     struct video_source_info info;
@@ -139,6 +148,10 @@ enum status feed_open(const struct feed_options *options, struct feed **ret, str
     rng_init(&f->rng, options->seed, 2);
     backoff_init(&f->backoff, FEED_WAIT_FIRST_US, FEED_WAIT_MAX_US);
     f->steady_since_us = clock_mono_us();
+    if (video_source_is_tls(f->url) && !f->options.tls_ca)
+        log_write(LOG_WARN, "camera not verified",
+                  "reason=\"the stream is encrypted, but whoever answers is taken for the camera; "
+                  "name its certificate with tls_ca\"");
     enum status st = synth_url_is(f->url) ? open_town(f, err) : open_video(f, err);
     if (st != ST_OK) {
         feed_close(&f);

@@ -31,12 +31,13 @@ struct feed_options {
     const char *credentials_file; /* NULL: none; its first line is USER:PASSWORD, read at each
                                    * opening, so that it may change */
     enum video_transport transport;
-    double timeout_s;  /* without a picture, after which a live source is opened anew; 0: 10 */
-    int width, height; /* of the frames handed out: others are scaled; 0: as the source has them */
-    struct mask *mask; /* video/mask.h, painted into every picture; borrowed; NULL: none */
-    double fps;        /* 0: the source's own */
-    bool boxes;        /* the truth is wanted in boxes (task/detect.h) */
-    uint64_t seed;     /* of the back-off */
+    const char *tls_ca; /* video/source.h; NULL: whoever answers is taken for the camera */
+    double timeout_s;   /* without a picture, after which a live source is opened anew; 0: 10 */
+    int width, height;  /* of the frames handed out: others are scaled; 0: as the source has them */
+    struct mask *mask;  /* video/mask.h, painted into every picture; borrowed; NULL: none */
+    double fps;         /* 0: the source's own */
+    bool boxes;         /* the truth is wanted in boxes (task/detect.h) */
+    uint64_t seed;      /* of the back-off */
     const atomic_bool *cancel;
     atomic_uint_fast64_t *beats; /* grows while feed_next waits, for a watchdog; NULL: none */
     /* NULL: none. From feed_next: why a live source does not deliver, NULL when it does again. */
@@ -48,9 +49,9 @@ struct feed;
 
 #define FEED_URL_BYTES 2048
 
-/* The URL with what the credentials file has now; it holds secrets then. */
-enum status feed_complete_url(const struct feed_options *o, char url[FEED_URL_BYTES],
-                              struct error *err);
+/* The video alone, unpaced, with what the credentials file has now; not of the town. */
+enum status feed_open_source(const struct feed_options *o, struct video_source **ret,
+                             struct error *err);
 
 enum status feed_open(const struct feed_options *options, struct feed **ret, struct error *err);
 void feed_close(struct feed **f);

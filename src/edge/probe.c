@@ -25,23 +25,6 @@ static enum status probe_town(const char *url, struct probe *ret, struct error *
     return st;
 }
 
-static enum status open_source(const struct feed_options *o, struct video_source **ret,
-                               struct error *err)
-{
-    struct video_source_options vo;
-    char url[FEED_URL_BYTES];
-    video_source_options_init(&vo);
-    vo.transport = o->transport;
-    if (o->timeout_s > 0)
-        vo.timeout_ms = (int)(o->timeout_s * 1000 + 0.5);
-    vo.cancel = o->cancel;
-    enum status st = feed_complete_url(o, url, err);
-    if (st == ST_OK)
-        st = video_source_open(url, &vo, ret, err);
-    memset(url, 0, sizeof url);
-    return st;
-}
-
 /* Frames behind the first one, until time or frames are up. What libav has read ahead while opening
  * comes at once, so the pace counts from the first frame that had to be waited for. */
 static void look(struct video_source *s, double seconds, uint64_t t_us, struct probe *ret)
@@ -79,7 +62,7 @@ enum status probe_source(const struct feed_options *o, double seconds, struct pr
     struct video_source *s = NULL;
     struct frame frame;
     uint64_t began_us = clock_mono_us();
-    enum status st = open_source(o, &s, err);
+    enum status st = feed_open_source(o, &s, err);
     if (st == ST_OK)
         st = video_source_next(s, &frame, err);
     if (st == ST_END)

@@ -165,6 +165,7 @@ static void make_command(const struct stream *s, int seed, struct command *c)
     add(c, "--timeout", c->timeout);
     if (set->credentials_file[0])
         add(c, "--credentials-file", set->credentials_file);
+    add_given(c, "--tls-ca", set->tls_ca);
     if (set->fps > 0)
         add(c, "--fps", c->fps);
     if (set->regions[0])

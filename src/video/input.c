@@ -33,6 +33,11 @@ enum input_kind input_kind(const char *url)
     return strstr(url, "://") && !starts_with(url, "file:") ? INPUT_NETWORK : INPUT_FILE;
 }
 
+bool input_is_tls(const char *url)
+{
+    return starts_with(url, "rtsps://") || starts_with(url, "https://");
+}
+
 static void set_for_device(const struct video_source_options *o, AVDictionary **settings)
 {
     char text[32];
@@ -47,21 +52,34 @@ static void set_for_device(const struct video_source_options *o, AVDictionary **
 }
 
 /* Lost UDP packets are damaged pictures, so UDP is for those who want it or have nothing else:
- * libavformat asks for the next transport when the server answers 461. */
-static void set_for_rtsp(const struct video_source_options *o, AVDictionary **settings)
+ * libavformat asks for the next transport when the server answers 461. Beside TLS they would come
+ * unencrypted. */
+static void set_for_rtsp(const char *url, const struct video_source_options *o,
+                         AVDictionary **settings)
 {
     static const char *const names[] = {[VIDEO_TRANSPORT_AUTO] = "udp+tcp",
                                         [VIDEO_TRANSPORT_TCP] = "tcp",
                                         [VIDEO_TRANSPORT_UDP] = "udp"};
-    av_dict_set(settings, "rtsp_transport", names[o->transport], 0);
-    if (o->transport == VIDEO_TRANSPORT_AUTO)
+    enum video_transport transport = input_is_tls(url) ? VIDEO_TRANSPORT_TCP : o->transport;
+    av_dict_set(settings, "rtsp_transport", names[transport], 0);
+    if (transport == VIDEO_TRANSPORT_AUTO)
         av_dict_set(settings, "rtsp_flags", "prefer_tcp", 0);
-    if (o->transport != VIDEO_TRANSPORT_TCP)
+    if (transport != VIDEO_TRANSPORT_TCP)
         av_dict_set_int(settings, "buffer_size", UDP_BUFFER_BYTES, 0);
 }
 
-int input_open(const char *url, const struct video_source_options *o, AVFormatContext **f,
-               void (*arm)(void *context, uint64_t more_us), void *context)
+/* What goes by another way than the relay would be checked by nobody. */
+static void set_for_relay(const char *host, AVDictionary **settings)
+{
+    char header[2 * HOST_BYTES];
+    snprintf(header, sizeof header, "Host: %s\r\n", host);
+    av_dict_set(settings, "headers", header, 0);
+    av_dict_set(settings, "rtsp_transport", "tcp", 0);
+    av_dict_set(settings, "protocol_whitelist", "http,tcp", 0);
+}
+
+int input_open(const char *url, const char *host, const struct video_source_options *o,
+               AVFormatContext **f, void (*arm)(void *context, uint64_t more_us), void *context)
 {
     AVDictionary *settings = NULL;
     const AVInputFormat *device = NULL;
@@ -73,8 +91,10 @@ int input_open(const char *url, const struct video_source_options *o, AVFormatCo
         (*f)->flags |= AVFMT_FLAG_NONBLOCK; /* a blocking read would not see the deadline */
         url += starts_with(url, DEVICE_PREFIX) ? strlen(DEVICE_PREFIX) : 0;
     } else if (kind == INPUT_RTSP) {
-        set_for_rtsp(o, &settings);
+        set_for_rtsp(url, o, &settings);
     }
+    if (host)
+        set_for_relay(host, &settings);
     arm(context, 0);
     int rc = avformat_open_input(f, url, device, &settings);
     av_dict_free(&settings);

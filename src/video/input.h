@@ -21,11 +21,15 @@ enum input_kind {
 
 enum input_kind input_kind(const char *url);
 
+/* rtsps:// and https:// */
+bool input_is_tls(const char *url);
+
 /* Opens the URL and finds its streams into *f, which has the interrupt callback set, as libav does:
  * 0, or its negative code. On failure *f is NULL. `arm` restarts the deadline of the callback, with
- * so much more than usual. */
-int input_open(const char *url, const struct video_source_options *o, AVFormatContext **f,
-               void (*arm)(void *context, uint64_t more_us), void *context);
+ * so much more than usual. host: NULL, or whom HTTP is to ask for, when the URL is that of a relay
+ * (relay.h) to it. */
+int input_open(const char *url, const char *host, const struct video_source_options *o,
+               AVFormatContext **f, void (*arm)(void *context, uint64_t more_us), void *context);
 
 /* The status and sentence for a code of input_open, or one later on. shown: the URL, redacted;
  * what: "cannot open". */

@@ -9,6 +9,7 @@
 #include "base/names.h"
 #include "video/folder.h"
 #include "video/frame.h"
+#include "video/input.h"
 #include "video/mask.h"
 #include "video/picture.h"
 #include "video/stream.h"
@@ -41,6 +42,11 @@ bool video_transport_parse(const char *text, enum video_transport *ret)
     if (i >= 0)
         *ret = (enum video_transport)i;
     return i >= 0;
+}
+
+bool video_source_is_tls(const char *url)
+{
+    return input_is_tls(url);
 }
 
 static enum status check_options(const struct video_source_options *o, struct error *err)

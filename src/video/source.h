@@ -49,6 +49,9 @@ enum video_transport {
 /* False: no such transport. */
 bool video_transport_parse(const char *text, enum video_transport *ret);
 
+/* rtsps:// and https://, for which options have tls_ca. */
+bool video_source_is_tls(const char *url);
+
 struct mask;
 
 struct video_source_options {
@@ -56,7 +59,10 @@ struct video_source_options {
     int width, height; /* default 0, 0: the source's own; otherwise scaled to exactly this */
     int timeout_ms;    /* default 10000: longest wait for a blocking read, 1..600000 */
     enum video_transport transport;
-    struct mask *mask;         /* default NULL; painted into every picture, borrowed */
+    const char *tls_ca; /* of rtsps:// and https://: file of the certificates to trust, or "system";
+                         * default NULL: encrypted, but whoever answers is taken for the camera.
+                         * Borrowed until it is open */
+    struct mask *mask;  /* default NULL; painted into every picture, borrowed */
     const atomic_bool *cancel; /* default NULL; when it becomes true, blocking reads give up */
 };
 

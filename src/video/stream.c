@@ -15,6 +15,7 @@
 #include "base/url.h"
 #include "video/input.h"
 #include "video/picture.h"
+#include "video/relay.h"
 
 /* Packets of a badly interleaved file between two pictures. */
 #define PACKETS_WITHOUT_PICTURE_MAX 100000
@@ -26,6 +27,7 @@
 #define READ_WAIT_US 2000
 
 struct stream {
+    struct relay *relay; /* NULL: libav's own connection */
     AVFormatContext *format;
     AVCodecContext *codec;
     AVPacket *packet;
@@ -82,13 +84,55 @@ static void rearm(void *context, uint64_t more_us)
     s->deadline_us += more_us;
 }
 
+/* Somebody who asks for a check must not get a stream that has none. */
+static enum status check_kind(const struct stream *s, struct error *err)
+{
+    enum input_kind kind = input_kind(s->url);
+    bool open = kind != INPUT_FILE && kind != INPUT_DEVICE && !input_is_tls(s->url);
+    if (open && s->options.tls_ca)
+        return error_set(err, ST_INVALID,
+                         "cannot open %s: `tls_ca` is of rtsps:// and https://, and this stream is "
+                         "not encrypted; write rtsps:// (https://), or leave `tls_ca` out",
+                         s->shown_url);
+    return ST_OK;
+}
+
+/* The connection that is to be checked is made before libav is. */
+static enum status open_relay(struct stream *s, const AVIOInterruptCB *over, struct error *err)
+{
+    int code;
+    rearm(s, 0);
+    enum status st = relay_open(s->url, s->options.tls_ca, over, &s->relay, &code, err);
+    if (st == ST_OK)
+        return ST_OK;
+    return code ? fail(s, err, code, "cannot open")
+                : error_prefix(err, "cannot open %s", s->shown_url);
+}
+
+static int open_input(struct stream *s)
+{
+    char url[RELAY_URL_BYTES];
+    if (!s->relay)
+        return input_open(s->url, NULL, &s->options, &s->format, rearm, s);
+    relay_url(s->relay, s->url, url);
+    int rc = input_open(url, relay_host(s->relay), &s->options, &s->format, rearm, s);
+    memset(url, 0, sizeof url);
+    return rc;
+}
+
 static enum status open_format(struct stream *s, struct error *err)
 {
+    const AVIOInterruptCB over = {.callback = on_interrupt, .opaque = s};
+    enum status st = check_kind(s, err);
+    if (st == ST_OK && s->options.tls_ca && input_is_tls(s->url))
+        st = open_relay(s, &over, err);
+    if (st != ST_OK)
+        return st;
     s->format = avformat_alloc_context();
     if (!s->format)
         return error_set(err, ST_NOMEM, "no memory to open %s", s->shown_url);
-    s->format->interrupt_callback = (AVIOInterruptCB){.callback = on_interrupt, .opaque = s};
-    int rc = input_open(s->url, &s->options, &s->format, rearm, s);
+    s->format->interrupt_callback = over;
+    int rc = open_input(s);
     if (rc < 0)
         return fail(s, err, rc, "cannot open");
     enum input_kind kind = input_kind(s->url);
@@ -180,6 +224,7 @@ void stream_close(struct stream **s)
     av_packet_free(&(*s)->packet);
     avcodec_free_context(&(*s)->codec);
     avformat_close_input(&(*s)->format);
+    relay_close(&(*s)->relay);
     free(*s);
     *s = NULL;
 }

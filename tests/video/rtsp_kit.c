@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <gnutls/gnutls.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -64,7 +65,8 @@ void rtsp_kit_require(void)
     struct rtsp_kit k;
     if (!getenv("ATTUNE_RTSP_SERVER") || !launch(&k, none)) {
         printf("skipped: the RTSP server of the tests needs libgstrtspserver-1.0-dev and "
-               "gstreamer1.0-plugins-{base,good,bad,ugly} (tools/install-deps.sh ci)\n");
+               "gstreamer1.0-plugins-{base,good,bad,ugly} and glib-networking "
+               "(tools/install-deps.sh ci)\n");
         exit(RTSP_KIT_SKIPPED);
     }
     rtsp_kit_stop(&k);
@@ -113,18 +115,38 @@ const char *rtsp_kit_url(const struct rtsp_kit *k, const char *credentials, cons
 
 /* ---- MJPEG ---- */
 
-static bool say(int fd, const void *data, size_t n)
+/* A connection, over TLS when it has a session. */
+struct line {
+    int fd;
+    gnutls_session_t session;
+};
+
+static bool say(const struct line *l, const void *data, size_t n)
 {
-    return send(fd, data, n, MSG_NOSIGNAL) == (ssize_t)n;
+    const uint8_t *at = data;
+    while (n > 0) {
+        ssize_t sent =
+            l->session ? gnutls_record_send(l->session, at, n) : send(l->fd, at, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        at += sent;
+        n -= (size_t)sent;
+    }
+    return true;
+}
+
+static ssize_t hear(const struct line *l, void *room, size_t n)
+{
+    return l->session ? gnutls_record_recv(l->session, room, n) : recv(l->fd, room, n, 0);
 }
 
 /* The request up to its empty line; false: it does not hold what is asked for. */
-static bool is_permitted(const struct mjpeg_kit *m, int fd)
+static bool is_permitted(struct mjpeg_kit *m, const struct line *l)
 {
     char request[2048];
     size_t n = 0;
     while (n < sizeof request - 1) {
-        ssize_t got = recv(fd, request + n, sizeof request - 1 - n, 0);
+        ssize_t got = hear(l, request + n, sizeof request - 1 - n);
         if (got <= 0)
             return false;
         n += (size_t)got;
@@ -132,6 +154,9 @@ static bool is_permitted(const struct mjpeg_kit *m, int fd)
         if (strstr(request, "\r\n\r\n"))
             break;
     }
+    const char *host = strstr(request, "\r\nHost: ");
+    if (host)
+        snprintf(m->host, sizeof m->host, "%.*s", (int)strcspn(host + 8, "\r"), host + 8);
     return !m->authorization || strstr(request, m->authorization);
 }
 
@@ -146,34 +171,56 @@ static void make_picture(const struct mjpeg_kit *m, struct buf *jpeg)
     frame_clear(&f);
 }
 
-static void serve(struct mjpeg_kit *m, int fd)
+static void serve(struct mjpeg_kit *m, const struct line *l)
 {
     static const char denied[] =
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic "
         "realm=\"camera\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: "
                                "multipart/x-mixed-replace; boundary=next\r\n\r\n";
-    if (!is_permitted(m, fd)) {
-        say(fd, denied, sizeof denied - 1);
+    if (!is_permitted(m, l)) {
+        say(l, denied, sizeof denied - 1);
         return;
     }
     struct buf jpeg;
     buf_init(&jpeg);
     make_picture(m, &jpeg);
-    bool open = say(fd, head, sizeof head - 1);
+    bool open = say(l, head, sizeof head - 1);
     for (int i = 0; open && i < m->pictures && !atomic_load(&m->stop); i++) {
         char part[128];
         int n = snprintf(part, sizeof part,
                          "--next\r\nContent-Type: image/jpeg\r\nContent-Length: %zu\r\n\r\n",
                          jpeg.size_bytes);
-        open =
-            say(fd, part, (size_t)n) && say(fd, jpeg.data, jpeg.size_bytes) && say(fd, "\r\n", 2);
+        open = say(l, part, (size_t)n) && say(l, jpeg.data, jpeg.size_bytes) && say(l, "\r\n", 2);
         clock_sleep_until_us(clock_mono_us() + m->period_us);
     }
-    struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    struct pollfd p = {.fd = l->fd, .events = POLLIN | POLLRDHUP};
     while (open && !m->closes && !atomic_load(&m->stop) && poll(&p, 1, 20) == 0)
         ; /* until the other side has had enough */
     buf_clear(&jpeg);
+}
+
+/* Whoever does not like the certificate leaves in midst of the handshake. */
+static void serve_secured(struct mjpeg_kit *m, int fd)
+{
+    gnutls_certificate_credentials_t own = NULL;
+    struct line l = {.fd = fd};
+    if (gnutls_certificate_allocate_credentials(&own) == 0 &&
+        gnutls_certificate_set_x509_key_file(own, m->cert_path, m->key_path, GNUTLS_X509_FMT_PEM) ==
+            0 &&
+        gnutls_init(&l.session, GNUTLS_SERVER | GNUTLS_NO_SIGNAL) == 0) {
+        gnutls_set_default_priority(l.session);
+        gnutls_credentials_set(l.session, GNUTLS_CRD_CERTIFICATE, own);
+        gnutls_transport_set_int(l.session, fd);
+        int rc = gnutls_handshake(l.session);
+        while (rc < 0 && !gnutls_error_is_fatal(rc))
+            rc = gnutls_handshake(l.session);
+        if (rc == 0)
+            serve(m, &l);
+    }
+    if (l.session)
+        gnutls_deinit(l.session);
+    gnutls_certificate_free_credentials(own);
 }
 
 static void *mjpeg_thread(void *context)
@@ -187,7 +234,10 @@ static void *mjpeg_thread(void *context)
         if (fd < 0)
             continue;
         atomic_fetch_add(&m->connections, 1);
-        serve(m, fd);
+        if (m->cert_path)
+            serve_secured(m, fd);
+        else
+            serve(m, &(struct line){.fd = fd});
         close(fd);
     }
     return NULL;

@@ -36,7 +36,9 @@ struct mjpeg_kit {
     int fd, port, pictures, grey;
     uint64_t period_us;
     bool closes;
-    const char *authorization; /* "Basic ..." that is asked for; NULL: none */
+    const char *authorization;        /* "Basic ..." that is asked for; NULL: none */
+    const char *cert_path, *key_path; /* over TLS, with these; NULL: plainly */
+    char host[80]; /* that was asked for last, before `stop` only by tests that wait */
     pthread_t thread;
     atomic_bool stop;
     atomic_int connections; /* so far */

@@ -1,6 +1,7 @@
 /* rtsp_server.c - an RTSP server (GStreamer's) that misbehaves on command.
  *
- *   rtsp_server [--auth basic|digest USER PASSWORD] [--port N] PATH SPEC [PATH SPEC]...
+ *   rtsp_server [--auth basic|digest USER PASSWORD] [--tls CERT KEY] [--port N] PATH SPEC
+ *     [PATH SPEC]...
  *
  * SPEC is KEY=VALUE,...: codec (h264, h265, jpeg, audio: no video, file: H.264 of location, in a
  * loop), size (WxH), fps, colour (red, green, blue, or another pattern of videotestsrc), transport
@@ -38,6 +39,7 @@ struct mount {
 static struct mount mounts[MOUNTS_MAX];
 static int mount_count;
 static GstRTSPServer *server;
+static GstRTSPAuth *auth; /* NULL: whoever asks may watch */
 static gboolean secured;
 
 /* The value of a key of a spec, or otherwise. Static: until the next call but three. */
@@ -219,12 +221,37 @@ static void mount_anew(void)
     }
 }
 
+/* What whoever is let in may do; the server asks who that is from now on. */
+static GstRTSPToken *viewer(void)
+{
+    if (!auth) {
+        auth = gst_rtsp_auth_new();
+        gst_rtsp_server_set_auth(server, auth);
+    }
+    secured = TRUE;
+    return gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, ROLE, NULL);
+}
+
+static gboolean speak_tls(const char *cert_path, const char *key_path)
+{
+    GError *error = NULL;
+    GTlsCertificate *cert = g_tls_certificate_new_from_files(cert_path, key_path, &error);
+    if (!cert) {
+        fprintf(stderr, "rtsp_server: %s\n", error->message);
+        return FALSE;
+    }
+    GstRTSPToken *token = viewer();
+    gst_rtsp_auth_set_default_token(auth, token); /* anybody, until --auth */
+    gst_rtsp_auth_set_tls_certificate(auth, cert);
+    gst_rtsp_token_unref(token);
+    g_object_unref(cert);
+    return TRUE;
+}
+
 static void ask_for(const char *kind, const char *user, const char *password)
 {
-    GstRTSPAuth *auth = gst_rtsp_auth_new();
-    GstRTSPToken *token =
-        gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, ROLE, NULL);
-    secured = TRUE;
+    GstRTSPToken *token = viewer();
+    gst_rtsp_auth_set_default_token(auth, NULL);
     if (strcmp(kind, "digest") == 0) {
         gst_rtsp_auth_set_supported_methods(auth, GST_RTSP_AUTH_DIGEST);
         gst_rtsp_auth_add_digest(auth, user, password, token);
@@ -234,8 +261,6 @@ static void ask_for(const char *kind, const char *user, const char *password)
         g_free(basic);
     }
     gst_rtsp_token_unref(token);
-    gst_rtsp_server_set_auth(server, auth);
-    g_object_unref(auth);
 }
 
 /* ---- commands ---- */
@@ -346,6 +371,10 @@ static gboolean has_plugins(void)
         {"videotestsrc", "gstreamer1.0-plugins-base"}, {"rtph264pay", "gstreamer1.0-plugins-good"},
         {"jpegenc", "gstreamer1.0-plugins-good"},      {"h264parse", "gstreamer1.0-plugins-bad"},
         {"x265enc", "gstreamer1.0-plugins-bad"},       {"x264enc", "gstreamer1.0-plugins-ugly"}};
+    if (!g_tls_backend_supports_tls(g_tls_backend_get_default())) {
+        printf("missing TLS: install glib-networking\n");
+        return FALSE;
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
         GstElementFactory *f = gst_element_factory_find(needed[i][0]);
         if (!f) {
@@ -373,6 +402,10 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--auth") == 0 && i + 3 < argc) {
             ask_for(argv[i + 1], argv[i + 2], argv[i + 3]);
             i += 2;
+        } else if (strcmp(argv[i], "--tls") == 0 && i + 2 < argc) {
+            if (!speak_tls(argv[i + 1], argv[i + 2]))
+                return 1;
+            i++;
         }
     }
     for (; i + 1 < argc && mount_count < MOUNTS_MAX; i += 2) {
