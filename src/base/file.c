@@ -7,6 +7,7 @@
 #include <libdeflate.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,8 @@
 
 static enum status io_error(struct error *err, const char *what, const char *path)
 {
-    enum status code = errno == ENOENT ? ST_NOT_FOUND : ST_IO;
+    bool full = errno == ENOSPC || errno == EDQUOT;
+    enum status code = errno == ENOENT ? ST_NOT_FOUND : full ? ST_LIMIT : ST_IO;
     return error_set(err, code, "cannot %s %s: %s", what, path, strerror(errno));
 }
 

@@ -31,6 +31,7 @@ static const char *const kinds[][3] = {
     {"resumed", "camera", "camera.resumed"},
     {"backlog_full", "camera", "camera.backlog_full"},
     {"chunk_failed", "camera", "camera.upload_failed"},
+    {"labelling_waits", "camera", "camera.labelling_waits"},
     {"server_started", "server", "server.started"},
     {"worker_restarted", "server", "server.worker_restarted"},
 };

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "server/board.h"
+#include "server/gate.h"
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/own.h"
@@ -103,12 +104,13 @@ static void join(struct request *r, const struct hello *h, struct reply *out)
         reply_status(out, st == ST_LIMIT ? ST_DENIED : st, &err);
         return;
     }
-    server_event(s, c.id, is_new ? "camera_joined" : "camera_back",
-                 json_pack("{s:i,s:i,s:f,s:I}", "width", c.width, "height", c.height, "fps", c.fps,
-                           "version", (json_int_t)h->version),
-                 "%s with %d x %d at %.3g fps and version %lld",
-                 is_new ? "a new camera" : "the camera said hello again", c.width, c.height, c.fps,
-                 (long long)h->version);
+    if (is_new || gate_tells(s, c.id))
+        server_event(s, c.id, is_new ? "camera_joined" : "camera_back",
+                     json_pack("{s:i,s:i,s:f,s:I}", "width", c.width, "height", c.height, "fps",
+                               c.fps, "version", (json_int_t)h->version),
+                     "%s with %d x %d at %.3g fps and version %lld",
+                     is_new ? "a new camera" : "the camera said hello again", c.width, c.height,
+                     c.fps, (long long)h->version);
     api_settings(r, out);
 }
 
@@ -137,6 +139,19 @@ void api_hello(struct request *r, struct reply *out)
 
 /* ---- chunks ---- */
 
+/* What decoding takes goes by a picture's size, and a few bytes can claim a large one. */
+static enum status check_picture(const struct server *s, const struct chunk *c, struct error *err)
+{
+    const struct task_spec *own = &s->student_spec;
+    long pixels = (long)c->width * c->height, most = config_live(s->config).picture_pixels_max;
+    if (pixels <= most || (c->width <= own->width && c->height <= own->height))
+        return ST_OK;
+    return error_set(err, ST_FORMAT,
+                     "pictures of %d x %d are larger than the server takes (%ld pixels); raise "
+                     "picture_pixels_max there",
+                     c->width, c->height, most);
+}
+
 static enum status check_chunk(const struct request *r, uint64_t seq, struct error *err)
 {
     struct chunk c;
@@ -151,7 +166,7 @@ static enum status check_chunk(const struct request *r, uint64_t seq, struct err
     if (c.t_us[c.count - 1] > clock_wall_us() + FUTURE_MAX_US)
         return error_set(err, ST_FORMAT,
                          "the frames are more than an hour in the future; set the camera's clock");
-    return ST_OK;
+    return check_picture(r->server, &c, err);
 }
 
 static void reply_chunk(struct request *r, bool is_new, struct reply *out)

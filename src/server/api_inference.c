@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "label/label_file.h"
 #include "server/board.h"
+#include "server/gate.h"
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/requests.h"
@@ -35,11 +36,14 @@ void api_settings(struct request *r, struct reply *out)
 static void note_source(struct server *s, const char *camera, const struct inference_report *before,
                         const struct inference_report *now)
 {
-    if (now->source[0] && !before->source[0])
+    bool lost = now->source[0] && !before->source[0], back = !now->source[0] && before->source[0];
+    if (!(lost || back || now->reconnects > before->reconnects) || !gate_tells(s, camera))
+        return;
+    if (lost)
         server_event(s, camera, "stream_lost", NULL, "%s", now->source);
-    else if (!now->source[0] && before->source[0])
+    else if (back)
         server_event(s, camera, "stream_back", NULL, "the source delivers again");
-    else if (now->reconnects > before->reconnects)
+    else
         server_event(s, camera, "stream_back", NULL, "the source was away for a moment");
 }
 

@@ -18,10 +18,13 @@
 #define ORIGIN_CHARS_MAX 300
 #define BURST_S 4          /* of requests at their rate */
 #define UPLOAD_BURST_S 8.0 /* of uploads at theirs, and one largest chunk */
+#define EVENTS_PER_S 0.1   /* of one camera about itself */
+#define EVENTS_BURST 60
 
 struct gate {
     struct rates *requests; /* by address, NULL: no limit */
     struct rates *uploads;  /* bytes by camera, NULL: no limit */
+    struct rates *events;   /* that cameras cause, by camera */
 };
 
 enum status gate_open(const struct server *s, struct gate **ret, struct error *err)
@@ -35,6 +38,8 @@ enum status gate_open(const struct server *s, struct gate **ret, struct error *e
     if (st == ST_OK && set->auth && bytes_per_s > 0)
         st = rates_open(bytes_per_s, bytes_per_s * UPLOAD_BURST_S + set->chunk_bytes_max,
                         &g->uploads, err);
+    if (st == ST_OK && g)
+        st = rates_open(EVENTS_PER_S, EVENTS_BURST, &g->events, err);
     if (st == ST_OK)
         *ret = g;
     else
@@ -48,6 +53,7 @@ void gate_close(struct gate **g)
         return;
     rates_close(&(*g)->requests);
     rates_close(&(*g)->uploads);
+    rates_close(&(*g)->events);
     free(*g);
     *g = NULL;
 }
@@ -70,7 +76,7 @@ static bool check_rate(struct rates *rates, const char *key, double units, const
     return false;
 }
 
-static bool check_requests(const struct request *r, struct reply *out)
+bool gate_admit(const struct request *r, struct reply *out)
 {
     char address[HTTP_ADDRESS_CHARS_MAX + 1];
     if (r->door->kind != DOOR_NETWORK)
@@ -78,6 +84,14 @@ static bool check_requests(const struct request *r, struct reply *out)
     http_address(r, address);
     return check_rate(r->server->gate->requests, address, 1,
                       "this address asks for too much at a time", out);
+}
+
+bool gate_tells(const struct server *s, const char *camera)
+{
+    if (rates_take(s->gate->events, camera, 1, clock_mono_us()) <= 0)
+        return true;
+    log_write(LOG_WARN, "event left out", "camera=%s why=\"it causes too many\"", camera);
+    return false;
 }
 
 /* What is declared; the largest that there may be where nothing is. */
@@ -242,7 +256,7 @@ static void note(const struct request *r, const struct route *route)
 bool gate_pass(struct request *r, const struct route *route, struct reply *out)
 {
     bool reads = strcmp(route->method, "GET") == 0;
-    bool pass = check_requests(r, out) && check_host(r, out) && (reads || check_origin(r, out)) &&
+    bool pass = check_host(r, out) && (reads || check_origin(r, out)) &&
                 check_caller(r, route, out) && (reads || check_page(r, out)) &&
                 check_uploads(r, route, out);
     if (pass && !reads && (route->role == ROLE_OPERATE || route->role == ROLE_LOCAL))

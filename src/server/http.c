@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "server/access.h"
 #include "server/deadlines.h"
+#include "server/framing.h"
 #include "server/gate.h"
 
 #define IDLE_TIMEOUT_S 90u
@@ -40,6 +41,7 @@ struct exchange {
     const struct route *route; /* NULL: reply is an error already */
     size_t body_max, refused_bytes;
     bool too_large;
+    bool closes;               /* where the next request would begin is in doubt */
     struct deadline *deadline; /* the connection's */
 };
 
@@ -224,6 +226,8 @@ static enum MHD_Result send_reply(struct exchange *x)
     out->response = NULL;
     deadline_set(x->deadline, stream ? 0 : SEND_S);
     add_headers(r, &x->request, out);
+    if (x->closes)
+        MHD_add_response_header(r, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(x->request.connection, out->status, r);
     MHD_destroy_response(r);
     return result;
@@ -248,9 +252,24 @@ static struct deadline *deadline_of(struct MHD_Connection *c)
     return info ? info->socket_context : NULL;
 }
 
+/* What answers; NULL: the reply is filled. */
+static const struct route *admit(struct exchange *x, const char *path, const char *method,
+                                 const char *version)
+{
+    if (!framing_is_plain(x->request.connection, version)) {
+        x->closes = true;
+        reply_error(&x->reply, 400, "the request's head is not clear about where its body ends");
+        return NULL;
+    }
+    if (!gate_admit(&x->request, &x->reply))
+        return NULL;
+    const struct route *route = http_route(method, path, &x->request, &x->reply);
+    return route && gate_pass(&x->request, route, &x->reply) ? route : NULL;
+}
+
 /* The head is complete. */
 static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const char *path,
-                             const char *method, void **state)
+                             const char *method, const char *version, void **state)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (!x)
@@ -260,14 +279,12 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
     x->request.connection = c;
     x->request.door = &h->door;
     x->deadline = deadline_of(c);
-    const struct route *route = http_route(method, path, &x->request, &x->reply);
-    if (route && gate_pass(&x->request, route, &x->reply))
-        x->route = route;
-    x->body_max = x->route ? http_route_body_max(h->server, route) : HTTP_JSON_BYTES_MAX;
+    x->route = admit(x, path, method, version);
+    x->body_max = x->route ? http_route_body_max(h->server, x->route) : HTTP_JSON_BYTES_MAX;
     bool uploads = x->route && x->request.caller.role == ROLE_CAMERA;
     deadline_set(x->deadline,
                  h->server->set.body_s + (uploads ? (double)x->body_max / BODY_BYTES_PER_S : 0));
-    if (!length_too_large(c, x->body_max))
+    if (!x->closes && !length_too_large(c, x->body_max))
         return MHD_YES;
     if (x->route)
         fail_too_large(x);
@@ -291,10 +308,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
                                   const char *method, const char *version, const char *data,
                                   size_t *data_bytes, void **state)
 {
-    (void)version;
     struct exchange *x = *state;
     if (!x)
-        return begin(context, c, path, method, state);
+        return begin(context, c, path, method, version, state);
     if (*data_bytes > 0) {
         bool wanted = take_body(x, data, *data_bytes);
         *data_bytes = 0;

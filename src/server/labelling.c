@@ -18,6 +18,7 @@
 #include "label/labeller.h"
 #include "server/board.h"
 #include "server/kept.h"
+#include "server/label_queue.h"
 #include "server/metrics.h"
 #include "server/params_cache.h"
 #include "server/preview.h"
@@ -35,6 +36,8 @@
 #define RETIRE_US ((uint64_t)20 * 1000000)
 #define NICENESS 5
 #define SCORED_TIMES 128
+#define KEEP_WAIT_US ((uint64_t)1000000) /* until what could not be written is tried again */
+#define KEEP_TRIES_MAX 60                /* where the disk is not full, but fails */
 
 /* What labelling remembers of a camera between chunks; lost at a restart, which costs the first
  * window of scores and one step of the sampling rate. */
@@ -58,6 +61,7 @@ struct labelling {
     struct preview_set previews;
     struct watched *watched; /* [cameras_max] */
     int watched_count;
+    struct label_queue queue;
     struct frame frame;
     struct label_map student, original;
     uint64_t retire_us;
@@ -384,6 +388,28 @@ static enum status commit(struct labelling *l, struct task *t, struct error *err
     return st;
 }
 
+/* Labels that are made are not thrown away because the disk is full, or somebody holds the
+ * database: labelling waits, and with it, by the backlog, the cameras. */
+static enum status commit_when_possible(struct labelling *l, struct task *t, struct error *err)
+{
+    struct bell *bell = &l->server->bell;
+    for (int tries = 1;; tries++) {
+        enum status st = commit(l, t, err);
+        bool passes = st == ST_LIMIT || ((st == ST_IO || st == ST_NOMEM) && tries < KEEP_TRIES_MAX);
+        if (!passes || bell_stopped(bell))
+            return st;
+        if (tries == 1)
+            server_event(l->server, t->row.camera, "labelling_waits", NULL,
+                         "the labels of chunk %llu cannot be written and are kept until they can: "
+                         "%s",
+                         (unsigned long long)t->row.seq, err->message);
+        for (uint64_t until_us = clock_mono_us() + KEEP_WAIT_US;
+             clock_mono_us() < until_us && bell_wait(bell, bell_count(bell), until_us);)
+            ;
+        pulse_beat(&l->server->pulse, PULSE_LABELLING, clock_mono_us());
+    }
+}
+
 static void announce(struct labelling *l, const struct task *t)
 {
     const struct store_frame *f = &t->frames[t->chunk.count - 1];
@@ -402,13 +428,15 @@ static void announce(struct labelling *l, const struct task *t)
 static enum status label_chunk(struct labelling *l, struct task *t, struct error *err)
 {
     struct watched *w = NULL;
+    uint64_t start_us = clock_mono_us();
     enum status st = open_task(l, t, err);
     if (st == ST_OK)
         st = watched_get(l, t->row.camera, &w, err);
     if (st == ST_OK)
         st = label_frames(l, w, t, err);
+    label_queue_took(&l->queue, t->row.camera, clock_mono_us() - start_us);
     if (st == ST_OK)
-        st = commit(l, t, err);
+        st = commit_when_possible(l, t, err);
     if (st != ST_OK)
         return st;
     announce(l, t);
@@ -433,7 +461,7 @@ static bool label_next(struct labelling *l)
 {
     struct task t = {0};
     struct error err = {0};
-    enum status st = store_chunk_next(l->server->store, &t.row, &err);
+    enum status st = label_queue_next(&l->queue, l->server->store, &t.row, &err);
     if (st != ST_OK) {
         if (st != ST_NOT_FOUND)
             log_write(LOG_ERROR, "store", "why=\"%s\"", err.message);
@@ -594,6 +622,8 @@ static enum status open_parts(struct labelling *l, struct error *err)
     if (st == ST_OK)
         st = label_map_resize(&l->original, spec->out_width, spec->out_height, err);
     if (st == ST_OK)
+        st = label_queue_init(&l->queue, s->set.cameras_max, err);
+    if (st == ST_OK)
         st = preview_set_init(&l->previews, s->set.cameras_max, spec, err);
     return st;
 }
@@ -634,6 +664,7 @@ void labelling_close(struct labelling **ptr)
         label_map_clear(&l->watched[i].last);
     }
     free(l->watched);
+    label_queue_clear(&l->queue);
     params_cache_clear(&l->cache);
     preview_set_clear(&l->previews);
     frame_clear(&l->frame);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "drift/watch.h"
+#include "server/gate.h"
 
 static bool is_fault(enum drift_kind kind)
 {
@@ -73,10 +74,13 @@ void requests_take(struct server *s, const char *camera, const struct drift_requ
 {
     if (now->kind == before->kind && now->since_us == before->since_us)
         return;
-    if (is_fault(before->kind) && now->kind != before->kind)
-        tell_fault(s, camera, before, true);
-    if (is_fault(now->kind) && now->kind != before->kind)
-        tell_fault(s, camera, now, false);
+    bool faults = now->kind != before->kind && (is_fault(before->kind) || is_fault(now->kind));
+    if (faults && gate_tells(s, camera)) {
+        if (is_fault(before->kind))
+            tell_fault(s, camera, before, true);
+        if (is_fault(now->kind))
+            tell_fault(s, camera, now, false);
+    }
     if (now->kind != DRIFT_SCENE && now->kind != DRIFT_VIEW)
         return;
     struct drift_request r = *now;

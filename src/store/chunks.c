@@ -138,22 +138,34 @@ static void read_row(sqlite3_stmt *q, struct store_chunk *c)
     c->state = (enum store_chunk_state)sqlite3_column_int(q, 5);
 }
 
-enum status store_chunk_next(struct store *s, struct store_chunk *ret, struct error *err)
+/* Calls row for what the query yields and ends it. */
+static enum status read_rows(struct store *s, sqlite3_stmt *q, store_chunk_row *row, void *context,
+                             struct error *err)
+{
+    struct store_chunk c;
+    enum status st;
+    while ((st = db_step(s, q, err)) == ST_OK) {
+        read_row(q, &c);
+        row(&c, context);
+    }
+    sqlite3_finalize(q);
+    return st == ST_END ? ST_OK : st;
+}
+
+/* Beside MIN() SQLite gives the other columns of the same row. */
+enum status store_chunks_waiting(struct store *s, store_chunk_row *row, void *context,
+                                 struct error *err)
 {
     sqlite3_stmt *q;
     db_lock(s);
     enum status st = db_query(s, err, &q,
-                              "SELECT camera,seq,sha256,bytes,received_us,state FROM chunks"
-                              " WHERE state=1 ORDER BY received_us,seq LIMIT 1",
+                              "SELECT camera,MIN(seq),sha256,bytes,received_us,state FROM chunks"
+                              " WHERE state=1 GROUP BY camera ORDER BY received_us",
                               "");
-    if (st == ST_OK) {
-        st = db_step(s, q, err);
-        if (st == ST_OK)
-            read_row(q, ret);
-        sqlite3_finalize(q);
-    }
+    if (st == ST_OK)
+        st = read_rows(s, q, row, context, err);
     db_unlock(s);
-    return st == ST_END ? ST_NOT_FOUND : st;
+    return st;
 }
 
 enum status store_chunk_before(struct store *s, const char *camera, uint64_t us, uint64_t *ret,
@@ -192,14 +204,8 @@ enum status store_chunks_labelled(struct store *s, const char *camera, uint64_t 
                               "SELECT camera,seq,sha256,bytes,received_us,state FROM chunks"
                               " WHERE camera=? AND seq>? AND state=2 ORDER BY seq LIMIT ?",
                               "tii", camera, (int64_t)after, (int64_t)limit);
-    if (st == ST_OK) {
-        struct store_chunk c;
-        while ((st = db_step(s, q, err)) == ST_OK) {
-            read_row(q, &c);
-            row(&c, context);
-        }
-        sqlite3_finalize(q);
-    }
+    if (st == ST_OK)
+        st = read_rows(s, q, row, context, err);
     db_unlock(s);
-    return st == ST_END ? ST_OK : st;
+    return st;
 }

@@ -129,12 +129,13 @@ struct store_chunk {
 enum status store_chunk_put(struct store *s, const char *camera, uint64_t seq, const void *data,
                             size_t n, uint64_t now_us, bool *ret_new, struct error *err);
 
-/* The chunk that waits longest for its labels; ST_NOT_FOUND (without a message) for none. */
-enum status store_chunk_next(struct store *s, struct store_chunk *ret, struct error *err);
 enum status store_backlog(struct store *s, const char *camera /* NULL: all */, uint64_t *ret,
                           struct error *err);
 
 typedef void store_chunk_row(const struct store_chunk *c, void *context);
+/* Of each camera with chunks that wait for their labels the first one, who waits longest first. */
+enum status store_chunks_waiting(struct store *s, store_chunk_row *row, void *context,
+                                 struct error *err);
 /* Labelled chunks with seq > after, lowest first, at most limit. */
 enum status store_chunks_labelled(struct store *s, const char *camera, uint64_t after, int limit,
                                   store_chunk_row *row, void *context, struct error *err);

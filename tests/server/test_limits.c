@@ -1,11 +1,12 @@
-/* Sessions, failed attempts and rates on a clock of our own: what ends, what waits, what is
- * bounded. */
+/* Sessions, failed attempts, rates and the labeller's time on a clock of our own: what ends, what
+ * waits, what is bounded. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,6 +14,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "server/attempts.h"
+#include "server/label_queue.h"
 #include "server/rates.h"
 #include "server/sessions.h"
 
@@ -178,6 +180,73 @@ static void rates_are_bounded(void **state)
     rates_close(&r);
 }
 
+/* ---- the labeller's time ---- */
+
+static void put(struct store *s, const char *camera, uint64_t seq, uint64_t t_us)
+{
+    bool is_new;
+    struct store_camera c = {.width = 48, .height = 32, .fps = 30, .sampling_fps = 1};
+    snprintf(c.id, sizeof c.id, "%s", camera);
+    assert_int_equal(store_camera_hello(s, &c, &is_new, NULL), ST_OK);
+    assert_int_equal(store_chunk_put(s, camera, seq, camera, 1, t_us, &is_new, NULL), ST_OK);
+}
+
+/* Labels the next chunk, which is to be of that camera and takes so long. */
+static void expect_next(struct label_queue *q, struct store *s, const char *camera, uint64_t seq,
+                        uint64_t took_us)
+{
+    struct store_chunk c;
+    assert_int_equal(label_queue_next(q, s, &c, NULL), ST_OK);
+    assert_string_equal(c.camera, camera);
+    assert_int_equal(c.seq, seq);
+    label_queue_took(q, c.camera, took_us);
+    assert_int_equal(store_chunk_failed(s, c.camera, c.seq, NULL), ST_OK);
+}
+
+/* A flood of chunks that are dear to label is before nobody else's but the first. */
+static void a_camera_makes_only_itself_wait(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/attune-queue-XXXXXX", command[64];
+    struct label_queue q;
+    struct store_options o;
+    struct store_chunk c;
+    struct store *s;
+    store_options_init(&o);
+    o.disk_free_min_mb = 0;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(store_open(dir, &o, &s, NULL), ST_OK);
+    assert_int_equal(label_queue_init(&q, 4, NULL), ST_OK);
+    assert_int_equal(label_queue_next(&q, s, &c, NULL), ST_NOT_FOUND);
+    for (uint64_t i = 1; i <= 5; i++)
+        put(s, "loud", i, i);
+    for (uint64_t i = 1; i <= 3; i++)
+        put(s, "calm", i, 10 + i);
+    expect_next(&q, s, "loud", 1, 10 * S);
+    expect_next(&q, s, "calm", 1, 1 * S);
+    expect_next(&q, s, "calm", 2, 1 * S);
+    put(s, "new", 1, 30); /* begins where the others are */
+    put(s, "new", 2, 31);
+    expect_next(&q, s, "new", 1, 3 * S);
+    expect_next(&q, s, "calm", 3, 1 * S);
+    expect_next(&q, s, "new", 2, 7 * S);
+    expect_next(&q, s, "loud", 2, 1 * S);
+    put(s, "calm", 4, 40); /* was away, and has saved nothing up */
+    put(s, "calm", 5, 41);
+    put(s, "calm", 6, 42);
+    expect_next(&q, s, "calm", 4, 2 * S);
+    expect_next(&q, s, "loud", 3, 3 * S);
+    expect_next(&q, s, "calm", 5, 1 * S);
+    expect_next(&q, s, "calm", 6, 1 * S);
+    expect_next(&q, s, "loud", 4, 1 * S);
+    expect_next(&q, s, "loud", 5, 1 * S);
+    assert_int_equal(label_queue_next(&q, s, &c, NULL), ST_NOT_FOUND);
+    label_queue_clear(&q);
+    store_close(&s);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
 /* ---- secrets ---- */
 
 static void secrets(void **state)
@@ -222,6 +291,7 @@ int main(void)
         cmocka_unit_test(attempts_are_bounded),
         cmocka_unit_test(a_bucket_gives_its_rate_and_burst),
         cmocka_unit_test(rates_are_bounded),
+        cmocka_unit_test(a_camera_makes_only_itself_wait),
         cmocka_unit_test(secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,30 @@ static void damaged_clips_do_not_stop_the_stream(void **state)
     buf_clear(&chunk);
 }
 
+/* What is labelled waits for a disk that fails, as for one that is full. */
+static void labels_wait_for_the_disk(void **state)
+{
+    (void)state;
+    char folder[2048], away[2064];
+    struct buf chunk;
+    kit_start(kit);
+    kit_hello(kit, "gate");
+    snprintf(folder, sizeof folder, "%s/labels/gate", kit->options.settings.state);
+    snprintf(away, sizeof away, "%s.away", folder);
+    assert_int_equal(rename(folder, away), 0);
+    assert_int_equal(file_write(folder, "x", 1, NULL), ST_OK); /* a folder's place is taken */
+    buf_init(&chunk);
+    kit_chunk("gate", 1, 3, 1000000, 0, &chunk);
+    assert_int_equal(kit_put(kit, "gate", 1, &chunk), 201);
+    kit_await_event(kit, "gate", "labelling_waits", 0, NULL);
+    assert_int_equal(kit_event_of(kit, "gate", "labelled", 0, NULL), 0);
+    assert_int_equal(unlink(folder), 0);
+    assert_int_equal(rename(away, folder), 0);
+    kit_await_event(kit, "gate", "labelled", 0, NULL);
+    assert_int_equal(kit_event_of(kit, "gate", "chunk_failed", 0, NULL), 0);
+    buf_clear(&chunk);
+}
+
 static void a_restart_goes_on(void **state)
 {
     (void)state;
@@ -469,6 +493,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(label_files_round_trip_or_fail),
         TEST(frames_get_labels_and_scores),
         TEST(damaged_clips_do_not_stop_the_stream),
+        TEST(labels_wait_for_the_disk),
         TEST(a_restart_goes_on),
         TEST(requests_are_checked),
         TEST(a_kill_during_a_phase_leaves_nothing_torn),

@@ -263,6 +263,7 @@ static void a_worker_without_memory_drops_its_own(void **state)
     }
     kit_stop(kit);
     kit->options.settings.worker_memory_mb = (int)most + 24;
+    kit->options.settings.picture_pixels_max = 6144 * 4096;
     kit_start(kit);
     uint64_t since = store_event_last(kit->server->store);
     kit_upload(kit, "gate", &next_seq[0]);

@@ -150,6 +150,18 @@ static void chunks_are_idempotent_and_survive(void **state)
     buf_clear(&bytes);
 }
 
+struct waiting {
+    struct store_chunk chunks[4];
+    int count;
+};
+
+static void note_waiting(const struct store_chunk *c, void *context)
+{
+    struct waiting *w = context;
+    assert_true(w->count < 4);
+    w->chunks[w->count++] = *c;
+}
+
 static void backlog_is_bounded_and_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -163,14 +175,19 @@ static void backlog_is_bounded_and_in_order(void **state)
     assert_int_equal(put(f, "a", 2, "3", 30, &is_new), ST_OK);
     assert_int_equal(put(f, "a", 3, "4", 40, &is_new), ST_AGAIN);
     assert_int_equal(put(f, "a", 1, "1", 41, &is_new), ST_OK); /* known ones are no load */
-    struct store_chunk next;
-    assert_int_equal(store_chunk_next(f->store, &next, &f->err), ST_OK);
-    assert_string_equal(next.camera, "b");
+    struct waiting now = {.count = 0};
+    assert_int_equal(store_chunks_waiting(f->store, note_waiting, &now, &f->err), ST_OK);
+    assert_int_equal(now.count, 2);
+    assert_string_equal(now.chunks[0].camera, "b");
+    assert_string_equal(now.chunks[1].camera, "a");
+    assert_int_equal(now.chunks[1].seq, 1);
     assert_int_equal(store_chunk_failed(f->store, "b", 1, &f->err), ST_OK);
     assert_int_equal(store_chunk_failed(f->store, "b", 1, &f->err), ST_CONFLICT);
-    assert_int_equal(store_chunk_next(f->store, &next, &f->err), ST_OK);
-    assert_string_equal(next.camera, "a");
-    assert_int_equal(next.seq, 1);
+    now.count = 0;
+    assert_int_equal(store_chunks_waiting(f->store, note_waiting, &now, &f->err), ST_OK);
+    assert_int_equal(now.count, 1);
+    assert_string_equal(now.chunks[0].camera, "a");
+    assert_int_equal(now.chunks[0].seq, 1);
     assert_int_equal(store_chunk_labelled(f->store, "a", 1, NULL, 0, &f->err), ST_OK);
     assert_int_equal(put(f, "a", 3, "4", 42, &is_new), ST_OK);
     uint64_t waiting;
