@@ -218,6 +218,9 @@ static void put_escaped(struct out *o, const char *text, size_t n)
         else if (c < 0x20 || c == 0x7f) {
             snprintf(code, sizeof code, "\\u%04x", c);
             put_text(o, code);
+        } else if (k == 2 && c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) { /* terminals obey */
+            snprintf(code, sizeof code, "\\u%04x", (unsigned char)text[i + 1]);
+            put_text(o, code);
         } else
             put(o, text + i, k);
         i += k ? k : 1;

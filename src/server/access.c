@@ -185,12 +185,17 @@ void access_stream_token(const struct access *a, const char *camera, char *ret)
 
 /* ---- signing in ---- */
 
-/* The same work and the same answer whether there is such a user or not. */
-static bool password_of_user(struct access *a, const char *name, const char *password,
-                             struct store_user *ret)
+/* The same work and the same answer whether there is such a user or not; ST_DENIED: it is not the
+ * user's password. */
+static enum status password_of_user(struct access *a, const char *name, const char *password,
+                                    struct store_user *ret, struct error *err)
 {
-    bool known = store_user_get(a->server->store, name, ret, NULL) == ST_OK;
-    return password_fits(password, known ? ret->hash : a->nobody) && known;
+    enum status st = store_user_get(a->server->store, name, ret, err);
+    if (st != ST_OK && st != ST_NOT_FOUND)
+        return st;
+    bool fits = strlen(password) <= PASSWORD_CHARS_MAX &&
+                password_fits(password, st == ST_OK ? ret->hash : a->nobody);
+    return fits && st == ST_OK ? ST_OK : error_set(err, ST_DENIED, "wrong user or password");
 }
 
 static enum status wait_more(double wait_s, double *ret_wait_s, struct error *err)
@@ -209,13 +214,29 @@ static enum status try_password(struct access *a, const char *const keys[2], con
                          attempts_wait_s(a->attempts, keys[1], now_us));
     if (wait_s > 0)
         return wait_more(wait_s, ret_wait_s, err);
-    bool good = strlen(password) <= PASSWORD_CHARS_MAX && password_of_user(a, user, password, ret);
+    enum status st = password_of_user(a, user, password, ret, err);
     for (int i = 0; i < 2; i++)
-        if (good)
+        if (st == ST_OK)
             attempts_succeeded(a->attempts, keys[i]);
-        else
+        else if (st == ST_DENIED)
             attempts_failed(a->attempts, keys[i], clock_mono_us());
-    return good ? ST_OK : error_set(err, ST_DENIED, "wrong user or password");
+    return st;
+}
+
+/* The user may have been removed, or given another password, while this one was hashed; whoever
+ * does so after the session has begun ends it. */
+static enum status begin_session(struct access *a, const struct store_user *u, const char *session,
+                                 struct error *err)
+{
+    struct store_user now;
+    char hex[65];
+    sessions_begin(a->sessions, session, u->name, u->role, clock_mono_us());
+    enum status st = store_user_get(a->server->store, u->name, &now, err);
+    if (st == ST_OK && strcmp(now.hash, u->hash) == 0 && strcmp(now.role, u->role) == 0)
+        return ST_OK;
+    file_sha256_hex(session, strlen(session), hex);
+    sessions_end(a->sessions, hex);
+    return error_set(err, ST_DENIED, "wrong user or password");
 }
 
 enum status access_sign_in(struct access *a, const char *address, const char *user,
@@ -238,9 +259,7 @@ enum status access_sign_in(struct access *a, const char *address, const char *us
     atomic_fetch_sub(&a->hashing_waiters, 1);
     if (st == ST_OK)
         st = secret_token(ret_session, err);
-    if (st == ST_OK)
-        sessions_begin(a->sessions, ret_session, u.name, u.role, clock_mono_us());
-    return st;
+    return st == ST_OK ? begin_session(a, &u, ret_session, err) : st;
 }
 
 void access_sign_out(struct access *a, const struct caller *c)

@@ -83,33 +83,59 @@ static enum status write_pem(const char *path, const gnutls_datum_t *pem, struct
     return file_write(path, pem->data, pem->size, err);
 }
 
-static enum status make(const char *cert_path, const char *key_path, time_t now, struct error *err)
+static enum status make_key(const char *path, gnutls_x509_privkey_t key, struct error *err)
 {
-    gnutls_x509_privkey_t key = NULL;
-    gnutls_x509_crt_t cert = NULL;
-    gnutls_datum_t key_pem = {0}, cert_pem = {0};
-    enum status st = ST_OK;
-    int code = gnutls_x509_privkey_init(&key);
-    if (code == 0)
-        code = gnutls_x509_crt_init(&cert);
-    if (code == 0)
-        code = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+    gnutls_datum_t pem = {0};
+    int code = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
                                             GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    if (code == 0)
+        code = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &pem);
+    enum status st = code == 0 ? write_pem(path, &pem, err) : fail(err, "make a key", code);
+    gnutls_free(pem.data);
+    return st;
+}
+
+static enum status read_key(const char *path, gnutls_x509_privkey_t key, struct error *err)
+{
+    struct buf pem;
+    buf_init(&pem);
+    enum status st = file_read(path, PEM_BYTES_MAX, &pem, err);
+    const gnutls_datum_t in = {pem.data, (unsigned)pem.size_bytes};
+    if (st == ST_OK && gnutls_x509_privkey_import2(key, &in, GNUTLS_X509_FMT_PEM, NULL, 0) != 0)
+        st = error_set(err, ST_FORMAT, "%s is no private key in PEM without a password", path);
+    if (pem.data)
+        gnutls_memset(pem.data, 0, pem.size_bytes);
+    buf_clear(&pem);
+    return st;
+}
+
+static enum status make_certificate(const char *path, gnutls_x509_privkey_t key, time_t now,
+                                    struct error *err)
+{
+    gnutls_x509_crt_t cert = NULL;
+    gnutls_datum_t pem = {0};
+    int code = gnutls_x509_crt_init(&cert);
     if (code == 0)
         code = fill(cert, key, now);
     if (code == 0)
-        code = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_pem);
-    if (code == 0)
-        code = gnutls_x509_crt_export2(cert, GNUTLS_X509_FMT_PEM, &cert_pem);
-    if (code != 0)
-        st = fail(err, "make a certificate", code);
-    if (st == ST_OK)
-        st = write_pem(key_path, &key_pem, err);
-    if (st == ST_OK)
-        st = write_pem(cert_path, &cert_pem, err);
-    gnutls_free(key_pem.data);
-    gnutls_free(cert_pem.data);
+        code = gnutls_x509_crt_export2(cert, GNUTLS_X509_FMT_PEM, &pem);
+    enum status st = code == 0 ? write_pem(path, &pem, err) : fail(err, "make a certificate", code);
+    gnutls_free(pem.data);
     gnutls_x509_crt_deinit(cert);
+    return st;
+}
+
+/* A key that is there stays: cameras know it. */
+static enum status make(const char *cert_path, const char *key_path, time_t now, struct error *err)
+{
+    gnutls_x509_privkey_t key = NULL;
+    int code = gnutls_x509_privkey_init(&key);
+    if (code != 0)
+        return fail(err, "make a certificate", code);
+    enum status st =
+        access(key_path, F_OK) == 0 ? read_key(key_path, key, err) : make_key(key_path, key, err);
+    if (st == ST_OK)
+        st = make_certificate(cert_path, key, now, err);
     gnutls_x509_privkey_deinit(key);
     return st;
 }
@@ -130,6 +156,27 @@ static enum status fingerprint(const struct buf *pem, char ret_hex[65], struct e
     file_sha256_hex(der.data, der.size, ret_hex);
     gnutls_free(der.data);
     return ST_OK;
+}
+
+static enum status check_pair(const struct buf *cert_pem, const struct buf *key_pem,
+                              const char *folder, struct error *err)
+{
+    gnutls_certificate_credentials_t both;
+    const gnutls_datum_t cert = {cert_pem->data, (unsigned)cert_pem->size_bytes - 1},
+                         key = {key_pem->data, (unsigned)key_pem->size_bytes - 1};
+    int code = gnutls_certificate_allocate_credentials(&both);
+    if (code != 0)
+        return fail(err, "read the certificate", code);
+    code = gnutls_certificate_set_x509_key_mem(both, &cert, &key, GNUTLS_X509_FMT_PEM);
+    gnutls_certificate_free_credentials(both);
+    if (code == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
+        return error_set(err, ST_CONFLICT,
+                         "%s/cert.pem is of another key than key.pem beside it; put both there, or "
+                         "remove cert.pem to have one made for this key",
+                         folder);
+    return code >= 0 ? ST_OK
+                     : error_set(err, ST_FORMAT, "cert.pem or key.pem in %s cannot be used: %s",
+                                 folder, gnutls_strerror(code));
 }
 
 static enum status check_mode(const char *key_path, struct error *err)
@@ -166,5 +213,6 @@ enum status tls_load(const char *dir, uint64_t now_us, struct buf *cert_pem, str
         return error_set(err, ST_NOMEM, "no memory for the certificate");
     if (!pin_key_sha256((const char *)cert_pem->data, ret_key_sha256))
         return error_set(err, ST_FORMAT, "%s is no certificate in PEM", cert_path);
-    return fingerprint(cert_pem, ret_hex, err);
+    st = check_pair(cert_pem, key_pem, folder, err);
+    return st == ST_OK ? fingerprint(cert_pem, ret_hex, err) : st;
 }

@@ -8,6 +8,9 @@
 #define USER_COLUMNS "name,role,hash,created_us"
 #define TOKEN_COLUMNS "id,kind,name,role,created_us,revoked_us"
 
+/* That the clock may have been set back since a code was made: further, and it would live on. */
+#define CODE_CLOCK_BACK_US ((uint64_t)300 * 1000000)
+
 /* ---- users ---- */
 
 static void read_user(sqlite3_stmt *q, struct store_user *ret)
@@ -217,8 +220,10 @@ static enum status take_code(struct store *s, const char *hash_hex, const char *
 {
     sqlite3_stmt *q;
     enum status st =
-        db_query(s, err, &q, "DELETE FROM codes WHERE hash=? AND expires_us>? RETURNING camera",
-                 "ti", hash_hex, (int64_t)now_us);
+        db_query(s, err, &q,
+                 "DELETE FROM codes WHERE hash=?1 AND expires_us>?2 AND created_us<=?3"
+                 " RETURNING camera",
+                 "tii", hash_hex, (int64_t)now_us, (int64_t)(now_us + CODE_CLOCK_BACK_US));
     if (st != ST_OK)
         return st;
     st = db_step(s, q, err);

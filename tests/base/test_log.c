@@ -88,6 +88,10 @@ static void hostile_values(void **state)
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x88", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x88"},
         {"\xff\xc0\xaf\xed\xa0\x80.", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
                                       "\xef\xbf\xbd."},
+        {"csi \xc2\x9b"
+         "31m\xc2\xa0",
+         "csi \xc2\x9b"
+         "31m\xc2\xa0"},
         {"cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd"},
         {"", ""},
     };
@@ -104,8 +108,10 @@ static void hostile_values(void **state)
         json_decref(o);
         /* The same escapes in logfmt: no bare quote, no control character. */
         make(LOG_LOGFMT, "x", "camera=%s", cases[i].value);
-        for (const char *c = line; c[1]; c++)
+        for (const char *c = line; c[1]; c++) {
             assert_true((unsigned char)*c >= 0x20 && *c != 0x7f);
+            assert_false(c[0] == '\xc2' && (unsigned char)c[1] < 0xa0); /* C1 */
+        }
     }
     assert_non_null(strstr(make(LOG_LOGFMT, "x", "camera=%s", "a b=c"), " camera=\"a b=c\"\n"));
 }
