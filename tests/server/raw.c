@@ -1,4 +1,5 @@
 /* raw.c - see raw.h. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +51,16 @@ int raw_answer(int fd, char *ret, size_t size_bytes)
         ret[n] = '\0';
     }
     return sscanf(ret, "HTTP/1.%*d %d", &status) == 1 ? status : 0;
+}
+
+void raw_all(int fd, char *ret, size_t size_bytes)
+{
+    size_t n = 0;
+    ssize_t more;
+    while (n + 1 < size_bytes && (more = recv(fd, ret + n, size_bytes - 1 - n, 0)) > 0)
+        n += (size_t)more;
+    ret[n] = '\0';
+    assert_true(n + 1 < size_bytes && (more == 0 || errno == ECONNRESET));
 }
 
 int raw_ask(int port, const char *text, char *ret, size_t size_bytes)

@@ -15,6 +15,9 @@ bool raw_send(int fd, const void *data, size_t n);
  * the HTTP status, 0: closed without one. Bounded wait. */
 int raw_answer(int fd, char *ret, size_t size_bytes);
 
+/* All that comes until the other side closes, which it must; NUL-terminated. */
+void raw_all(int fd, char *ret, size_t size_bytes);
+
 /* One request, text as it is; the status. */
 int raw_ask(int port, const char *text, char *ret, size_t size_bytes);
 

@@ -22,6 +22,8 @@
 #include "kit.h"
 #include "raw.h"
 #include "server/access.h"
+#include "server/tls.h"
+#include "uplink/chunk.h"
 #include "uplink/client.h"
 #include "uplink/enroll.h"
 
@@ -291,6 +293,14 @@ static void codes(void **state)
     assert_int_equal(guess, 429);
     got("guessed enrolment codes (80 bits)", "401, after %d %ld with a growing wait", guesses - 1,
         guess);
+    char none[CAMERA_ID_CHARS_MAX + 1];
+    assert_int_equal(access_code(a, "yard", code, &expires_us, &err), ST_OK);
+    assert_int_equal(code_read(code, &parts, &err), ST_OK);
+    file_sha256_hex(parts.secret, strlen(parts.secret), body);
+    assert_int_equal(store_code_use(kit->server->store, body, NULL, "hash",
+                                    clock_wall_us() - (uint64_t)86400 * 1000000, none, &err),
+                     ST_DENIED);
+    got("enrolment code after the server's clock was set back by a day", "401");
     /* A new enrolment takes the place of the old. */
     char first[SECRET_TOKEN_CHARS + 1], second[SECRET_TOKEN_CHARS + 1];
     kit_stop(kit);
@@ -404,6 +414,40 @@ static void users_and_roles(void **state)
     got("DNS rebinding: another Host on loopback", "%ld", rebound);
 }
 
+static void *sign_in(void *context)
+{
+    struct answer *a = context;
+    static const char body[] = "{\"user\":\"eve\",\"password\":\"" PASSWORD "\"}";
+    kit_ask(kit, "POST", "/v1/session", body, strlen(body), a);
+    return NULL;
+}
+
+/* Whichever comes first, and also where they come at once. */
+static void removed_while_signing_in(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    kit_start(kit);
+    for (int i = 0; i < 3; i++) {
+        struct answer a = {0};
+        pthread_t thread;
+        assert_int_equal(access_user_put(kit->server->access, "eve", "view", PASSWORD, &err),
+                         ST_OK);
+        assert_int_equal(pthread_create(&thread, NULL, sign_in, &a), 0);
+        for (int k = 0; k < i; k++)
+            kit_pause();
+        assert_int_equal(access_user_remove(kit->server->access, "eve", &err), ST_OK);
+        pthread_join(thread, NULL);
+        const char *cookie = strstr(a.headers, "Set-Cookie: attune-session=");
+        char header[160];
+        snprintf(header, sizeof header, "Cookie: %.86s",
+                 cookie ? cookie + strlen("Set-Cookie: ") : "attune-session=none");
+        assert_int_equal(ask("GET", "/v1/cameras", NULL, header, NULL), 401);
+        answer_clear(&a);
+    }
+    got("a user is removed while his password is looked at", "no session, 401");
+}
+
 static void names_are_not_borrowed(void **state)
 {
     (void)state;
@@ -509,6 +553,46 @@ static void paths(void **state)
         ask("GET", "/v1/cameras/x%0d%0aSet-Cookie:%20a=b/model.onnx", NULL, bearer(token), NULL);
     assert_int_equal(split, 404);
     got("line breaks in an id (header injection)", "%ld, no header more", split);
+}
+
+#define ONE "Host: localhost\r\n"
+#define NEXT "GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define CHUNKED "2\r\n{}\r\n0\r\n\r\n"
+
+/* Two readers may see different requests in each of these; NEXT is what the second would see. */
+static const char *const doubtful[] = {
+    "POST /v1/session HTTP/1.1\r\n" ONE
+    "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" CHUNKED NEXT,
+    "POST /v1/session HTTP/1.1\r\n" ONE
+    "Transfer-Encoding: chunked\r\nContent-Length: 65\r\n\r\n0\r\n\r\n" NEXT,
+    "POST /v1/session HTTP/1.1\r\n" ONE "Content-Length: 2\r\nContent-Length: 1\r\n\r\n{}" NEXT,
+    "POST /v1/session HTTP/1.1\r\n" ONE "Content-Length : 2\r\n\r\n{}" NEXT,
+    "POST /v1/session HTTP/1.1\r\n" ONE "Transfer-Encoding: xchunked\r\n\r\n" CHUNKED NEXT,
+    "POST /v1/session HTTP/1.1\r\n" ONE
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" CHUNKED NEXT,
+    "POST /v1/session HTTP/1.0\r\n" ONE
+    "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" CHUNKED NEXT,
+    "GET /v1/health HTTP/1.1\r\n" ONE "Host: attacker.example\r\n\r\n" NEXT,
+    "GET /v1/health HTTP/1.1\r\n" ONE "X-A: a\rContent-Length: 65\r\n\r\n" NEXT,
+};
+
+static void requests_within_requests(void **state)
+{
+    (void)state;
+    char all[8192];
+    kit_start(kit);
+    for (size_t i = 0; i < sizeof doubtful / sizeof doubtful[0]; i++) {
+        int fd = raw_connect(server_http_port(kit->server));
+        assert_true(raw_send(fd, doubtful[i], strlen(doubtful[i])));
+        raw_all(fd, all, sizeof all);
+        close(fd);
+        const char *first = strstr(all, "HTTP/1.");
+        if (!first || strncmp(first + 9, "400", 3) != 0 || strstr(first + 9, "HTTP/1."))
+            fail_msg("%zu: %s", i, all);
+    }
+    got("request smuggling (two lengths, a length and chunks, other codings, spaces in names, ...)",
+        "400 and closed, each of %zu; what follows is not read",
+        sizeof doubtful / sizeof doubtful[0]);
 }
 
 static void large_heads_and_bodies(void **state)
@@ -625,7 +709,67 @@ static void floods(void **state)
         status = ask("GET", "/v1/health", NULL, NULL, NULL);
     assert_int_equal(status, 429);
     got("requests in a flood from one address", "%ld after the burst", status);
+    status = ask("GET", "/nothing/here", NULL, NULL, NULL);
+    assert_int_equal(status, 429);
+    got("the flood goes on with paths that are not there", "%ld, too", status);
     buf_clear(&body);
+}
+
+static int events_of(const char *camera)
+{
+    json_t *all = kit_json(kit, "/v1/events?format=json&limit=1000&after=0", 200), *e;
+    size_t i;
+    int count = 0;
+    json_array_foreach(json_object_get(all, "events"), i, e) count +=
+        strcmp(json_string_value(json_object_get(e, "camera")), camera) == 0;
+    json_decref(all);
+    return count;
+}
+
+/* What a camera says fills neither memory nor the table of events. */
+static void cameras_that_say_too_much(void **state)
+{
+    (void)state;
+    enum { TRIED = 100 };
+    char gate[SECRET_TOKEN_CHARS + 1], token[SECRET_TOKEN_CHARS + 1], body[512];
+    struct error err = {0};
+    static uint8_t nothing[8] = "nothing", deep[60000];
+    kit_start(kit);
+    enrolled("gate", gate);
+    snprintf(body, sizeof body,
+             "{\"student\":\"%s\",\"width\":48,\"height\":32,\"fps\":30,\"version\":0}",
+             kit->identity_hex);
+    for (int i = 0; i < TRIED; i++)
+        assert_int_equal(ask("POST", "/v1/cameras/gate/hello", body, bearer(gate), NULL), 200);
+    assert_int_equal(access_token(kit->server->access, "s", "view", token, &err), ST_OK);
+    kit->headers[0] = bearer(token);
+    int events = events_of("gate");
+    kit->headers[0] = NULL;
+    assert_true(events > 1 && events < TRIED);
+    got("a camera that says hello without end", "answered; %s of its events are kept",
+        "the first 60 and one in 10 s");
+    struct chunk c = {.camera = "gate", .seq = 1, .width = 8192, .height = 8192, .count = 16};
+    c.codec = CHUNK_H264;
+    c.sampling_fps = 1;
+    c.payload = nothing;
+    c.payload_bytes = sizeof nothing;
+    struct buf bytes;
+    buf_init(&bytes);
+    assert_int_equal(chunk_encode(&c, &bytes, &err), ST_OK);
+    long large = put_chunk(&bytes, "/v1/cameras/gate/chunks/1", gate);
+    assert_int_equal(large, 400);
+    got("a few bytes that claim 16 pictures of 8192 x 8192 (3 GB to decode)", "%ld", large);
+    memset(deep, '[', sizeof deep);
+    bytes.size_bytes = 0;
+    buf_put(&bytes, deep, sizeof deep);
+    kit->headers[0] = bearer(gate);
+    struct answer a = {0};
+    kit_ask(kit, "POST", "/v1/cameras/gate/hello", bytes.data, bytes.size_bytes, &a);
+    kit->headers[0] = NULL;
+    assert_int_equal(a.status, 400);
+    got("JSON nested 60,000 deep", "%ld", a.status);
+    answer_clear(&a);
+    buf_clear(&bytes);
 }
 
 /* ---- TLS ---- */
@@ -709,6 +853,54 @@ static void nothing_to_steal(void **state)
     got("a copy of the database", "no token, code, session or password in it");
 }
 
+static void read_pin(uint8_t ret[32])
+{
+    char path[2048], hex[65];
+    struct buf cert, key;
+    struct error err = {0};
+    snprintf(path, sizeof path, "%s", kit->options.settings.state);
+    buf_init(&cert);
+    buf_init(&key);
+    assert_int_equal(tls_load(path, clock_wall_us(), &cert, &key, hex, ret, &err), ST_OK);
+    buf_clear(&cert);
+    buf_clear(&key);
+}
+
+/* Cameras pin the key, so the key is what must not be lost. */
+static void certificates_are_renewed(void **state)
+{
+    (void)state;
+    uint8_t before[32], after[32];
+    char path[2048], other[2048], gate[SECRET_TOKEN_CHARS + 1], hex[65];
+    struct buf cert, key;
+    struct error err = {0};
+    kit_start(kit);
+    enrolled("gate", gate);
+    memcpy(hex, kit->server->certificate_hex, sizeof hex);
+    kit_stop(kit);
+    read_pin(before);
+    snprintf(path, sizeof path, "%s/tls/cert.pem", kit->options.settings.state);
+    assert_int_equal(unlink(path), 0);
+    kit_start(kit);
+    assert_string_not_equal(hex, kit->server->certificate_hex);
+    kit_stop(kit);
+    read_pin(after);
+    assert_memory_equal(before, after, sizeof before);
+    got("the certificate is lost or has expired, a new one is made",
+        "of the same key: cameras go on");
+    snprintf(other, sizeof other, "%s/other", kit->dir);
+    buf_init(&cert);
+    buf_init(&key);
+    assert_int_equal(tls_load(other, clock_wall_us(), &cert, &key, hex, after, &err), ST_OK);
+    assert_int_equal(file_write(path, cert.data, strlen((const char *)cert.data), &err), ST_OK);
+    struct server *s = NULL;
+    assert_int_equal(server_open(&kit->options, &s, &err), ST_CONFLICT);
+    assert_non_null(strstr(err.message, "another key"));
+    got("a certificate that is not the key's", "the server does not start, and says why");
+    buf_clear(&cert);
+    buf_clear(&key);
+}
+
 static long by_socket(const char *path)
 {
     char socket[2048];
@@ -766,16 +958,20 @@ int main(void)
         TEST(codes),
         TEST(wrong_certificates),
         TEST(users_and_roles),
+        TEST(removed_while_signing_in),
         TEST(names_are_not_borrowed),
         TEST(sessions_expire),
         TEST(brute_force),
         TEST(paths),
+        TEST(requests_within_requests),
         TEST(large_heads_and_bodies),
         TEST(slow_clients),
         TEST(many_connections),
         TEST(floods),
+        TEST(cameras_that_say_too_much),
         TEST(old_and_no_tls),
         TEST(nothing_to_steal),
+        TEST(certificates_are_renewed),
         TEST(starts),
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
