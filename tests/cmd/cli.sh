@@ -13,6 +13,7 @@ for command in demo server camera access user eval replay config doctor status t
     expect 0 "usage: attune $command" $command --help
 done
 expect 0 "attune 0." --version
+env -u GOMP_SPINCOUNT "$attune" --version | grep -q "^attune 0\." || { echo "the second start, with a short spin, fails"; bad=1; }
 expect 2 "--fps takes a number from 0.01 to 240" eval --fps fast
 expect 2 "--source, --student and --teacher are needed" eval
 expect 2 "--cameras takes a whole number" synth --out "$work/x" --cameras 1.5

@@ -23,8 +23,21 @@ expect() {
     fi
 }
 
-# json FILE EXPRESSION: o is the object.
-json() { python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" || complain "$1: not so: $2"; }
+# json FILE EXPRESSION: o is the object. One Python judges them all.
+coproc JUDGE { exec python3 -u -c '
+import json, sys
+for line in sys.stdin:
+    path, expression = line.rstrip("\n").split("\t")
+    try:
+        o = json.load(open(path))
+        print("yes" if eval(expression) else "no")
+    except Exception as e:
+        print(repr(e))'; }
+json() {
+    local said=
+    printf '%s\t%s\n' "$1" "$2" >&"${JUDGE[1]}" && read -r said <&"${JUDGE[0]}"
+    [ "$said" = yes ] || complain "$1: not so: $2 ($said)"
+}
 
 # ---- every verb teaches
 expect 0 "attune model VERB"  --help

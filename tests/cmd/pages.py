@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # a program that starts once is enough
 wrong = []
 
 
