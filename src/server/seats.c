@@ -84,14 +84,12 @@ static void join(struct seat *s, const char *camera)
     t->stale = true;
 }
 
-static void open_seat(struct control *c, int seat, const char *group)
+static void open_seat(struct control *c, int seat, const char *group, uint64_t number)
 {
     struct seat *s = &c->seats[seat];
-    struct store_group known;
     *s = (struct seat){.executor = -1};
     snprintf(s->trainee.id, sizeof s->trainee.id, "%s", group);
-    if (store_group_get(c->server->store, group, &known, NULL) == ST_OK)
-        s->trainee.number = known.number;
+    s->trainee.number = number;
     if (seat == c->count)
         c->count++;
 }
@@ -102,9 +100,12 @@ enum status control_sit(struct control *c, const char *camera, const char *group
     if (seat < 0 || (known >= 0 && c->seats[seat].trainee.count == STORE_MEMBERS_MAX))
         return error_set(err, ST_LIMIT, "there is no room for camera '%s' in group '%s'", camera,
                          group);
+    struct store_group row = {.number = 0};
+    if (known < 0)
+        store_group_get(c->server->store, group, &row, NULL);
     pthread_mutex_lock(&c->lock);
     if (known < 0)
-        open_seat(c, seat, group);
+        open_seat(c, seat, group, row.number);
     leave(c, camera);
     join(&c->seats[seat], camera);
     c->revision++;

@@ -135,17 +135,20 @@ static uint64_t remove_file(const char *path)
     return stat(path, &at) == 0 && unlink(path) == 0 ? (uint64_t)at.st_blocks * 512 : 0;
 }
 
-/* Files first, as ever. Returns what came free. */
-static enum status drop_sample(struct store *s, const struct sample *c, uint64_t *freed,
-                               struct error *err)
+/* What came free. */
+static uint64_t remove_files(const struct store *s, const struct sample *c)
 {
     char path[PATH_MAX];
     store_chunk_path(s, c->camera, c->seq, path);
-    *freed += remove_file(path);
+    uint64_t freed = remove_file(path);
     store_label_path(s, c->camera, c->seq, path);
-    *freed += remove_file(path);
+    freed += remove_file(path);
     store_answer_path(s, c->camera, c->seq, path);
-    *freed += remove_file(path);
+    return freed + remove_file(path);
+}
+
+static enum status forget(struct store *s, const struct sample *c, struct error *err)
+{
     enum status st = db_run(s, err, "DELETE FROM chunks WHERE camera=? AND seq=?", "ti", c->camera,
                             (int64_t)c->seq);
     if (st == ST_OK)
@@ -154,24 +157,29 @@ static enum status drop_sample(struct store *s, const struct sample *c, uint64_t
     return st;
 }
 
+/* Files first, as ever, and without the lock. */
 static enum status drop_samples(struct store *s, uint64_t needed_since_us, uint64_t excess,
                                 struct store_retired *r, uint64_t *freed, struct error *err)
 {
     struct sample oldest[ROUND_MAX];
-    int count = 0;
+    int count = 0, gone = 0;
     enum status st = list_oldest(s, needed_since_us, oldest, &count, err);
-    if (st != ST_OK || count == 0)
+    if (st != ST_OK)
         return st;
+    while (gone < count && *freed < excess)
+        *freed += remove_files(s, &oldest[gone++]);
+    if (gone == 0)
+        return ST_OK;
     db_lock(s);
     st = db_begin(s, err);
     if (st == ST_OK) {
-        for (int i = 0; i < count && st == ST_OK && *freed < excess; i++) {
-            st = drop_sample(s, &oldest[i], freed, err);
-            r->chunks += st == ST_OK;
-        }
+        for (int i = 0; i < gone && st == ST_OK; i++)
+            st = forget(s, &oldest[i], err);
         st = db_end(s, st, err);
     }
     db_unlock(s);
+    if (st == ST_OK)
+        r->chunks += (uint64_t)gone;
     return st;
 }
 
@@ -189,7 +197,10 @@ static void note_group(const struct store_group *g, void *context)
 
 static enum status drop_models(struct store *s, struct store_retired *r, struct error *err)
 {
-    struct group_names n = {.count_max = s->options.cameras_max};
+    struct group_names n = {.count = 0};
+    db_lock(s);
+    n.count_max = s->options.cameras_max;
+    db_unlock(s);
     n.ids = calloc((size_t)n.count_max, sizeof *n.ids);
     if (!n.ids)
         return error_set(err, ST_NOMEM, "no memory for a list of groups");

@@ -278,9 +278,9 @@ void store_set_limits(struct store *s, const struct store_options *o)
 {
     pthread_mutex_lock(&s->put_lock);
     db_lock(s);
-    int cameras_max = s->options.cameras_max;
-    s->options = *o;
-    s->options.cameras_max = cameras_max;
+    struct store_options now = *o;
+    now.cameras_max = s->options.cameras_max;
+    s->options = now;
     db_unlock(s);
     pthread_mutex_unlock(&s->put_lock);
 }
