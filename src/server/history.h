@@ -15,7 +15,7 @@
 
 struct history;
 
-/* After the ledger, before control: what divides is asked for when it is there. */
+/* After the ledger and control (NULL: nobody trains). */
 enum status history_open(struct server *s, struct history **ret, struct error *err);
 
 /* Call bell_stop first. */

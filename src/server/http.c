@@ -271,6 +271,8 @@ static const struct route *admit(struct exchange *x, const char *path, const cha
 static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const char *path,
                              const char *method, const char *version, void **state)
 {
+    if (!server_await_whole(h->server))
+        return MHD_NO;
     struct exchange *x = calloc(1, sizeof *x);
     if (!x)
         return MHD_NO;

@@ -2,7 +2,8 @@
  *
  * Threads: `set` and models never change after open, what a reload changes is in `config`; the
  * store and the bell are safe; counters are atomic; `labelling` and `control` have their own
- * headers.
+ * headers. A part may use those that were opened before it; requests use all of them, and so come
+ * only when the server is whole, and end before the first part is closed.
  */
 #ifndef ATTUNE_SERVER_NODE_H
 #define ATTUNE_SERVER_NODE_H
@@ -81,7 +82,11 @@ struct server {
     struct http *http, *https, *local; /* local: for our own children, NULL without */
     struct http *socket;               /* STATE/control.sock */
     char certificate_hex[65];
+    atomic_bool whole; /* server_open is through: what is above stays as it is until the end */
 };
+
+/* Whoever asks while the server opens waits until all of its parts are there. False: it stops. */
+bool server_await_whole(struct server *s);
 
 /* The store's bounds by these settings. */
 void server_store_options(const struct settings *set, struct store_options *ret);

@@ -1,6 +1,6 @@
 /* server.c - puts the parts together in the order in which they need each other, and takes them
  * apart in the reverse: the bell first, so that nobody sleeps, then HTTP, so that nothing new
- * comes in, then the threads, the store last. */
+ * comes in and nobody asks for a part that is gone, then the threads, the store last. */
 #include "server/server.h"
 
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 #include "train/learner.h"
 
 #define WORKERS_AUTO_MAX 8
+#define OPEN_LOOK_US ((uint64_t)1000000)
 
 static enum status open_models(struct server *s, struct error *err)
 {
@@ -189,8 +190,6 @@ static enum status open_parts(struct server *s, struct error *err)
     if (st == ST_OK)
         st = plan_cores(s, err);
     if (st == ST_OK)
-        st = history_open(s, &s->history, err);
-    if (st == ST_OK)
         st = open_models(s, err);
     if (st == ST_OK)
         st = open_store(s, err);
@@ -206,6 +205,8 @@ static enum status open_parts(struct server *s, struct error *err)
         st = http_open_socket(s, &s->socket, err);
     if (st == ST_OK && s->set.adapt && !s->options.no_worker)
         st = control_open(s, &s->control, err);
+    if (st == ST_OK)
+        st = history_open(s, &s->history, err);
     bool streams = streams_wanted(&s->options.cameras) || s->options.sources.path;
     if (st == ST_OK && streams)
         st = http_open(s, DOOR_CHILDREN, "127.0.0.1:0", NULL, NULL, &s->local, err);
@@ -247,8 +248,32 @@ enum status server_open(const struct server_options *options, struct server **re
     if (s->set.auth && !access_has_users(s->access))
         log_write(LOG_WARN, "no users",
                   "how=\"attune user add NAME --role operate --state %.200s\"", s->set.state);
+    atomic_store(&s->whole, true);
+    bell_ring(&s->bell);
     *ret = s;
     return ST_OK;
+}
+
+bool server_await_whole(struct server *s)
+{
+    bool goes_on = true;
+    while (goes_on && !atomic_load(&s->whole)) {
+        uint64_t seen = bell_count(&s->bell);
+        if (!atomic_load(&s->whole))
+            goes_on = bell_wait(&s->bell, seen, clock_mono_us() + OPEN_LOOK_US);
+    }
+    return goes_on;
+}
+
+/* The children's door is open until they have ended, and all who ask by it have their answer before
+ * a part goes. */
+static void close_doors(struct server *s)
+{
+    http_close(&s->socket);
+    http_close(&s->http);
+    http_close(&s->https);
+    streams_stop(s->streams);
+    http_close(&s->local);
 }
 
 void server_close(struct server **ptr)
@@ -257,13 +282,10 @@ void server_close(struct server **ptr)
     if (!s)
         return;
     bell_stop(&s->bell);
+    close_doors(s);
     hooks_close(&s->hooks);
     bridge_close(&s->bridge);
     streams_close(&s->streams);
-    http_close(&s->local);
-    http_close(&s->socket);
-    http_close(&s->http);
-    http_close(&s->https);
     history_close(&s->history);
     deadlines_close(&s->deadlines);
     gate_close(&s->gate);

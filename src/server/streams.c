@@ -554,12 +554,19 @@ enum status streams_open(struct server *server, struct streams **ret, struct err
     return st;
 }
 
+void streams_stop(struct streams *s)
+{
+    if (s && s->running)
+        pthread_join(s->thread, NULL);
+    if (s)
+        s->running = false;
+}
+
 void streams_close(struct streams **s)
 {
     if (!s || !*s)
         return;
-    if ((*s)->running)
-        pthread_join((*s)->thread, NULL);
+    streams_stop(*s);
     while ((*s)->count > 0)
         forget(*s, (*s)->count - 1);
     pthread_mutex_destroy(&(*s)->mutex);

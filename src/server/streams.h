@@ -37,8 +37,10 @@ struct streams;
 /* *ret is NULL when the server has no address for its children (server->local): no camera has a
  * source and none can get one. */
 enum status streams_open(struct server *server, struct streams **ret, struct error *err);
-/* Ends the children first (SIGTERM, then SIGKILL after STREAM_STOP_US). Call bell_stop before. */
-void streams_close(struct streams **s);
+/* Waits for the end of the children (SIGTERM, then SIGKILL after STREAM_STOP_US). Call bell_stop
+ * before. s may be NULL. */
+void streams_stop(struct streams *s);
+void streams_close(struct streams **s); /* after a streams_stop, or with one */
 
 /* Whether any camera of the configuration has a source. */
 bool streams_wanted(const struct camera_list *cameras);

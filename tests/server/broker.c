@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "kit.h"
 
 #define MESSAGES_MAX 20000
 #define AWAIT_US ((uint64_t)60 * 1000000)
@@ -36,18 +37,6 @@ bool broker_is_there(void)
     return program() && system("command -v mosquitto_passwd >/dev/null") == 0;
 }
 
-static int free_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
-    close(fd);
-    return ntohs(at.sin_port);
-}
-
 static void write_text(const char *path, const char *text)
 {
     FILE *f = fopen(path, "we");
@@ -61,7 +50,7 @@ void broker_init(struct broker *b, const char *dir)
     char path[200], text[600];
     memset(b, 0, sizeof *b);
     snprintf(b->dir, sizeof b->dir, "%s", dir);
-    b->port = free_port();
+    b->port = kit_free_port();
     snprintf(b->address, sizeof b->address, "127.0.0.1:%d", b->port);
     snprintf(b->password_file, sizeof b->password_file, "%s/mqtt-password", dir);
     write_text(b->password_file, BROKER_PASSWORD "\n");

@@ -1,4 +1,5 @@
 /* The kit: networks of a few hundred weights, so that labelling and training take milliseconds. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -67,6 +69,18 @@ static void write_model(const char *path, uint64_t seed, int width)
     assert_int_equal(file_write(path, bytes.data, bytes.size_bytes, &err), ST_OK);
     buf_clear(&bytes);
     nn_build_close(&b);
+}
+
+int kit_free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    close(fd);
+    return ntohs(at.sin_port);
 }
 
 struct kit *kit_open(void)

@@ -77,6 +77,9 @@ uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, ui
                          char **ret_reason);
 void kit_pause(void); /* a hundredth of a second */
 
+/* On the loopback address, free a moment ago. */
+int kit_free_port(void);
+
 /* Reads events after `after` until one of `kind` comes (bounded); returns its id. */
 uint64_t kit_await(struct kit *k, const char *kind, uint64_t after);
 

@@ -1,15 +1,20 @@
 /* Webhooks at a real HTTP receiver: signed, in order, once more when it fails, on after a restart.
  */
+#include <arpa/inet.h>
+#include <curl/curl.h>
 #include <gnutls/crypto.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -139,6 +144,14 @@ static int count_now(void)
     return n;
 }
 
+static void answer_with(unsigned status, int failures)
+{
+    pthread_mutex_lock(&web.mutex);
+    web.answer = status;
+    web.failures = failures;
+    pthread_mutex_unlock(&web.mutex);
+}
+
 static struct kit *open_kit(const char *events)
 {
     struct kit *k = kit_open();
@@ -206,7 +219,7 @@ static void what_fails_is_tried_again(void **state)
 {
     (void)state;
     int from = count_now();
-    web.failures = 1;
+    answer_with(0, 1);
     struct kit *k = open_kit("camera_joined camera_back");
     kit_hello(k, "gate");
     int first = await(from, "camera.joined", 503), second = await(from, "camera.joined", 204);
@@ -223,10 +236,10 @@ static void what_is_refused_is_not(void **state)
     (void)state;
     int from = count_now();
     struct kit *k = open_kit("camera_joined");
-    web.answer = 302; /* not followed */
+    answer_with(302, 0); /* not followed */
     kit_hello(k, "gate");
     await(from, "camera.joined", 302);
-    web.answer = 0;
+    answer_with(0, 0);
     kit_hello(k, "yard");
     int next = await(from + 1, "camera.joined", 204);
     assert_int_equal(next, from + 1);
@@ -244,15 +257,111 @@ static void it_goes_on_after_a_restart(void **state)
     struct kit *k = open_kit("camera_joined");
     kit_hello(k, "gate");
     await(from, "camera.joined", 204);
-    web.failures = 1000;
+    answer_with(0, 1000);
     kit_hello(k, "yard");
     await(from, "camera.joined", 503);
     kit_stop(k);
-    web.failures = 0;
+    answer_with(0, 0);
     int between = count_now();
     kit_start(k);
     int i = await(between, "camera.joined", 204);
     assert_non_null(strstr((const char *)web.list[i].body.data, "camera/yard"));
+    kit_close(&k);
+}
+
+/* ---- while it starts and stops ---- */
+
+/* Connections are taken and nothing is ever answered. */
+static int open_silent(int *ret_port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
+}
+
+struct asker {
+    char url[80];
+    pthread_t thread;
+    atomic_bool end;
+    atomic_int answered;
+};
+
+static size_t on_answer(char *data, size_t one, size_t n, void *context)
+{
+    (void)data;
+    struct asker *a = context;
+    atomic_fetch_add(&a->answered, 1);
+    return one * n;
+}
+
+/* Whether somebody listens or not. */
+static void *ask_again_and_again(void *context)
+{
+    struct asker *a = context;
+    while (!atomic_load(&a->end)) {
+        CURL *c = curl_easy_init();
+        curl_easy_setopt(c, CURLOPT_URL, a->url);
+        curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_answer);
+        curl_easy_setopt(c, CURLOPT_WRITEDATA, a);
+        curl_easy_perform(c);
+        curl_easy_cleanup(c);
+        kit_pause();
+    }
+    return NULL;
+}
+
+static void await_answer(const struct asker *a)
+{
+    uint64_t until_us = clock_mono_us() + 60000000;
+    while (atomic_load(&a->answered) == 0) {
+        if (clock_mono_us() > until_us)
+            fail_msg("no answer from %s", a->url);
+        kit_pause();
+    }
+}
+
+/* Requests come at any moment, an event stream is open, and neither broker nor receiver ever
+ * answers: parts are not asked for before they are there nor after they are gone (sanitizers see
+ * that), and the server ends. */
+static void it_starts_and_stops_under_requests(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/metrics", "/v1/compute/series", "/v1/cameras",
+                                        "/v1/events"};
+    enum { ASKERS = sizeof paths / sizeof paths[0] };
+    struct asker askers[ASKERS] = {0};
+    struct kit *k = kit_open();
+    struct settings *s = &k->options.settings;
+    int silent_port, silent = open_silent(&silent_port), port = kit_free_port();
+    snprintf(s->http, SETTING_TEXT_BYTES, "127.0.0.1:%d", port);
+    snprintf(s->mqtt, SETTING_TEXT_BYTES, "127.0.0.1:%d", silent_port);
+    snprintf(s->webhooks, SETTING_TEXT_BYTES, "http://127.0.0.1:%d/", silent_port);
+    k->options.worker_argv = kit_worker_argv;
+    for (int i = 0; i < ASKERS; i++) {
+        snprintf(askers[i].url, sizeof askers[i].url, "http://127.0.0.1:%d%s", port, paths[i]);
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_again_and_again, &askers[i]),
+                         0);
+    }
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < ASKERS; i++)
+            atomic_store(&askers[i].answered, 0); /* nobody is there to answer */
+        kit_start(k);
+        for (int i = 0; i < ASKERS; i++)
+            await_answer(&askers[i]);
+        kit_stop(k);
+    }
+    for (int i = 0; i < ASKERS; i++)
+        atomic_store(&askers[i].end, true);
+    for (int i = 0; i < ASKERS; i++)
+        pthread_join(askers[i].thread, NULL);
+    close(silent);
     kit_close(&k);
 }
 
@@ -318,9 +427,13 @@ int main(int argc, char **argv)
     if (kit_is_worker(argc, argv, &status))
         return status;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events_are_delivered_signed), cmocka_unit_test(what_fails_is_tried_again),
-        cmocka_unit_test(what_is_refused_is_not),      cmocka_unit_test(it_goes_on_after_a_restart),
-        cmocka_unit_test(bad_settings_are_refused),    cmocka_unit_test(events_are_lines),
+        cmocka_unit_test(events_are_delivered_signed),
+        cmocka_unit_test(what_fails_is_tried_again),
+        cmocka_unit_test(what_is_refused_is_not),
+        cmocka_unit_test(it_goes_on_after_a_restart),
+        cmocka_unit_test(it_starts_and_stops_under_requests),
+        cmocka_unit_test(bad_settings_are_refused),
+        cmocka_unit_test(events_are_lines),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
