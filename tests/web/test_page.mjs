@@ -20,12 +20,19 @@ const goTo = async (hash, title) => {
 };
 const percent = v => (v * 100).toFixed(1);
 
+const HASHES = ['fleet', 'camera/cam-0', 'accuracy', 'groups', 'compute', 'network', 'models', 'samples', 'settings', 'events'];
+
 // ---- the tests, in the order in which the fleet comes to life ----
 
 const emptyFleet = async () => {
   await shown('.empty', 'an empty fleet says what to do next');
   assert.match(await text('.empty'), /attune camera/);
   await shown('.live .dot', 'it says that it is live');
+  for (const name of HASHES.filter(h => !['fleet', 'camera/cam-0', 'settings', 'events'].includes(h))) {
+    await page.evaluate(h => location.hash = h, `#/${name}`);
+    await until(`${name} of an empty fleet`, async () => !/loading|failed|undefined|NaN/.test(await page.locator('main').innerText()));
+  }
+  await goTo('#/fleet', 'Fleet');
 };
 
 const camerasAppear = async () => {
@@ -79,6 +86,7 @@ const byKeyboard = async () => {
   await until('[ goes to the one before', async () => (await heading()) === 'cam-0');
   await page.keyboard.press('?');
   await shown('dialog[open]');
+  assert.match(await text('dialog'), /teacher[\s\S]*g f/, 'words and keys');
   await page.keyboard.press('Escape');
   await until('Escape closes the help', async () => await page.locator('dialog[open]').count() === 0);
   const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -137,9 +145,19 @@ const otherPages = async () => {
 
 const pauseAndRetrain = async () => {
   await goTo('#/camera/cam-0', 'cam-0');
-  await page.locator('button', {hasText: 'retrain now'}).click();
+  const retrain = page.locator('button', {hasText: 'retrain now'});
+  await retrain.focus();
+  await page.keyboard.press('Enter');
   await shown('dialog[open]');
+  await page.keyboard.press('Escape');
+  await until('the focus is where it was', () => retrain.evaluate(b => b === document.activeElement));
+  await page.route('**/retrain', r => r.fulfill({status: 403, json: {error: 'who may view cannot do this'}}));
+  await page.keyboard.press('Enter');
+  await page.locator('dialog .primary').click();
+  await until('why it is refused', async () => (await text('dialog .notice')).includes('who may view'));
   await page.locator('dialog button', {hasText: 'cancel'}).click();
+  await page.unroute('**/retrain');
+  notes.length = 0; // the 403
   for (let i = 0; i < CAMERAS; i++) {
     await goTo(`#/camera/cam-${i}`, `cam-${i}`);
     await page.locator('button', {hasText: 'pause learning'}).click();
@@ -158,14 +176,13 @@ const rollBack = async () => {
   await oldest.click();
   assert.match(await text('dialog'), new RegExp(`version ${to}\\b`));
   await page.locator('dialog .primary').click();
-  const now = await until('the served version is another', async () => {
-    const g = (await get('v1/groups')).groups.find(x => x.id === group.id);
-    return g.version > group.version && g.version;
-  });
-  await until('the page shows it', async () => (await text(`${at} [data-value=version]`)) === String(now));
   await until('the dialog is gone', async () => await page.locator('dialog').count() === 0);
   const event = await until('the event', async () => (await get('v1/events?format=json&before=0&limit=50')).events.find(e => e.kind === 'rolled_back'));
   assert.equal(event.to, to);
+  await until('the page shows what is served now', async () => { // a training that was under way may have come before it
+    const {version} = (await get('v1/groups')).groups.find(x => x.id === group.id);
+    return version > group.version && (await text(`${at} [data-value=version]`)) === String(version);
+  });
   const model = await fetch(new URL(await page.locator(`${at} a[download]`).first().getAttribute('href'), server.base));
   assert.equal(model.status, 200);
   assert.ok((await model.arrayBuffer()).byteLength > 10000);
@@ -180,8 +197,6 @@ const computePage = async () => {
   const {used} = await get('v1/compute/series');
   assert.ok(used.train.some(v => v > 0) && used.label.some(v => v > 0));
 };
-
-const HASHES = ['fleet', 'camera/cam-0', 'accuracy', 'groups', 'compute', 'network', 'models', 'samples', 'settings', 'events'];
 
 const everyWidthAndColour = async () => {
   for (const [width, colorScheme] of [[360, 'light'], [1280, 'dark']]) {
@@ -204,17 +219,32 @@ const serverGone = async () => {
   await shown('.gone-bar', 'it says that the server is gone');
   assert.match(await text('.gone-bar'), /No connection since \d\d:\d\d/);
   assert.ok(await page.locator('.tile').count() === CAMERAS, 'what was there stays');
+  for (const name of HASHES) {
+    await page.evaluate(h => location.hash = h, `#/${name}`);
+    await until(`${name} says so, too`, async () => /No connection/.test(await text('.gone-bar')) && /\w/.test(await heading()));
+    assert.doesNotMatch(await text('main'), /view failed/);
+  }
+  await goTo('#/settings', 'Settings'); // one that asks for itself
   server = await startServer(state, port, ['--auth=false']);
   await until('it is live again by itself', async () => await page.locator('.gone-bar').count() === 0 && (await text('.live')) === 'live');
+  await shown('[data-setting=chunk_s]', 'what could not be loaded comes');
+  await page.goBack();
+  await until('the page before', async () => (await heading()) !== 'Settings');
   notes.length = 0; // requests that failed meanwhile
 };
 
-const login = async () => {
-  const other = join(folder, 'guarded');
-  server = await startServer(other);
-  await command(['user', 'add', 'ann', '--role', 'view', '--state', other, '--password-file', '-'], 'correct horse battery\n');
+const firstUser = async () => {
+  server = await startServer(state);
   ({page, notes} = await openPage(browser, server.base));
   await shown('form.login');
+  assert.match(await text('form.login'), /no users yet[\s\S]*sudo attune user add NAME --role operate/, 'how the first user is added');
+  const told = await page.locator('body').innerText();
+  for (const secret of [folder, 'cam-0', 'town-student'])
+    assert.ok(!told.includes(secret), `${secret} is not for strangers`);
+  await command(['user', 'add', 'ann', '--role', 'view', '--state', state, '--password-file', '-'], 'correct horse battery\n');
+};
+
+const login = async () => {
   notes.length = 0; // 401 is what it has to get
   await page.locator('[name=user]').fill('ann');
   await page.locator('[name=password]').fill('wrong');
@@ -225,9 +255,64 @@ const login = async () => {
   await page.keyboard.press('Enter');
   await until('the fleet after the right one', async () => (await heading()) === 'Fleet');
   assert.match(await text('header'), /ann \(view\)/);
+  await goTo('#/camera/cam-0', 'cam-0');
+  assert.match(await text('.numbers + p'), /You may look/);
+  await goTo('#/models', 'Models');
+  await shown('.versions', 'the versions');
+  assert.match(await text('main'), /Who may operate/);
+  assert.equal(await page.locator('main button').filter({hasNotText: 'all versions'}).count(), 0, 'no button that is refused');
   clean();
   await page.locator('button', {hasText: 'log out'}).click();
   await shown('form.login');
+};
+
+// A fleet as it may come: fifty cameras, names as long as they may be, one that never said anything, no groups, and a
+// computer whose clock is an hour ahead of the server's. The real answers, made more.
+const strangeFleet = async () => {
+  const {cameras: [model]} = await get('v1/cameras'), series = await get('v1/cameras/cam-0/series');
+  const alive = () => ({...model, seen_us: Date.now() * 1000, frame_t_us: 0, paused: false, drift: null, requests: []});
+  const silent = {...model, id: 'never', group: '', state: 'no picture yet', fps: 0, created_us: 0, seen_us: 0, frame_t_us: 0, accuracy: null, accuracy_unadapted: null,
+    version: 0, camera_version: 0, sampling_fps: 0, inference: null, infers_at: 'server', stream: {running: false, starts: 3, reason: 'no route to the camera'}, requests: []};
+  const ids = Array.from({length: 49}, (_, i) => `camera-at-the-corner-of-${'a'.repeat(37)}-${10 + i}`);
+  const fleet = () => [silent, ...ids.map(id => ({...alive(), id, group: id}))];
+  const other = await openPage(browser, 'about:blank');
+  const strange = other.page, at = server.base;
+  await strange.setViewportSize({width: 360, height: 800});
+  await strange.emulateMedia({reducedMotion: 'reduce'});
+  await strange.addInitScript(() => {
+    const now = Date.now;
+    Date.now = () => now() + 3600e3;
+  });
+  const answer = (path, json) => strange.route(path, r => r.fulfill({json: json(r.request().url()), headers: {Date: new Date().toUTCString()}}));
+  await answer(/v1\/cameras\/[^/?]+$/, url => fleet().find(c => url.endsWith(c.id)));
+  await answer(/v1\/cameras\/[^/]+\/series/, () => series);
+  await answer(/v1\/cameras\/[^/]+\/samples/, () => ({samples: []}));
+  await answer(/v1\/cameras$/, () => ({cameras: fleet()}));
+  await answer(/v1\/groups$/, () => ({sharing: 'attune', division: 'plans', policy: 'attune', grouping: 'none', groups: [], memberships: [], requests: []}));
+  await strange.goto(at);
+  const tiles = strange.locator('.tile');
+  await until('fifty tiles', async () => await tiles.count() === 50);
+  const told = await strange.locator('main').innerText();
+  assert.doesNotMatch(told, /silent/, 'ages are by the clock of the server');
+  assert.match(told, /50 cameras: 1 no picture/);
+  assert.match(await strange.locator('[data-camera=never]').innerText(), /no route to the camera/);
+  assert.equal(await strange.evaluate(() => getComputedStyle(document.querySelector('.tile')).transitionDuration), '0s');
+  await tiles.nth(30).scrollIntoViewIfNeeded();
+  const y = await strange.evaluate(() => scrollY), id = await tiles.nth(30).getAttribute('data-camera');
+  await tiles.nth(30).locator('a').click();
+  await until('the camera of the tile', async () => (await strange.locator('h1').innerText()) === id);
+  await strange.goBack();
+  await until('back where the fleet was left', async () => Math.abs(await strange.evaluate(() => scrollY) - y) < 50);
+  await strange.goForward();
+  await until('forward again', async () => (await strange.locator('h1').innerText()) === id);
+  for (const name of ['camera/never', ...HASHES.map(h => h.replace('cam-0', ids[0]))]) {
+    await strange.evaluate(h => location.hash = h, `#/${name}`);
+    await until(`${name} is there`, async () => !/loading…/.test(await strange.locator('main').innerText()));
+    assert.equal(await strange.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, `${name} of a strange fleet scrolls sideways`);
+    assert.doesNotMatch(await strange.locator('main').innerText(), /view failed|undefined|NaN/, name);
+  }
+  assert.deepEqual(other.notes.filter(n => !/asked elsewhere/.test(n)), []);
+  await strange.close();
 };
 
 // What the checks above are for is found when it is there.
@@ -259,13 +344,14 @@ try {
   get = api(server);
   browser = await launch(chromium);
   ({page, notes} = await openPage(browser, server.base));
-  for (const test of [emptyFleet, camerasAppear, settle, fleetNumbers, byKeyboard, cameraPage, otherPages, pauseAndRetrain, rollBack, computePage, everyWidthAndColour, checksFind]) {
+  for (const test of [emptyFleet, camerasAppear, settle, fleetNumbers, byKeyboard, cameraPage, otherPages, pauseAndRetrain, rollBack, computePage, everyWidthAndColour, strangeFleet, checksFind]) {
     await timed(test);
     clean();
   }
   await timed(serverGone);
   await page.close();
   await end(server);
+  await timed(firstUser);
   await timed(login);
 } catch (e) {
   console.error(e);

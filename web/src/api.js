@@ -7,6 +7,17 @@ export class Refusal extends Error {
   }
 }
 
+const SKEW_MS_MIN = 2000; // the Date of an answer has seconds only
+let ahead_ms = 0; // this computer's clock, of the server's
+
+// The server's time, by which ages are told: this computer's clock may be wrong.
+export const now_us = () => (Date.now() - ahead_ms) * 1000;
+
+const compareClocks = answer => {
+  const ahead = Date.now() - Date.parse(answer.headers.get('Date')) - 500;
+  ahead_ms = Math.abs(ahead) > SKEW_MS_MIN ? ahead : 0;
+};
+
 let onRefused = () => {};
 // Calls f with the refusal whenever the server wants to know who asks: a session may end at any time.
 export const whenRefused = f => onRefused = f;
@@ -18,6 +29,7 @@ const ask = async (path, options) => {
   } catch (e) {
     throw new Refusal(0, 'The server does not answer.');
   }
+  compareClocks(answer);
   if (answer.ok)
     return answer;
   const told = await answer.json().catch(() => ({}));

@@ -3,7 +3,7 @@ import {render} from 'preact';
 import {useEffect, useRef, useState} from 'preact/hooks';
 import {KEYS, listen, PAGES} from './keys.js';
 import {changed, logout, start, state, useStore} from './store.js';
-import {html} from './ui.js';
+import {Guard, html} from './ui.js';
 import {Accuracy} from './views/accuracy.js';
 import {Camera} from './views/camera.js';
 import {Compute} from './views/compute.js';
@@ -15,7 +15,7 @@ import {Models} from './views/models.js';
 import {Network} from './views/network.js';
 import {Samples} from './views/samples.js';
 import {Settings} from './views/settings.js';
-import {clock} from './words.js';
+import {clock, GLOSSARY} from './words.js';
 
 const VIEWS = {fleet: Fleet, camera: Camera, accuracy: Accuracy, groups: Groups, compute: Compute, network: Network,
   models: Models, samples: Samples, settings: Settings, events: Events};
@@ -57,42 +57,56 @@ const Head = ({page, onHelp}) => {
   return html`<header><a class="brand" href="#/fleet">attune</a>
     <button type="button" class="menu" aria-expanded=${open} aria-controls="pages" onClick=${() => setOpen(!open)}>${PAGES.find(p => p[0] === page)?.[1] ?? 'menu'} ▾</button>
     <nav id="pages" class=${open ? 'open' : ''} aria-label="pages">${PAGES.map(([name, title]) => html`
-      <a key=${name} href=${`#/${name}`} aria-current=${page === name ? 'page' : undefined} onClick=${() => setOpen(false)}>${title}</a>`)}</nav>
+      <a key=${name} href=${`#/${name}`} aria-current=${page === name ? 'page' : page === 'camera' && name === 'fleet' ? 'true' : undefined} onClick=${() => setOpen(false)}>${title}</a>`)}</nav>
     <div class="right"><${Live}/>
       ${session?.auth && session.user && html`<span class="soft">${session.user} (${session.role})</span><button type="button" onClick=${logout}>log out</button>`}
-      <button type="button" onClick=${nextTheme} aria-label="dark or light">${dark() ? '☀' : '☾'}</button>
-      <button type="button" onClick=${onHelp} aria-label="help: keys">?</button></div></header>`;
+      <button type="button" onClick=${nextTheme} aria-label="dark or light" title="dark or light (d)">${dark() ? '☀' : '☾'}</button>
+      <button type="button" onClick=${onHelp} aria-label="help: words and keys" title="help: words and keys (?)">?</button></div></header>`;
 };
 
 const Help = ({onClose}) => {
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
-  return html`<dialog ref=${dialog} aria-label="keys" onClose=${onClose}><h2>Keys</h2>
-    <dl class="facts">${KEYS.map(([key, what]) => html`<dt key=${key}><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl>
-    <div class="actions"><button type="button" onClick=${() => dialog.current.close()}>close</button></div></dialog>`;
+  return html`<dialog class="help" ref=${dialog} aria-label="words and keys" onClose=${onClose}><h2>Words</h2>
+    <dl>${GLOSSARY.map(([word, what]) => html`<dt key=${word}>${word}</dt><dd>${what}</dd>`)}</dl>
+    <h2>Keys</h2><dl>${KEYS.map(([key, what]) => html`<dt key=${key}><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl>
+    <div class="actions"><button type="button" autofocus onClick=${() => dialog.current.close()}>close</button></div></dialog>`;
 };
 
 const Nowhere = () => html`<h1 tabindex="-1">Nothing here</h1><p class="notice">This page has no such part. <a href="#/fleet">All cameras</a></p>`;
 
-// Whoever goes to another page, by key or link, is at its heading.
-const arrive = (main, {page, id}) => {
-  document.title = `${id || (PAGES.find(p => p[0] === page)?.[1] ?? 'attune')} – attune`;
+const titleOf = ({page, id}) => `${id || (PAGES.find(p => p[0] === page)?.[1] ?? 'attune')} – attune`;
+
+// Each entry of the history has its number, and how far its page was scrolled, for who comes back to it.
+const scrolled = [];
+let entry = 0;
+
+// Whoever goes to another page, by key or link, is at its heading; who goes back, where the page was left.
+const arrive = main => {
   main?.querySelector('h1')?.focus({preventScroll: true});
-  scrollTo(0, 0);
+  const known = history.state?.entry;
+  entry = known ?? scrolled.length;
+  if (known == null)
+    history.replaceState({entry}, '');
+  scrollTo(0, known == null ? 0 : scrolled[known] ?? 0);
 };
 
 const App = () => {
   const [at, go] = useState(route()), [help, setHelp] = useState(false), main = useRef(), first = useRef(true);
   useStore();
   useEffect(() => {
-    addEventListener('hashchange', () => go(route()));
+    addEventListener('hashchange', () => {
+      scrolled[entry] = scrollY;
+      go(route());
+    });
+    history.scrollRestoration = 'manual';
+    history.replaceState({entry}, '');
     listen({onHelp: () => setHelp(true), onTheme: nextTheme});
   }, []);
   useEffect(() => {
-    if (first.current)
-      document.title = `${at.id || (PAGES.find(p => p[0] === at.page)?.[1] ?? 'attune')} – attune`;
-    else
-      arrive(main.current, at);
+    document.title = titleOf(at);
+    if (!first.current)
+      arrive(main.current);
     first.current = false;
   }, [at.page, at.id]);
   const refused = state.why?.status === 401 || state.session?.auth && !state.session.user;
@@ -105,7 +119,7 @@ const App = () => {
   }}>to the content</a>
     <${Head} page=${at.page} onHelp=${() => setHelp(true)}/>
     <main id="main" ref=${main} tabindex="-1"><${Gone}/>
-      ${state.why?.status === 403 ? html`<p class="notice" role="alert">You may not look at this: ${state.why.message}</p>` : html`<${View} key=${at.page + at.id} id=${at.id}/>`}</main>
+      ${state.why?.status === 403 ? html`<p class="notice" role="alert">You may not look at this: ${state.why.message}</p>` : html`<${Guard} key=${at.page + at.id}><${View} id=${at.id}/><//>`}</main>
     ${help && html`<${Help} onClose=${() => setHelp(false)}/>`}`;
 };
 

@@ -1,4 +1,5 @@
 // Who learns with whom: a map of the cameras, and for each the groups that it was in, next to its accuracy.
+import {now_us} from './api.js';
 import {html} from './ui.js';
 import {clock, percent} from './words.js';
 
@@ -6,6 +7,8 @@ const COLOURS = 8;
 const WIDTH = 320, HEIGHT = 220, MARGIN = 34;
 const FAULTS = ['dirty', 'blind']; // of the camera, not of its world
 const LABEL = [64, 34]; // room for a camera and its name
+const NAMED = 24; // cameras on a map with their names
+const NAME_CHARS = 14;
 const SPAN_US = 30 * 60e6; // of the lines, at most
 
 const unique = list => [...new Set(list)];
@@ -61,12 +64,13 @@ const layout = cameras => {
   return {known, at: new Map(cameras.map((c, i) => [c.id, places[i]]))};
 };
 
+const short = id => id.length > NAME_CHARS ? id.slice(0, NAME_CHARS - 1) + '…' : id;
 const middle = points => [0, 1].map(k => points.reduce((sum, p) => sum + p[k], 0) / points.length);
 
 export const Map_ = ({cameras, groups, colours}) => {
   const {known, at} = layout(cameras);
   const requests = new Map((groups.requests ?? []).map(r => [r.camera, r]));
-  return html`<svg class="map" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img"
+  return html`<svg class="map" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="group"
       aria-label=${`the cameras ${known ? 'at their places' : '(their places are not known)'}, coloured by group`}>
     ${groups.groups.filter(g => g.cameras.length > 1).map(g => {
       const points = g.cameras.filter(id => at.has(id)).map(id => at.get(id)), [x, y] = middle(points);
@@ -75,21 +79,21 @@ export const Map_ = ({cameras, groups, colours}) => {
     ${cameras.map(c => {
       const [x, y] = at.get(c.id), fault = FAULTS.includes(c.drift?.kind) ? c.drift.kind : '';
       const request = requests.get(c.id) ?? (c.drift && !fault ? c.drift : null);
-      return html`<g><title>${`${c.id}: ${colours.why(c.id) || 'alone'}${request ? `; ${request.text}` : ''}`}</title>
+      return html`<a href=${`#/camera/${c.id}`}><title>${`${c.id}: ${colours.why(c.id) || 'alone'}${request ? `; ${request.text}` : ''}`}</title>
         ${request && html`<circle class="drifting" cx=${x} cy=${y} r="13"/>`}
         <circle class=${fault ? 'faulty' : ''} cx=${x} cy=${y} r="8" style=${`fill: ${colours.of(c.group)}`}/>
-        <text x=${x} y=${y + 22}>${c.id}${fault ? ` (${fault})` : ''}</text></g>`;
+        ${cameras.length <= NAMED && html`<text x=${x} y=${y + 24}>${short(c.id)}${fault ? ` (${fault})` : ''}</text>`}</a>`;
     })}
   </svg>`;
 };
 
 // A line a camera: the groups that it was in since the first of them joined, half an hour at most.
 export const Lines = ({cameras, groups, colours}) => {
-  const end = Math.max(Date.now() * 1000, ...cameras.map(c => c.seen_us));
+  const end = Math.max(now_us(), ...cameras.map(c => c.seen_us));
   const begin = Math.max(end - SPAN_US, Math.min(...cameras.map(c => c.created_us || end)));
   const part = us => Math.min(100, Math.max(0, (us - begin) / Math.max(1, end - begin) * 100));
   return html`<div class="lines" role="group" aria-label="the group of each camera over time; what the lines show is in the table below">
-    ${cameras.map(c => html`<span class="name">${c.id}</span>
+    ${cameras.map(c => html`<span class="name" title=${c.id}>${c.id}</span>
       <div class="line">${groups.memberships.filter(m => m.camera === c.id && (!m.until_us || m.until_us > begin)).map(m => {
         const left = part(Math.max(m.since_us, c.created_us)), right = part(m.until_us || end);
         return html`<i key=${m.since_us} title=${`group ${m.group}: ${m.reason}`}

@@ -1,6 +1,6 @@
 // What the page knows: one object, filled from the interface, kept up to date by the event stream.
 import {useEffect, useState} from 'preact/hooks';
-import {follow, getJson, send, whenRefused} from './api.js';
+import {follow, getJson, now_us, send, whenRefused} from './api.js';
 
 const EVENTS_MAX = 1000, EVENTS_FIRST = 400, POINTS_MAX = 4000, POINTS_FIRST = 400;
 const SOON_MS = 400;
@@ -164,7 +164,7 @@ const begin = async () => {
 
 const onState = (live, why) => {
   if (!live && state.live !== false)
-    state.gone_us = Date.now() * 1000;
+    state.gone_us = now_us();
   state.live = live;
   state.why = why ?? null;
   state.tick++;

@@ -1,5 +1,5 @@
 // Parts that several views are made of.
-import {h} from 'preact';
+import {Component, h} from 'preact';
 import {useEffect, useRef} from 'preact/hooks';
 import htm from 'htm';
 
@@ -9,13 +9,32 @@ export const Badge = ({tone, title, children}) => html`<span class=${`badge ${to
 
 export const Empty = ({children}) => html`<div class="empty">${children}</div>`;
 
+// Rows of [name, value, what that is].
+export const Facts = ({rows, kind = 'facts'}) => html`<dl class=${kind}>${rows.filter(Boolean).map(([name, value, why]) => html`
+  <div key=${name}><dt title=${why}>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+
+// Columns of [name, what that is].
+export const Columns = ({of}) => html`<thead><tr>${of.map(([name, why]) => html`<th key=${name} scope="col" title=${why}>${name}</th>`)}</tr></thead>`;
+
+// A view that fails says so, and the other views stay.
+export class Guard extends Component {
+  static getDerivedStateFromError(error) {
+    return {error};
+  }
+
+  render({children}, {error}) {
+    return error ? html`<p class="notice" role="alert">This view failed, which is a defect of the page (${error.message}).
+      <button type="button" onClick=${() => location.reload()}>load it again</button></p>` : children;
+  }
+}
+
 // What went wrong, or that it is loading; nothing when there is data.
 export const Trouble = ({answer, what}) => answer.error
   ? html`<p class="notice" role="alert">${what} could not be loaded. ${answer.error.status === 404 ? 'There is nothing of this name: ' : ''}${answer.error.message}</p>`
   : answer.data ? null : html`<p class="soft" role="status">loading…</p>`;
 
 export const Toggle = ({label, options, value, onChange}) => html`<div class="toggle" role="group" aria-label=${label}>
-  ${options.map(([name, text]) => html`<button key=${name} type="button" aria-pressed=${value === name} onClick=${() => onChange(name)}>${text ?? name}</button>`)}
+  ${options.map(([name, text, why]) => html`<button key=${name} type="button" title=${why} aria-pressed=${value === name} onClick=${() => onChange(name)}>${text ?? name}</button>`)}
 </div>`;
 
 export const Select = ({label, options, value, onChange}) => html`<label class="field">${label}
@@ -29,7 +48,11 @@ export const Search = ({label, value, onInput}) => html`<label class="field">${l
 // A question before something changes: what will happen, in words. onDone(true or false).
 export const Confirm = ({title, children, verb, busy, error, onDone}) => {
   const dialog = useRef();
-  useEffect(() => dialog.current.showModal(), []);
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current.showModal();
+    return () => before.focus(); // removing an open dialog leaves the focus nowhere
+  }, []);
   return html`<dialog ref=${dialog} aria-label=${title} onCancel=${e => {
     e.preventDefault();
     onDone(false);

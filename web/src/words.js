@@ -1,19 +1,29 @@
 // Numbers and states in words.
+import {now_us} from './api.js';
 
 export const percent = v => v == null ? '–' : (v * 100).toFixed(1);
-export const rate = v => v == null ? '–' : v < 10 ? v.toFixed(1) : Math.round(v).toString();
-export const points = v => v == null ? '–' : (v >= 0 ? '+' : '−') + Math.abs(v * 100).toFixed(1);
+export const rate = v => v == null ? '–' : v === 0 ? '0' : v < 10 ? v.toFixed(1) : Math.round(v).toString();
+export const points = v => {
+  const text = v == null ? '–' : Math.abs(v * 100).toFixed(1);
+  return v == null || text === '0.0' ? text : (v > 0 ? '+' : '−') + text;
+};
+const NOISE = .005; // no gain and no loss
+export const gainTone = v => v == null || Math.abs(v) < NOISE ? '' : v > 0 ? 'good' : 'warn';
+export const gainOf = x => x.accuracy == null || x.accuracy_unadapted == null ? null : x.accuracy - x.accuracy_unadapted;
+export const count = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`;
+const NAMES = 4;
+export const names = ids => ids.length > NAMES ? `${ids.slice(0, NAMES - 1).join(', ')} and ${ids.length - NAMES + 1} more` : ids.join(', ');
 export const bytes = n => n == null ? '–' : n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(n < 1e4 ? 1 : 0)} kB`
   : n < 1e9 ? `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB` : `${(n / 1e9).toFixed(1)} GB`;
 export const clock = us => new Date(us / 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false});
 export const day = us => new Date(us / 1000).toLocaleDateString([], {year: 'numeric', month: 'short', day: 'numeric'});
-export const when = us => Date.now() * 1000 - us < 20 * 3600e6 ? clock(us) : `${day(us)}, ${clock(us)}`;
+export const when = us => now_us() - us < 20 * 3600e6 ? clock(us) : `${day(us)}, ${clock(us)}`;
 
 export const span = us => {
   const s = Math.max(0, Math.round(us / 1e6));
   return s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
 };
-export const ago = us => us ? `${span(Date.now() * 1000 - us)} ago` : 'never';
+export const ago = us => us ? `${span(now_us() - us)} ago` : 'never';
 
 export const KIND = {
   accepted: 'deployed', rejected: 'rejected', rolled_back: 'rolled back', retrain_asked: 'retraining asked',
@@ -26,7 +36,9 @@ export const KIND = {
   model_kept: 'model kept', trial_failed: 'trial failed', drift_request: 'its world changed',
   camera_fault: 'camera faulty', camera_well: 'camera well', scheduled: 'plan', labelled: 'labelled',
 };
-export const kindOf = kind => KIND[kind] ?? kind.replace(/_/g, ' ');
+const NUMBERED = ['accepted', 'rejected', 'rolled_back', 'model_kept']; // are about a version
+export const kindWord = kind => KIND[kind] ?? kind.replace(/_/g, ' ');
+export const kindOf = e => kindWord(e.kind) + (NUMBERED.includes(e.kind) && e.version != null ? ` v${e.version}` : '');
 const BAD = ['phase_failed', 'chunk_failed', 'worker_restarted', 'backlog_full', 'camera_fault', 'stream_failed', 'stream_lost', 'trial_failed', 'groups_lost'];
 const WARN = ['rejected', 'drift_request', 'rolled_back', 'paused', 'training_dropped', 'chunk_untrained'];
 export const tone = kind => BAD.includes(kind) ? 'bad' : WARN.includes(kind) ? 'warn' : kind === 'accepted' ? 'good' : '';
@@ -42,13 +54,13 @@ const fallen = (camera, series) => {
 
 // A camera's health: {tone, word, why}, the worst of what is known.
 export const health = (camera, series) => {
-  const silent_us = Date.now() * 1000 - camera.seen_us, drift = camera.drift;
+  const silent_us = now_us() - camera.seen_us, drift = camera.drift;
   if (drift?.kind === 'blind' || drift?.kind === 'dirty')
     return {tone: 'bad', word: drift.kind === 'blind' ? 'blind' : 'dirty lens', why: drift.text};
   if (camera.inference?.source || camera.stream?.reason)
     return {tone: 'bad', word: 'no picture', why: camera.inference?.source || camera.stream?.reason};
   if (camera.seen_us && silent_us > AWAY_US)
-    return {tone: 'bad', word: `silent for ${span(silent_us)}`, why: 'the server has not heard of it for so long'};
+    return {tone: 'bad', word: `silent for ${span(silent_us)}`, kind: 'silent', why: 'the server has not heard of it for so long'};
   if (camera.paused)
     return {tone: 'warn', word: 'paused', why: 'its learning is paused; it keeps the version that it has'};
   if (drift)
@@ -67,6 +79,24 @@ export const health = (camera, series) => {
 
 export const noPicture = camera => camera.inference?.uploads === false ? 'its frames stay at the camera'
   : camera.frame_t_us ? 'its picture comes with the next chunk' : 'no labelled frame yet';
+
+// The pictures of a frame that there are.
+export const PICTURES = [['image', 'plain', 'the frame as it was sampled'], ['student', 'student', 'what the camera\'s student answers'],
+  ['teacher', 'teacher', 'what the teacher at the server says']];
+
+// What a newcomer looks up.
+export const GLOSSARY = [
+  ['student', 'the small network that answers every frame of a camera, and that learns'],
+  ['teacher', 'a large, slow network at the server: it labels the few frames that cameras send, and students learn from these labels'],
+  ['accuracy', 'how far student and teacher agree on a frame that the student has not learned from yet; mIoU for classes of pixels, F1 for boxes'],
+  ['unadapted', 'the same student as its file has it; the gain is what adapting brings, in percentage points'],
+  ['drift', 'what a camera sees (light, weather, traffic) is no longer what its model knows'],
+  ['gate', 'lets a trained student go to the cameras only if it is better on frames that the training did not see'],
+  ['version, update', 'a state of the student\'s weights, and the weights that changed since the one before'],
+  ['group', 'cameras that see alike and share a model and its trainings; it has the name of the camera that it began with'],
+  ['chunk', 'a few seconds of sampled frames, as a camera sends them'],
+  ['profiling', 'short trial trainings that tell what a long one would bring'],
+  ['micro-window', 'the slice of time that trainings are given in, group by group']];
 
 // Where a camera infers, and which part of the frames and of the size where it is not all.
 export const inference = camera => {

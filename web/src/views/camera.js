@@ -4,47 +4,48 @@ import {AccuracyChart} from '../accuracy_chart.js';
 import {send} from '../api.js';
 import {colourer} from '../groups.js';
 import {concerns, loadWhole, mayOperate, sorted, state} from '../store.js';
-import {Badge, Confirm, html, Toggle} from '../ui.js';
-import {ago, bytes, health, inference, kindOf, noPicture, percent, points, rate, tone, when} from '../words.js';
-
-const VIEWS = [['student', 'student'], ['teacher', 'teacher'], ['image', 'plain']];
+import {Badge, Confirm, Facts, html, Toggle} from '../ui.js';
+import {ago, bytes, count, gainOf, gainTone, health, inference, kindOf, names, noPicture, percent, PICTURES, points, rate, tone, when} from '../words.js';
 
 const View = ({camera}) => {
   const [view, setView] = useState('student'), [missing, setMissing] = useState('');
   const source = `v1/cameras/${camera.id}/frame?view=${view}&at=${camera.frame_t_us}`;
-  const text = {student: 'what its student answers', teacher: 'what the teacher says', image: 'as it was sampled'}[view];
+  const text = PICTURES.find(p => p[0] === view)[2];
   return html`<figure class="view">
     ${camera.frame_t_us && missing !== source
       ? html`<img src=${source} width=${camera.width} height=${camera.height} alt=${`newest labelled frame of ${camera.id}: ${text}`} onError=${() => setMissing(source)}/>`
       : html`<div class="none">${noPicture(camera)}</div>`}
-    <figcaption><${Toggle} label="picture" value=${view} onChange=${setView} options=${VIEWS}/>
+    <figcaption><${Toggle} label="picture" value=${view} onChange=${setView} options=${PICTURES}/>
       <span>${text}${camera.frame_t_us ? `, ${ago(camera.frame_t_us)}` : ''}</span></figcaption>
   </figure>`;
 };
 
+const ms = s => `${(s * 1e3).toFixed(s < .01 ? 1 : 0)} ms`;
+const spread = of => `${ms(of.p50)}, 95 % within ${ms(of.p95)}`;
+
 const Numbers = ({camera, colours}) => {
-  const gain = camera.accuracy != null && camera.accuracy_unadapted != null ? camera.accuracy - camera.accuracy_unadapted : null;
-  const told = camera.inference, others = colours.others(camera);
+  const gain = gainOf(camera), told = camera.inference, others = colours.others(camera);
   const rows = [
-    ['without adapting', `${percent(camera.accuracy_unadapted)} %`],
-    ['gain', html`<span class=${gain >= 0 ? 'good' : 'warn'}>${points(gain)} points</span>`],
-    ['learns with', html`<a href=${`#/models/${camera.group}`}>${others.length ? others.join(', ') : 'nobody'}</a>`],
-    ['version', `${camera.camera_version}${camera.version > camera.camera_version ? `, ${camera.version} is on its way` : ''}`],
-    ['deployed, rejected', `${camera.versions}, ${camera.rejected}`],
-    ['infers', inference(camera)],
-    told && ['needs', `${told.demand.toFixed(2)} processors of ${told.share == null ? 'all' : told.share.toFixed(2)}`],
-    told?.timing?.run_s && ['an inference takes', `${(told.timing.run_s.p50 * 1e3).toFixed(1)} ms, 95 % at most ${(told.timing.run_s.p95 * 1e3).toFixed(1)} ms`],
-    told && ['frames left out', told.skipped],
-    ['picture', `${camera.width} × ${camera.height}, ${camera.fps.toFixed(1)} fps`],
-    ['samples', `${camera.sampling_fps.toFixed(2)} fps`],
-    ['up', `${rate(camera.up_kbps)} of ${rate(camera.uplink_kbps)} kbit/s, ${bytes(camera.up_bytes)} in all`],
-    ['down', `${rate(camera.down_kbps)} kbit/s, ${bytes(camera.down_bytes)} in all`],
-    ['waiting for labels', `${camera.backlog_chunks} chunks`],
-    ['heard of', ago(camera.seen_us)], ['state', camera.state],
-  ].filter(Boolean);
+    ['without adapting', `${percent(camera.accuracy_unadapted)} %`, 'the same student as its file has it, on the same frames'],
+    ['gain', html`<span class=${gainTone(gain)}>${points(gain)} points</span>`, 'what adapting brings just now'],
+    ['learns with', html`<a href=${`#/models/${camera.group}`}>${others.length ? names(others) : 'nobody, its model'}</a>`, 'the cameras that share its model and its trainings'],
+    ['version', `${camera.camera_version}${camera.version > camera.camera_version ? `, ${camera.version} is on its way` : ''}`, 'of the weights that it runs'],
+    ['trainings', `${camera.versions} deployed, ${camera.rejected} rejected`, 'the gate deploys what is better on frames that the training did not see'],
+    ['infers', inference(camera), 'where its student runs, and on which part of the frames'],
+    told && ['inference takes', `${told.demand.toFixed(2)} processors${told.share == null ? '' : ` of its share of ${told.share.toFixed(2)}`}`, 'to keep up with its frames'],
+    told?.timing?.run_s && ['an answer takes', spread(told.timing.run_s), 'of the student, for one frame'],
+    told?.timing?.age_s && ['it is there after', spread(told.timing.age_s), 'since the frame was taken'],
+    told?.skipped > 0 && ['frames left out', told.skipped, 'to keep up with real time'],
+    ['picture', camera.fps ? `${camera.width} × ${camera.height}, ${camera.fps.toFixed(1)} frames a second` : 'none yet'],
+    ['samples', `${camera.sampling_fps.toFixed(2)} frames a second`, 'so many frames are sent to be labelled'],
+    ['sends', `${rate(camera.up_kbps)} of ${rate(camera.uplink_kbps)} kbit/s, ${bytes(camera.up_bytes)} in all`, 'over the last minute, of what it may send'],
+    ['gets', `${rate(camera.down_kbps)} kbit/s, ${bytes(camera.down_bytes)} in all`, 'updates of its model'],
+    ['waiting for labels', count(camera.backlog_chunks, 'chunk')],
+    ['last heard of', ago(camera.seen_us)], ['state', camera.state],
+  ];
   return html`<div class="numbers"><p><span class="big" data-value="accuracy">${percent(camera.accuracy)}<small> %</small></span>
       <span class="soft"> ${state.health?.metric ?? 'accuracy'} with the teacher, over 10 s</span></p>
-    <dl class="facts">${rows.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}</dl></div>`;
+    <${Facts} rows=${rows}/></div>`;
 };
 
 const ACTIONS = {
@@ -61,20 +62,18 @@ const Buttons = ({camera}) => {
     setError('');
     try {
       await send(method, `v1/cameras/${camera.id}/${path}`, body);
-      state.cameras.set(camera.id, {...camera, ...path === 'learning' && {paused: body.paused}});
+      state.cameras.set(camera.id, {...state.cameras.get(camera.id), ...path === 'learning' && {paused: body.paused}});
       ask(null);
     } catch (e) {
       setError(e.message);
     }
     setBusy(false);
   };
-  if (!mayOperate())
-    return html`<p class="soft">You may look; who may operate can pause and retrain.</p>`;
   const action = ACTIONS[asked];
-  return html`<div class="actions">
-    ${camera.paused ? html`<button type="button" disabled=${busy} onClick=${() => act('PUT', 'learning', {paused: false})}>resume learning</button>`
+  return html`${!mayOperate() && html`<p class="soft">You may look; who may operate can pause and retrain.</p>`}<div class="actions">
+    ${mayOperate() && html`${camera.paused ? html`<button type="button" disabled=${busy} onClick=${() => act('PUT', 'learning', {paused: false})}>resume learning</button>`
       : html`<button type="button" onClick=${() => ask('pause')}>pause learning</button>`}
-    <button type="button" disabled=${camera.paused} onClick=${() => ask('retrain')}>retrain now</button>
+    <button type="button" disabled=${camera.paused} title=${camera.paused ? 'its learning is paused' : ''} onClick=${() => ask('retrain')}>retrain now</button>`}
     <a class="button" href=${`v1/cameras/${camera.id}/model.onnx`} download>download its model (ONNX)</a>
     <a class="button" href=${`#/samples/${camera.id}`}>doubtful samples</a>
     ${error && !action && html`<p class="notice" role="alert">${error}</p>`}
@@ -85,9 +84,9 @@ const Buttons = ({camera}) => {
 
 const Decisions = ({id}) => {
   const events = state.events.filter(e => concerns(e, id)).slice(0, 60);
-  return html`<section class="card"><h2>What was decided, and why</h2>
+  return html`<section class="card"><h2>What was decided about it, and why</h2>
     ${events.length === 0 ? html`<p class="soft">nothing yet</p>` : html`<ol class="events">${events.map(e => html`
-      <li key=${e.id}><time>${when(e.t_us)}</time><span class=${`kind ${tone(e.kind)}`}>${kindOf(e.kind)}${e.version != null ? ` v${e.version}` : ''}</span>
+      <li key=${e.id}><time>${when(e.t_us)}</time><span class=${`kind ${tone(e.kind)}`}>${kindOf(e)}</span>
         <span>${e.reason}</span></li>`)}</ol>`}
   </section>`;
 };
@@ -110,6 +109,7 @@ export const Camera = ({id}) => {
     <div class="two"><section class="card"><${View} camera=${camera}/></section>
       <section class="card"><${Numbers} camera=${camera} colours=${colours}/><${Buttons} camera=${camera}/></section></div>
     ${series && series.t_us.length > 1 && html`<section class="card"><h2>Accuracy over time</h2>
+      <p class="soft">The student as it learns, and (dashed) as it would be without: the room between them is what adapting brings. Marks say what happened; point at one to read why.</p>
       <${AccuracyChart} label=${`accuracy of ${id} over time`} series=${series} ids=${[id]} bands=${colours.bands(id)} height=${240}/></section>`}
     <${Decisions} id=${id}/>`;
 };

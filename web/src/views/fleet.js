@@ -2,10 +2,19 @@
 import {useState} from 'preact/hooks';
 import {colourer} from '../groups.js';
 import {mayOperate, sorted, state} from '../store.js';
-import {Badge, Empty, html, Search, Select, Spark, Toggle} from '../ui.js';
-import {ago, health, noPicture, percent, points, rate, span} from '../words.js';
+import {Badge, Empty, Facts, html, Search, Select, Spark, Toggle} from '../ui.js';
+import {ago, count, gainOf, gainTone, health, names, noPicture, percent, PICTURES, points, rate, span} from '../words.js';
 
-const lastUpdate = series => series?.marks.filter(m => m.accepted).pop()?.t_us ?? 0;
+// When the camera came to the version that it has; 0: longer ago than is known here.
+const lastUpdate = series => {
+  const at = series ? series.version.findLastIndex((v, i) => i && v > series.version[i - 1]) : -1;
+  return at < 0 ? series?.marks.filter(m => m.accepted).pop()?.t_us ?? 0 : series.t_us[at];
+};
+const updated = (camera, series) => {
+  const t_us = lastUpdate(series);
+  return t_us || !camera.camera_version ? ago(t_us) : '–';
+};
+const metric = () => state.health?.metric ?? 'accuracy';
 const ORDER = {bad: 0, warn: 1, '': 2, good: 3};
 
 const healthOf = camera => health(camera, state.series.get(camera.id));
@@ -19,29 +28,40 @@ const Picture = ({camera, view}) => {
 };
 
 const Tile = ({camera, view, colours}) => {
-  const series = state.series.get(camera.id), h = health(camera, series), update_us = lastUpdate(series);
-  const gain = camera.accuracy != null && camera.accuracy_unadapted != null ? camera.accuracy - camera.accuracy_unadapted : null;
+  const series = state.series.get(camera.id), h = health(camera, series), gain = gainOf(camera);
   return html`<li class=${`tile ${h.tone}`} data-camera=${camera.id}>
     <a href=${`#/camera/${camera.id}`} data-item>
       <${Picture} camera=${camera} view=${view}/>
       <div class="name"><h2>${camera.id}</h2><${Badge} tone=${h.tone} title=${h.why}>${h.word}<//></div>
-      <div class="score"><span class="big" data-value="accuracy">${percent(camera.accuracy)}<small> %</small></span>
+      <div class="score"><span><span class="big" data-value="accuracy">${percent(camera.accuracy)}<small> %</small></span> <span class="soft">${metric()}</span></span>
         <${Spark} series=${series}/></div>
-      <dl class="facts">
-        <dt>against unadapted</dt><dd class=${gain == null ? '' : gain >= 0 ? 'good' : 'warn'}>${points(gain)} points</dd>
-        <dt>version</dt><dd><span data-value="version">${camera.camera_version}</span>${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}</dd>
-        <dt>last update</dt><dd>${ago(update_us)}</dd>
-        <dt>up</dt><dd><span data-value="up">${rate(camera.up_kbps)}</span> kbit/s</dd>
-      </dl>
-      ${colours.shared(camera.group) && html`<p class="with"><i class="dot" style=${`--group: ${colours.of(camera.group)}`}></i>learns with ${colours.others(camera).join(', ')}</p>`}
+      ${['bad', 'warn'].includes(h.tone) && html`<p class="with reason">${h.why}</p>`}
+      <${Facts} rows=${[
+        ['gain by adapting', html`<span class=${gainTone(gain)}>${points(gain)} points</span>`],
+        ['version', html`<span data-value="version">${camera.camera_version}</span>${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}`],
+        ['last update', updated(camera, series)],
+        ['sends', html`<span data-value="up">${rate(camera.up_kbps)}</span> kbit/s`]]}/>
+      ${colours.shared(camera.group) && html`<p class="with"><i class="dot" style=${`--group: ${colours.of(camera.group)}`}></i>learns with ${names(colours.others(camera))}</p>`}
     </a></li>`;
 };
 
-const Facts = ({health: h}) => h && h.cameras != null && html`<dl class="strip">
-  ${[['cameras', h.cameras], ['labelled frames', h.frames_labelled], ['a label takes', h.label_ms == null ? '–' : `${Math.round(h.label_ms)} ms`],
-    ['trainings', h.phases + (h.phases_failed ? `, ${h.phases_failed} failed` : '')], ['a training takes', h.phase_s == null ? '–' : `${h.phase_s.toFixed(1)} s`],
-    ['waiting chunks', h.backlog_chunks], ['workers', h.worker], ['runs for', span(h.uptime_s * 1e6)]]
-    .map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+// The fleet in one sentence.
+const Summary = ({cameras, colours}) => {
+  const words = new Map(), scored = cameras.filter(c => gainOf(c) != null);
+  for (const h of cameras.map(healthOf).sort((a, b) => ORDER[a.tone] - ORDER[b.tone]))
+    words.set(h.kind ?? h.word, {tone: h.tone, count: (words.get(h.kind ?? h.word)?.count ?? 0) + 1});
+  const mean = f => scored.reduce((sum, c) => sum + f(c), 0) / scored.length, gain = scored.length ? mean(gainOf) : null;
+  const sharing = cameras.filter(c => colours.shared(c.group)).length;
+  return html`<p class="summary"><b>${count(cameras.length, 'camera')}</b>: ${[...words].map(([word, w], i) => html`${i ? ', ' : ''}<span key=${word} class=${w.tone}>${w.count} ${word}</span>`)}.
+    ${scored.length > 0 && html`${' '}On average <b data-value="mean">${percent(mean(c => c.accuracy))} %</b> ${metric()}, <b class=${gainTone(gain)}>${points(gain)} points</b> against the same students unadapted.`}
+    ${sharing > 0 && ` ${sharing === cameras.length ? 'All' : sharing} share what they learn.`}</p>`;
+};
+
+const Work = ({health: h}) => h && h.cameras != null && html`<${Facts} kind="strip" rows=${[
+  ['frames labelled', h.frames_labelled + (h.label_ms == null ? '' : `, ${Math.round(h.label_ms)} ms each`), 'by the teacher, since the server started'],
+  ['trainings', h.phases + (h.phases_failed ? `, ${h.phases_failed} failed` : '') + (h.phase_s == null ? '' : `, ${h.phase_s.toFixed(1)} s each`), 'of students, since the server started'],
+  ['chunks that wait', h.backlog_chunks, 'a chunk is a few seconds of sampled frames; these have come and are not labelled yet'],
+  ['workers', h.worker, 'the processes that train'], ['server runs for', span(h.uptime_s * 1e6)]]}/>`;
 
 const First = () => html`<${Empty}>
   <h2>No camera has joined yet</h2>
@@ -98,11 +118,12 @@ export const Fleet = () => {
     keep(key, value);
     setter(value);
   };
-  return html`<h1 tabindex="-1">Fleet</h1><${Facts} health=${state.health}/>
+  return html`<h1 tabindex="-1">Fleet</h1><${Summary} cameras=${cameras} colours=${colours}/>
+    <${Work} health=${state.health}/>
     <div class="tools"><${Search} label="find" value=${text} onInput=${setText}/>
       <${Select} label="show" value=${only} onChange=${setOnly} options=${[['all', 'all cameras'], ['trouble', 'those with trouble']]}/>
       <${Select} label="order" value=${sort} onChange=${set(setSort, 'sort')} options=${[['name'], ['accuracy', 'worst accuracy first'], ['trouble', 'trouble first'], ['group', 'by group']]}/>
-      <${Toggle} label="picture" value=${view} onChange=${set(setView, 'view')} options=${[['image', 'plain'], ['student'], ['teacher']]}/></div>
+      <span class="field pick">picture<${Toggle} label="picture" value=${view} onChange=${set(setView, 'view')} options=${PICTURES}/></span></div>
     ${shown.length === 0 && html`<${Empty}>No camera fits. <button type="button" onClick=${() => {
       setText('');
       setOnly('all');

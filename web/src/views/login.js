@@ -1,3 +1,4 @@
+// Who asks? On a server without users: how the first one is added.
 import {useEffect, useRef, useState} from 'preact/hooks';
 import {login} from '../store.js';
 import {html} from '../ui.js';
@@ -17,10 +18,12 @@ export const Login = ({users}) => {
     }
   };
   return html`<form class="card login" onSubmit=${submit}><h1 tabindex="-1">attune</h1>
-    <p class="soft">${users === false ? 'Nobody can log in yet: this server has no users.' : 'Log in to see the cameras.'}</p>
+    ${users === false ? html`<div class="first"><p><b>This server has no users yet.</b> Whoever runs it adds the first, on the server:</p>
+      <pre><code>sudo attune user add NAME --role operate</code></pre><p class="soft">It asks for a password; then log in here. No restart is needed.</p></div>`
+    : html`<p class="soft">Log in to see the cameras.</p>`}
     <label class="field">name<input ref=${user} name="user" autocomplete="username" required/></label>
     <label class="field">password<input ref=${password} type="password" name="password" autocomplete="current-password" required/></label>
     ${error && html`<p class="notice" role="alert">${error}</p>`}
     <button class="primary" disabled=${busy}>${busy ? 'one moment…' : 'log in'}</button>
-    <p class="soft">Whoever runs the server makes users with <code>attune user add NAME --role operate</code>.</p></form>`;
+    ${users !== false && html`<p class="soft">No account? Whoever runs the server adds users with <code>attune user add NAME</code>.</p>`}</form>`;
 };

@@ -2,8 +2,8 @@
 import {useState} from 'preact/hooks';
 import {send} from '../api.js';
 import {mayOperate, state, useResource} from '../store.js';
-import {Badge, Confirm, Empty, html, Trouble} from '../ui.js';
-import {ago, bytes, percent, points, when} from '../words.js';
+import {Badge, Columns, Confirm, Empty, html, Trouble} from '../ui.js';
+import {ago, bytes, gainTone, percent, points, when} from '../words.js';
 
 const Rollback = ({group, version, now, onDone}) => {
   const [busy, setBusy] = useState(false), [error, setError] = useState('');
@@ -27,12 +27,15 @@ const Rollback = ({group, version, now, onDone}) => {
   <//>`;
 };
 
+const HEADS = [['version'], ['decision'], ['when'], ['at the gate', 'on frames that the training did not see, before and after it'], ['points', 'of the gate\'s measure'],
+  ['size', 'of the update, of the whole model'], ['why'], [html`<span class="hidden">what one can do</span>`]];
+
 const Version = ({group, v, current, onRollback}) => {
   const change = v.score_before != null && v.score_after != null ? v.score_after - v.score_before : null, now = v.accepted && v.version === current;
   return html`<tr data-version=${v.version} class=${v.accepted ? '' : 'rejected'}><th scope="row">${v.version}</th>
     <td>${now ? html`<${Badge} tone="good">current<//>` : v.accepted ? 'deployed' : html`<${Badge} tone="warn">rejected<//>`}</td>
     <td title=${when(v.t_us)}>${ago(v.t_us)}</td>
-    <td>${percent(v.score_before)} → ${percent(v.score_after)} %</td><td class=${change == null ? '' : change >= 0 ? 'good' : 'warn'}>${points(change)}</td>
+    <td>${change == null ? html`<span class="soft">not asked</span>` : `${percent(v.score_before)} → ${percent(v.score_after)} %`}</td><td class=${gainTone(change)}>${change == null ? '' : points(change)}</td>
     <td>${v.accepted ? bytes(v.delta_bytes) : '–'}${v.accepted && v.snapshot_bytes ? html` <span class="soft">of ${bytes(v.snapshot_bytes)}</span>` : ''}</td>
     <td class="reason">${v.reason}</td>
     <td class="buttons">${v.kept && html`<a class="button" download href=${`v1/cameras/${group.cameras[0]}/model.onnx?version=${v.version}`} aria-label=${`download version ${v.version} as ONNX`}>ONNX</a>`}
@@ -43,12 +46,11 @@ const Group = ({group, open}) => {
   const [all, setAll] = useState(open), [asked, ask] = useState(null);
   const answer = useResource(`v1/groups/${group.id}/versions?limit=${all ? 500 : 12}`, 1000), data = answer.data;
   return html`<section class="card" data-group=${group.id}><div class="title"><h2>${group.cameras.join(', ')}</h2>
-      <span class="soft">group ${group.id}, version <b data-value="version">${group.version}</b>, ${percent(group.accuracy)} % (unadapted ${percent(group.accuracy_unadapted)} %),${' '}
+      <span class="soft">group <span title="named after the camera that it began with">${group.id}</span>, version <b data-value="version">${group.version}</b>, ${percent(group.accuracy)} % (unadapted ${percent(group.accuracy_unadapted)} %),${' '}
         ${group.versions} deployed, ${group.rejected} rejected</span></div>
     <${Trouble} answer=${answer} what="The versions"/>
     ${data && (data.versions.length === 0 ? html`<p class="soft">It runs the student as its file has it: no training has been accepted yet.</p>` : html`
-      <div class="scroll"><table class="versions"><thead><tr><th scope="col">version</th><th scope="col">decision</th><th scope="col">when</th><th scope="col">at the gate</th><th scope="col">points</th>
-        <th scope="col">size</th><th scope="col">why</th><th scope="col"><span class="hidden">what one can do</span></th></tr></thead>
+      <div class="scroll"><table class="versions"><${Columns} of=${HEADS}/>
         <tbody>${data.versions.map(v => html`<${Version} key=${v.version + '/' + v.t_us} group=${group} v=${v} current=${group.version} onRollback=${ask}/>`)}</tbody></table></div>
       ${!all && data.versions.length === 12 && html`<p><button type="button" onClick=${() => setAll(true)}>all versions</button></p>`}`)}
     ${asked && html`<${Rollback} group=${group} version=${asked} now=${group.version} onDone=${() => ask(null)}/>`}
@@ -64,8 +66,8 @@ const Zoo = ({zoo}) => zoo?.length > 0 && html`<section class="card"><h2>Past mo
 export const Models = ({id}) => {
   const groups = state.groups?.groups ?? [], shown = id ? groups.filter(g => g.id === id) : groups;
   return html`<h1 tabindex="-1">Models</h1>
-    <p class="soft">What the gate measured is on frames that the training did not see, before and after it. A version is sent as the weights that changed;
-      the whole model goes to cameras that are new or far behind.${mayOperate() ? '' : ' Who may operate can go back to an older version.'}</p>
+    <p class="soft">The versions of each group's model. The gate measures every training on frames that it did not see, and lets through what is better. A version is
+      sent as the weights that changed; the whole model goes to cameras that are new or far behind.${mayOperate() ? '' : ' Who may operate can go back to an older version.'}</p>
     ${id && html`<p><a href="#/models">all groups</a></p>`}
     ${!state.groups ? html`<p class="soft">loading…</p>` : shown.length === 0 && html`<${Empty}>${id ? `There is no group “${id}” any more.` : 'No camera has joined yet.'}<//>`}
     ${shown.map(g => html`<${Group} key=${g.id} group=${g} open=${!!id}/>`)}
