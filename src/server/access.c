@@ -239,22 +239,6 @@ static enum status begin_session(struct access *a, const struct store_user *u, c
     return error_set(err, ST_DENIED, "wrong user or password");
 }
 
-/* Whoever changes the user writes the row first and ends the user's sessions then: so either this
- * session is among those, or the row is seen to be another. */
-static enum status begin_session(struct access *a, const struct store_user *u, const char *id,
-                                 struct error *err)
-{
-    struct store_user now;
-    char id_sha256_hex[65];
-    sessions_begin(a->sessions, id, u->name, u->role, clock_mono_us());
-    if (store_user_get(a->server->store, u->name, &now, NULL) == ST_OK &&
-        strcmp(now.hash, u->hash) == 0 && strcmp(now.role, u->role) == 0)
-        return ST_OK;
-    file_sha256_hex(id, strlen(id), id_sha256_hex);
-    sessions_end(a->sessions, id_sha256_hex);
-    return error_set(err, ST_DENIED, "wrong user or password");
-}
-
 enum status access_sign_in(struct access *a, const char *address, const char *user,
                            const char *password, char *ret_session, double *ret_wait_s,
                            struct error *err)
