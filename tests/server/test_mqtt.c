@@ -285,6 +285,62 @@ static void a_kept_command_is_old_news(void **state)
     listener_close(&l);
 }
 
+/* ---- going back ---- */
+
+static bool same_weights(json_int_t a, json_int_t b)
+{
+    size_t n = nn_model_param_count(kit->server->student) * sizeof(float);
+    float *of_a = malloc(n), *of_b = malloc(n);
+    assert_non_null(of_a);
+    assert_non_null(of_b);
+    assert_int_equal(server_version_params(kit->server, "gate", (uint64_t)a, of_a, NULL), ST_OK);
+    assert_int_equal(server_version_params(kit->server, "gate", (uint64_t)b, of_b, NULL), ST_OK);
+    bool same = memcmp(of_a, of_b, n) == 0;
+    free(of_a);
+    free(of_b);
+    return same;
+}
+
+static void publish_version(struct listener *l, json_int_t version)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)version);
+    listener_publish(l, "attune/gate/model/set", text, false);
+}
+
+/* A version that never was is refused; the one before comes back with its weights, under a new
+ * number that the event, the camera's topic and the server agree on. */
+static void a_model_goes_back(void **state)
+{
+    (void)state;
+    struct listener *l = listener_open(&broker);
+    json_int_t first = kit_version(kit, "gate");
+    kit_upload(kit, "gate", &seq);
+    kit_await_version(kit, "gate", first + 1);
+    listener_publish(l, "attune/gate/learning/set", "OFF", false);
+    drop(listener_await(l, "attune/gate/learning/state", "OFF", 0, NULL));
+    json_int_t last = kit_version(kit, "gate"), made;
+    assert_false(same_weights(first, last));
+    size_t at = listener_count(l);
+    publish_version(l, 999);
+    publish_version(l, first);
+    json_t *o = await_json(l, "attune/model", "io.attune.model.rolled_back.v1", at);
+    const json_t *data = json_object_get(o, "data");
+    assert_string_equal(text_of(data, "by"), "mqtt");
+    assert_string_equal(text_of(data, "group"), "gate");
+    assert_int_equal(json_integer_value(json_object_get(data, "to")), first);
+    made = json_integer_value(json_object_get(data, "version"));
+    assert_true(made > last && kit_version(kit, "gate") == made);
+    assert_true(same_weights(first, made));
+    json_decref(o);
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)made);
+    drop(listener_await(l, "attune/gate/model/state", text, at, NULL));
+    listener_publish(l, "attune/gate/learning/set", "ON", false);
+    drop(listener_await(l, "attune/gate/learning/state", "ON", at, NULL));
+    listener_close(&l);
+}
+
 /* ---- brokers that come and go ---- */
 
 static double metric(const char *name)
@@ -495,6 +551,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(trainings_are_told),
         cmocka_unit_test(commands_are_obeyed),
         cmocka_unit_test(a_kept_command_is_old_news),
+        cmocka_unit_test(a_model_goes_back),
         cmocka_unit_test(a_broker_that_restarts_is_told_again),
         cmocka_unit_test(stopping_says_offline),
         cmocka_unit_test(without_a_broker_the_server_runs),
