@@ -27,20 +27,35 @@ static bool take(const json_t *o, const char *key, char *ret, size_t size_bytes)
     return true;
 }
 
-static enum status read_identity(const char *path, const struct buf *text, struct identity *ret,
-                                 struct error *err)
+/* It goes into the paths of requests. */
+static bool camera_is_valid(const char *id)
+{
+    return *id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(id);
+}
+
+enum status identity_read(const void *text, size_t n, struct identity *ret, struct error *err)
 {
     struct identity id = {0};
-    json_t *o = json_loadb((const char *)text->data, text->size_bytes, 0, NULL);
+    json_t *o = json_loadb(text, n, 0, NULL);
     bool whole = take(o, "server", id.server, sizeof id.server) &&
                  take(o, "camera", id.camera, sizeof id.camera) &&
                  take(o, "token", id.token, sizeof id.token) &&
-                 take(o, "pin", id.pin, sizeof id.pin) && secret_token_valid(id.token);
+                 take(o, "pin", id.pin, sizeof id.pin) && secret_token_valid(id.token) &&
+                 camera_is_valid(id.camera);
     json_decref(o);
     if (!whole)
-        return error_set(err, ST_FORMAT, "%s is damaged; enrol this camera again", path);
+        return error_set(err, ST_FORMAT, "it is damaged; enrol this camera again");
     *ret = id;
     return ST_OK;
+}
+
+char *identity_text(const struct identity *id)
+{
+    json_t *o = json_pack("{s:s,s:s,s:s,s:s}", "server", id->server, "camera", id->camera, "token",
+                          id->token, "pin", id->pin);
+    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    json_decref(o);
+    return text;
 }
 
 enum status identity_load(const char *dir, struct identity *ret, struct error *err)
@@ -55,8 +70,8 @@ enum status identity_load(const char *dir, struct identity *ret, struct error *e
     if (st == ST_OK && stat(path, &at) == 0 && (at.st_mode & 077))
         st = error_set(err, ST_DENIED, "others can read %s, which holds a secret: chmod 600 it",
                        path);
-    if (st == ST_OK)
-        st = read_identity(path, &text, ret, err);
+    if (st == ST_OK && identity_read(text.data, text.size_bytes, ret, err) != ST_OK)
+        st = error_prefix(err, "%.200s: ", path);
     buf_clear(&text);
     return st;
 }
@@ -69,10 +84,7 @@ enum status identity_save(const char *dir, const struct identity *id, struct err
         st = file_mkdirs(dir, err);
     if (st != ST_OK)
         return st;
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s}", "server", id->server, "camera", id->camera, "token",
-                          id->token, "pin", id->pin);
-    char *text = json_dumps(o, JSON_INDENT(1));
-    json_decref(o);
+    char *text = identity_text(id);
     if (!text)
         return error_set(err, ST_NOMEM, "no memory for %s", path);
     st = file_write(path, text, strlen(text), err);

@@ -21,6 +21,11 @@ struct identity {
     char pin[PIN_CHARS_MAX + 1]; /* uplink/pin.h; "": plain HTTP to this machine */
 };
 
+/* What the file holds; ST_FORMAT. */
+enum status identity_read(const void *text, size_t n, struct identity *ret, struct error *err);
+/* What is written; the caller frees it. NULL: no memory. */
+char *identity_text(const struct identity *id);
+
 enum status identity_load(const char *dir, struct identity *ret, struct error *err);
 
 /* Makes the folder where it is missing; durable when it returns. */
