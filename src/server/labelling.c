@@ -531,7 +531,7 @@ static void retire_by_limits(struct server *s)
     struct error err = {0};
     enum status st = store_retire_old(s->store, now_us, &old, &err);
     if (st == ST_OK)
-        st = store_retire_size(s->store, now_us - needed_us(s), &bytes, &large, &err);
+        st = store_retire_size(s->store, now_us - needed_us(s), now_us, &bytes, &large, &err);
     if (st != ST_OK) {
         log_write(LOG_WARN, "retention", "why=\"%s\"", err.message);
         return;

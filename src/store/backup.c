@@ -32,6 +32,7 @@ struct writing {
     struct buf sums;
     struct backup_report report;
     uint64_t total;
+    int hold; /* retention waits while it beats */
 };
 
 void backup_add_sum(struct buf *sums, const char hex[65], const char *path)
@@ -85,6 +86,7 @@ static enum status begin_entry(struct writing *w, const char *name, uint64_t siz
 static enum status put_bytes(struct writing *w, const void *data, size_t n, struct error *err)
 {
     la_ssize_t put = archive_write_data(w->a, data, n);
+    store_hold_beat(w->hold);
     return put >= 0 && (size_t)put == n ? ST_OK : archive_failed(w->a, err);
 }
 
@@ -378,6 +380,11 @@ static enum status add_all(struct writing *w, const char *copy, struct error *er
         st = add_samples(w, err);
     if (st == ST_OK && w->sums.failed)
         st = error_set(err, ST_NOMEM, "no memory for a backup");
+    if (st == ST_OK && !store_hold_kept(w->hold))
+        st = error_set(err, ST_AGAIN,
+                       "the backup stood still for more than %d minutes and the server has tidied "
+                       "up meanwhile; make it again",
+                       (int)(STORE_HOLD_SILENT_US / 60000000));
     if (st == ST_OK)
         st = begin_entry(w, BACKUP_SUMS, w->sums.size_bytes, err);
     return st == ST_OK ? put_bytes(w, w->sums.data, w->sums.size_bytes, err) : st;
@@ -436,6 +443,7 @@ static enum status write_both(struct writing *w, const char *part, const char *c
     enum status st = make_private(copy, err);
     if (st == ST_OK)
         st = copy_database(w->dir, copy, err);
+    store_hold_beat(w->hold);
     if (st == ST_OK)
         st = open_copy(w, copy, err);
     if (st == ST_OK)
@@ -448,8 +456,7 @@ enum status backup_write(const char *dir, const char *file, const struct backup_
                          struct backup_report *ret, struct error *err)
 {
     char part[PATH_MAX], copy[PATH_MAX];
-    struct writing w = {.dir = dir, .o = o};
-    int hold = -1;
+    struct writing w = {.dir = dir, .o = o, .hold = -1};
     if (strlen(dir) + BACKUP_PATH_CHARS_MAX + 2 > PATH_MAX || strlen(file) + 32 > PATH_MAX)
         return error_set(err, ST_INVALID, "the paths are too long");
     snprintf(part, sizeof part, "%s.part.%d", file, (int)getpid());
@@ -459,12 +466,12 @@ enum status backup_write(const char *dir, const char *file, const struct backup_
     w.report.chunks = o->chunks;
     w.report.keys = o->keys;
     snprintf(w.report.program, sizeof w.report.program, "%s", o->program ? o->program : "");
-    enum status st = store_hold(dir, &hold, err);
+    enum status st = store_hold(dir, &w.hold, err);
     if (st == ST_OK)
         st = write_both(&w, part, copy, err);
     if (st == ST_OK && rename(part, file) != 0)
         st = error_set(err, ST_IO, "cannot rename %s: %s", part, strerror(errno));
-    store_release(hold);
+    store_release(w.hold);
     unlink(copy);
     if (st != ST_OK)
         unlink(part);

@@ -2,8 +2,8 @@
  *
  * The file is a tar archive compressed with zstd (docs/formats.md): manifest.json, attune.db as one
  * moment had it, the files that its rows name, what else is in the folder, and last SHA256SUMS of
- * all of them. Retention waits while a backup is made (store_hold); the server's other work goes
- * on. Keys (tls/) are in it only when asked for. The file and all that is restored are their
+ * all of them. Retention waits while a backup is made (store_hold), unless it stands still for
+ * STORE_HOLD_SILENT_US: such a one fails with ST_AGAIN. The server's other work goes on. Keys (tls/) are in it only when asked for. The file and all that is restored are their
  * owner's alone.
  *
  * Restoring checks the whole file before anything is written, writes beside the folder and renames.

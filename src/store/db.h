@@ -47,8 +47,9 @@ enum status groups_move(struct store *s, const struct store_move *m, struct erro
 enum status versions_put(struct store *s, const char *group, const struct store_version *v,
                          struct error *err);
 
-/* May files be deleted now, while no backup is made? *ret_fd is for store_release afterwards. */
-bool retire_may(const struct store *s, int *ret_fd);
+/* May files be deleted now, while no backup is made, or one that has been silent for too long?
+ * *ret_fd is for store_release afterwards. */
+bool retire_may(const struct store *s, uint64_t now_us, int *ret_fd);
 /* Model files but the newest `keep` (STORE_MODELS_KEPT at most) and those in use. */
 enum status retire_models(struct store *s, const char *group, int keep, uint64_t *ret,
                           struct error *err);

@@ -223,14 +223,14 @@ static enum status shrink(struct store *s, uint64_t needed_since_us, uint64_t ex
     return st == ST_OK && freed < excess ? drop_models(s, r, err) : st;
 }
 
-enum status store_retire_size(struct store *s, uint64_t needed_since_us, uint64_t *ret_bytes,
-                              struct store_retired *ret, struct error *err)
+enum status store_retire_size(struct store *s, uint64_t needed_since_us, uint64_t now_us,
+                              uint64_t *ret_bytes, struct store_retired *ret, struct error *err)
 {
     struct store_retired r = {0};
     uint64_t bytes = store_bytes(s), most = store_bytes_max(s);
     enum status st = ST_OK;
     int fd = -1;
-    if (most > 0 && bytes > most && retire_may(s, &fd)) {
+    if (most > 0 && bytes > most && retire_may(s, now_us, &fd)) {
         st = shrink(s, needed_since_us, bytes - most, &r, err);
         store_release(fd);
         bytes = store_bytes(s);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ROUND_MAX 256 /* chunks a call, so that one call is short */
@@ -308,13 +309,32 @@ enum status store_hold(const char *dir, int *ret_fd, struct error *err)
         return error_set(err, errno == ENOENT ? ST_NOT_FOUND : ST_IO,
                          "%s is no state folder that this user can write to: %s", dir,
                          strerror(errno));
+    store_hold_beat(fd);
     while (flock(fd, LOCK_EX) != 0)
         if (errno != EINTR) {
             close(fd);
             return error_set(err, ST_IO, "cannot hold %s: %s", dir, strerror(errno));
         }
+    if (ftruncate(fd, 0) != 0) {
+        close(fd);
+        return error_set(err, ST_IO, "cannot hold %s: %s", dir, strerror(errno));
+    }
+    store_hold_beat(fd);
     *ret_fd = fd;
     return ST_OK;
+}
+
+void store_hold_beat(int fd)
+{
+    if (fd >= 0)
+        futimens(fd, NULL);
+}
+
+/* Retention that went on has left a byte. */
+bool store_hold_kept(int fd)
+{
+    struct stat at;
+    return fstat(fd, &at) == 0 && at.st_size == 0;
 }
 
 void store_release(int fd)
@@ -348,10 +368,22 @@ static enum status retire(struct store *s, const char *camera, uint64_t keep_sin
     return st;
 }
 
-bool retire_may(const struct store *s, int *ret_fd)
+/* Stopped, or on a disk that does not answer: the server's own disk must not fill for that. */
+static bool is_silent(int fd, uint64_t now_us)
+{
+    struct stat at;
+    if (fstat(fd, &at) != 0)
+        return false;
+    uint64_t beat_us = (uint64_t)at.st_mtim.tv_sec * 1000000 + (uint64_t)at.st_mtim.tv_nsec / 1000;
+    return at.st_size > 0 || (now_us > beat_us && now_us - beat_us > STORE_HOLD_SILENT_US);
+}
+
+bool retire_may(const struct store *s, uint64_t now_us, int *ret_fd)
 {
     *ret_fd = open_hold(s->dir);
     if (*ret_fd < 0 || flock(*ret_fd, LOCK_SH | LOCK_NB) == 0)
+        return true;
+    if (is_silent(*ret_fd, now_us) && ftruncate(*ret_fd, 1) == 0)
         return true;
     store_release(*ret_fd);
     return false;
@@ -363,7 +395,7 @@ enum status store_retire(struct store *s, const char *camera, uint64_t keep_sinc
 {
     int fd;
     *ret = (struct store_retired){0};
-    if (!retire_may(s, &fd))
+    if (!retire_may(s, now_us, &fd))
         return ST_OK;
     enum status st = retire(s, camera, keep_since_us, now_us, ret, err);
     store_release(fd);

@@ -438,8 +438,13 @@ int store_schema(void);
 /* Retention of the folder's server waits from here until store_release, or until the process ends:
  * no file that a row names goes. Waits for one that is under way. */
 enum status store_hold(const char *dir, int *ret_fd, struct error *err);
+/* Who holds is at work: retention that hears nothing for STORE_HOLD_SILENT_US goes on without. */
+void store_hold_beat(int fd);
+/* False: it did, and files that rows name may have gone. */
+bool store_hold_kept(int fd);
 /* -1: nothing. */
 void store_release(int fd);
+#define STORE_HOLD_SILENT_US ((uint64_t)600 * 1000000)
 
 /* ---- retention ---- */
 
@@ -451,7 +456,8 @@ struct store_retired {
  * retention_us, that are labelled or failed, version, frame, membership, training and closed
  * request rows over their bounds, model files of the camera's group beyond STORE_MODELS_KEPT that
  * no camera of it is to run, groups that were retired before keep_since_us, events over their
- * bound. The numbers of deleted chunks stay used. While a backup is made nothing goes. */
+ * bound. The numbers of deleted chunks stay used. While a backup is made nothing goes. now_us: wall
+ * clock. */
 enum status store_retire(struct store *s, const char *camera, uint64_t keep_since_us,
                          uint64_t now_us, struct store_retired *ret, struct error *err);
 
@@ -463,8 +469,8 @@ enum status store_retire_old(struct store *s, uint64_t now_us, struct store_reti
 /* Under state_bytes_max, where the folder is larger: the oldest samples that are not needed, and
  * when that is not enough versions but the newest STORE_MODELS_LEAST of a group and those in use.
  * *ret_bytes: the folder's size afterwards; more than the bound where no more can go. */
-enum status store_retire_size(struct store *s, uint64_t needed_since_us, uint64_t *ret_bytes,
-                              struct store_retired *ret, struct error *err);
+enum status store_retire_size(struct store *s, uint64_t needed_since_us, uint64_t now_us,
+                              uint64_t *ret_bytes, struct store_retired *ret, struct error *err);
 
 /* The option in force. */
 uint64_t store_bytes_max(struct store *s);

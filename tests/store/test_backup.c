@@ -341,13 +341,77 @@ static void retention_waits_for_it(void **state)
     assert_int_equal(store_hold("/nonexistent", &hold, &f->err), ST_NOT_FOUND);
 }
 
+static void set_beat(const struct fixture *f, time_t s)
+{
+    char path[PATH_MAX];
+    const struct timespec at[2] = {{.tv_sec = s}, {.tv_sec = s}};
+    snprintf(path, sizeof path, "%s/backup", f->dir);
+    assert_int_equal(utimensat(AT_FDCWD, path, at, 0), 0);
+}
+
+/* A backup that was stopped: its last sign of life is longer ago than what is waited for. */
+static void retention_does_not_wait_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct store_retired r;
+    int hold;
+    assert_int_equal(store_hold(f->dir, &hold, &f->err), ST_OK);
+    set_beat(f, 1000);
+    assert_int_equal(store_retire(f->store, "gate", 2, 1000000000 + STORE_HOLD_SILENT_US, &r, NULL),
+                     ST_OK);
+    assert_true(r.chunks == 0 && store_hold_kept(hold));
+    for (uint64_t keep = 2; keep <= 3; keep++) { /* and goes on without while it stays so */
+        assert_int_equal(
+            store_retire(f->store, "gate", keep, 1000000001 + STORE_HOLD_SILENT_US, &r, NULL),
+            ST_OK);
+        assert_int_equal(r.chunks, 1);
+    }
+    assert_false(store_hold_kept(hold));
+    store_release(hold);
+    assert_int_equal(store_hold(f->dir, &hold, &f->err), ST_OK);
+    assert_true(store_hold_kept(hold));
+    store_release(hold);
+}
+
+/* Stands still after a file, for as long as the server waits. */
+static void stand_still(void *context, uint64_t done, uint64_t total)
+{
+    struct fixture *f = context;
+    struct store_retired r;
+    (void)total;
+    if (done != 3)
+        return;
+    set_beat(f, 1);
+    assert_int_equal(store_retire(f->store, "gate", 3, 2000000 + STORE_HOLD_SILENT_US, &r, NULL),
+                     ST_OK);
+    assert_int_equal(r.chunks, 2);
+}
+
+static void one_that_stood_still_is_none(void **state)
+{
+    struct fixture *f = *state;
+    struct backup_report r;
+    struct backup_options o = {
+        .chunks = true, .program = "0", .now_us = 77, .progress = stand_still, .context = f};
+    assert_int_equal(backup_write(f->dir, f->file, &o, &r, &f->err), ST_AGAIN);
+    assert_non_null(strstr(f->err.message, "make it again"));
+    assert_int_equal(access(f->file, F_OK), -1);
+    o.progress = NULL;
+    assert_int_equal(backup_write(f->dir, f->file, &o, &r, &f->err), ST_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(everything_comes_back), TEST(keys_and_samples_are_a_choice),
-        TEST(damage_is_seen),        TEST(foreign_archives_are_refused),
-        TEST(a_server_may_run),      TEST(retention_waits_for_it),
+        TEST(everything_comes_back),
+        TEST(keys_and_samples_are_a_choice),
+        TEST(damage_is_seen),
+        TEST(foreign_archives_are_refused),
+        TEST(a_server_may_run),
+        TEST(retention_waits_for_it),
+        TEST(retention_does_not_wait_for_ever),
+        TEST(one_that_stood_still_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

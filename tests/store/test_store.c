@@ -733,11 +733,11 @@ static void size_is_bounded(void **state)
     reopen(f);
     uint64_t full = store_bytes(f->store);
     assert_true(full > 1800000);
-    assert_int_equal(store_retire_size(f->store, 1000, &bytes, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire_size(f->store, 1000, 1000, &bytes, &r, &f->err), ST_OK);
     assert_true(r.chunks == 0 && bytes == full); /* no bound */
     f->options.state_bytes_max = full - 250000;
     store_set_limits(f->store, &f->options);
-    assert_int_equal(store_retire_size(f->store, 1000, &bytes, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire_size(f->store, 1000, 1000, &bytes, &r, &f->err), ST_OK);
     assert_in_range(r.chunks, 2, 4); /* the journal takes some, too */
     assert_true(r.models == 0 && bytes <= f->options.state_bytes_max);
     assert_true(files_of(f, "a", 1) == 0 && files_of(f, "b", 1) == 0 && files_of(f, "b", 5) == 2);
@@ -745,7 +745,7 @@ static void size_is_bounded(void **state)
     assert_int_equal(put(f, "a", 1, "other", 5, &is_new), ST_CONFLICT); /* numbers stay used */
     f->options.state_bytes_max = 1;
     store_set_limits(f->store, &f->options);
-    assert_int_equal(store_retire_size(f->store, 100, &bytes, &r, &f->err), ST_OK);
+    assert_int_equal(store_retire_size(f->store, 100, 1000, &bytes, &r, &f->err), ST_OK);
     assert_int_equal(files_of(f, "a", 5), 2); /* needed */
     assert_int_equal(files_of(f, "a", 4), 0);
     assert_int_equal(r.models, 8 - STORE_MODELS_LEAST);
