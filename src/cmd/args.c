@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/yaml.h"
 #include "cmd/cmd.h"
+
+#define OPTIONS_MAX 64 /* names that a guess is made among */
 
 bool cmd_number(const char *command, const char *flag, const char *text, double min, double max,
                 double *ret)
@@ -47,11 +50,11 @@ static bool take_size(const char *command, const struct cmd_option *o, const cha
 
 static bool take_count(const char *command, const struct cmd_option *o, const char *text)
 {
-    double v;
-    if (!cmd_number(command, o->name, text, o->min, o->max, &v))
-        return false;
-    if (v != (double)(uint64_t)v) {
-        cmd_usage(command, "--%s takes a whole number, not '%s'", o->name, text);
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end || !(v >= o->min && v <= o->max) || v != (double)(uint64_t)v) {
+        cmd_usage(command, "--%s takes a whole number from %.0f on, not '%s'", o->name, o->min,
+                  text);
         return false;
     }
     *(uint64_t *)o->to = (uint64_t)v;
@@ -87,6 +90,20 @@ static const struct cmd_option *find_option(const struct cmd_option *options, co
     return NULL;
 }
 
+/* "--sevrer" for people: which one was meant. */
+static void no_option(const char *command, const struct cmd_option *options, const char *word)
+{
+    const char *known[OPTIONS_MAX];
+    char name[64];
+    size_t count = 0;
+    for (const struct cmd_option *o = options; o->name && count < OPTIONS_MAX; o++)
+        known[count++] = o->name;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    const char *near = yaml_nearest(name, known, count);
+    cmd_usage(command, "there is no option '--%s'%s%s%s", name, near ? "; did you mean '--" : "",
+              near ? near : "", near ? "'?" : "");
+}
+
 /* Reads the option at argv[*i] and its value; *i moves to the last word of it. */
 static bool take_option(const char *command, const struct cmd_option *options, int argc,
                         char **argv, int *i)
@@ -94,7 +111,7 @@ static bool take_option(const char *command, const struct cmd_option *options, i
     const char *word = argv[*i] + 2, *value = strchr(word, '=');
     const struct cmd_option *o = find_option(options, word);
     if (!o) {
-        cmd_usage(command, "there is no option '%s'", argv[*i]);
+        no_option(command, options, argv[*i]);
         return false;
     }
     if (o->kind == CMD_FLAG && value) {
@@ -116,7 +133,7 @@ int cmd_parse(const char *command, const char *help, const struct cmd_option *op
     int count = 0, max = ret_words ? more : want;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(help, stdout);
+            cmd_help(help);
             return CMD_OK;
         }
         if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
@@ -141,4 +158,27 @@ int cmd_verb_run(const struct cmd_verb *verbs, const char **words, int count, co
         if (strcmp(words[0], v->name) == 0 && count == 1 + v->words)
             return v->run(call);
     return -1;
+}
+
+int cmd_sub_run(const char *command, const char *help, const struct cmd_sub *subs, int argc,
+                char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "", *known[OPTIONS_MAX];
+    size_t count = 0;
+    for (const struct cmd_sub *s = subs; s->name && count < OPTIONS_MAX; s++) {
+        if (strcmp(verb, s->name) == 0)
+            return s->run(argc - 1, argv + 1);
+        known[count++] = s->name;
+    }
+    if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+        cmd_help(help);
+        return CMD_OK;
+    }
+    if (!verb[0]) {
+        fputs(help, stderr);
+        return CMD_USAGE;
+    }
+    const char *near = yaml_nearest(verb, known, count);
+    return cmd_usage(command, "there is no verb '%.60s'%s%s%s", verb,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }

@@ -149,18 +149,10 @@ static int run_peak(int argc, char **argv)
     return print_line(o);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} verbs[] = {{"engine", cmd_bench_engine}, {"case", run_case}, {"peak", run_peak}};
+static const struct cmd_sub verbs[] = {
+    {"engine", cmd_bench_engine}, {"case", run_case}, {"peak", run_peak}, {NULL, NULL}};
 
 int bench_verbs(int argc, char **argv)
 {
-    const char *verb = argc > 1 ? argv[1] : "";
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(verb, verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
-    bool asked = strcmp(verb, "--help") == 0;
-    fputs(help, asked ? stdout : stderr);
-    return asked ? CMD_OK : CMD_USAGE;
+    return cmd_sub_run("bench", help, verbs, argc, argv);
 }

@@ -141,37 +141,44 @@ static const struct row {
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
+static const char help_head[] =
+    "attune camera: run a student network on a live source and keep it accurate.\n\n"
+    "Every frame goes through the student. A few frames are sampled, sent to the server as\n"
+    "H.264 within a bit budget, labelled there by a large network and trained on; the weights\n"
+    "that matter come back and take over between two frames. Without the network the camera\n"
+    "goes on with what it has and sends later.\n\n"
+    "usage: attune camera --source URL --student FILE [OPTIONS]\n"
+    "       attune camera enroll --server URL --code CODE [--state DIR]\n\n";
+
+static const char help_end[] =
+    "\nexamples:\n"
+    "  attune camera --source town:scenario=demo --student models/town-student.onnx --score \\\n"
+    "      --server https://127.0.0.1:8443 --ca attune-state/tls/cert.pem --results -\n"
+    "  attune camera enroll --server https://10.0.0.2:8443 --code CODE --state "
+    "/var/lib/attune/gate\n"
+    "  attune camera --source rtsp://10.0.0.7/main --student student.onnx \\\n"
+    "      --state /var/lib/attune/gate\n\n"
+    "exit status: 0 done, 2 wrong usage, 3 it could not run\n";
+
 static void print_help(void)
 {
-    puts(
-        "attune camera: run a student network on a live source and keep it accurate.\n\n"
-        "Every frame goes through the student. A few frames are sampled, sent to the server as\n"
-        "H.264 within a bit budget, labelled there by a large network and trained on; the weights\n"
-        "that matter come back and take over between two frames. Without the network the camera\n"
-        "goes on with what it has and sends later.\n\n"
-        "usage: attune camera --source URL --student FILE [OPTIONS]\n"
-        "       attune camera enroll --server URL --code CODE [--state DIR]\n");
+    struct buf text;
+    buf_init(&text);
+    buf_printf(&text, "%s", help_head);
     for (int i = 0; i < ROW_COUNT; i++) {
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
                  rows[i].argument ? rows[i].argument : "");
-        printf("  %-20s ", left);
+        buf_printf(&text, "  %-20s ", left);
         for (const char *c = rows[i].help; *c; c++)
             if (*c == '\n')
-                printf("\n%23s", "");
+                buf_printf(&text, "\n%23s", "");
             else
-                putchar(*c);
-        putchar('\n');
+                buf_put_u8(&text, (uint8_t)*c);
+        buf_put_u8(&text, '\n');
     }
-    puts("\nexamples:\n"
-         "  attune camera --source town:scenario=demo --student models/town-student.onnx --score "
-         "\\\n"
-         "      --server https://127.0.0.1:8443 --ca attune-state/tls/cert.pem --results -\n"
-         "  attune camera enroll --server https://10.0.0.2:8443 --code CODE --state "
-         "/var/lib/attune/gate\n"
-         "  attune camera --source rtsp://10.0.0.7/main --student student.onnx \\\n"
-         "      --state /var/lib/attune/gate\n\n"
-         "exit status: 0 done, 2 wrong usage, 3 it could not run");
+    buf_printf(&text, "%s", help_end);
+    cmd_help_buf(&text);
 }
 
 static int set_option(const struct row *row, const char *text)

@@ -53,6 +53,12 @@ int cmd_fail(const char *name, const struct error *err);
 /* Prints "attune NAME: MESSAGE. See attune NAME --help" and returns CMD_USAGE. */
 int cmd_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Prints a help text on standard output, broken at words where that is a narrower terminal. */
+void cmd_help(const char *text);
+
+/* The same of a text that was put together; clears it. */
+void cmd_help_buf(struct buf *text);
+
 /* Prints what `write` writes on standard output. Returns CMD_OK. */
 int cmd_text(void (*write)(struct buf *out));
 
@@ -95,6 +101,16 @@ struct cmd_verb {
 /* Runs the verb that words[0] names with as many others as it wants; the exit status, or -1 when
  * there is none such. */
 int cmd_verb_run(const struct cmd_verb *verbs, const char **words, int count, const void *call);
+
+/* A verb with options and a help of its own, as `export` of `attune model export`. */
+struct cmd_sub {
+    const char *name; /* NULL ends a table */
+    int (*run)(int argc, char **argv);
+};
+
+/* Runs the verb that argv[1] names; --help, no verb and an unknown one are answered here. */
+int cmd_sub_run(const char *command, const char *help, const struct cmd_sub *subs, int argc,
+                char **argv);
 
 /* The commit that this binary was built from, "unknown" outside a checkout. */
 const char *cmd_commit(void);

@@ -138,20 +138,22 @@ static int show(int argc, char **argv)
     return status;
 }
 
+static int example(int argc, char **argv)
+{
+    return argc > 1 ? cmd_usage(NAME, "unexpected '%s'", argv[1])
+                    : cmd_text(settings_write_example);
+}
+
+static int schema(int argc, char **argv)
+{
+    return argc > 1 ? cmd_usage(NAME, "unexpected '%s'", argv[1])
+                    : cmd_json(NAME, settings_schema());
+}
+
+static const struct cmd_sub verbs[] = {
+    {"example", example}, {"check", check}, {"show", show}, {"schema", schema}, {NULL, NULL}};
+
 int cmd_config(int argc, char **argv)
 {
-    const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "example") == 0)
-        return cmd_text(settings_write_example);
-    if (strcmp(verb, "schema") == 0)
-        return cmd_json(NAME, settings_schema());
-    if (strcmp(verb, "check") == 0)
-        return check(argc - 1, argv + 1);
-    if (strcmp(verb, "show") == 0)
-        return show(argc - 1, argv + 1);
-    bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
-    if (*verb && !help)
-        return cmd_usage(NAME, "there is no verb '%s'", verb);
-    fputs(help_text, help ? stdout : stderr);
-    return help ? CMD_OK : CMD_USAGE;
+    return cmd_sub_run(NAME, help_text, verbs, argc, argv);
 }

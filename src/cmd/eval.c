@@ -195,14 +195,10 @@ static bool set_option(struct eval_args *a, int option, const char *text)
 
 static void print_help(bool of_recipe)
 {
-    struct buf text;
-    buf_init(&text);
     if (of_recipe)
-        recipe_write_help(&text);
+        cmd_text(recipe_write_help);
     else
-        buf_printf(&text, "%s", help_text);
-    fwrite(text.data, 1, text.size_bytes, stdout);
-    buf_clear(&text);
+        cmd_help(help_text);
 }
 
 /* CMD_OK to go on, else the exit status; *ret_help: help was asked for and printed. */

@@ -70,24 +70,41 @@ static void print_training(const json_t *c)
            100 * explain_number(c, "option_accuracy"));
 }
 
-static void print_cameras(const json_t *cameras, double capacity)
+/* The row of a group's training, which has its name as a camera of it may have, too: the first. */
+static bool is_of_group(const json_t *answer, const json_t *cameras, size_t at)
+{
+    const char *id = explain_text(json_array_get(cameras, at), "camera", "");
+    const json_t *groups = json_object_get(answer, "groups"), *g;
+    size_t i;
+    for (i = 0; i < at; i++)
+        if (strcmp(explain_text(json_array_get(cameras, i), "camera", ""), id) == 0)
+            return false;
+    json_array_foreach(groups, i, g) if (strcmp(explain_text(g, "group", ""), id) == 0 &&
+                                         explain_number(g, "cameras") > 1) return true;
+    return false;
+}
+
+static void print_cameras(const json_t *answer, const json_t *cameras, double capacity)
 {
     double used = 0;
     const json_t *c;
     size_t i;
-    printf("%-16s  now %%  infer (keeps)  train  %-16s  when, then      expected %%\n", "camera",
+    printf("%-22s  now %%  infer (keeps)  train  %-16s  when, then      expected %%\n", "camera",
            "configuration");
     json_array_foreach(cameras, i, c)
     {
         used += explain_number(c, "infer_share") + explain_number(c, "train_share");
-        printf("%-16.16s  %5.1f  %5.2f (%3.0f %%)  %5.2f  ", explain_text(c, "camera", "?"),
-               100 * explain_number(c, "accuracy"), explain_number(c, "infer_share"),
-               100 * explain_number(c, "factor"), explain_number(c, "train_share"));
+        char name[80];
+        snprintf(name, sizeof name, "%s%.63s", is_of_group(answer, cameras, i) ? "group " : "",
+                 explain_text(c, "camera", "?"));
+        printf("%-22s  %5.1f  %5.2f (%3.0f %%)  %5.2f  ", name, 100 * explain_number(c, "accuracy"),
+               explain_number(c, "infer_share"), 100 * explain_number(c, "factor"),
+               explain_number(c, "train_share"));
         print_training(c);
         printf("  %5.1f\n    %s\n", 100 * explain_number(c, "expected"),
                explain_text(c, "reason", ""));
     }
-    printf("%-16s  %.2f of %g processors are not given to anyone\n", "", fmax(capacity - used, 0),
+    printf("%-22s  %.2f of %g processors are not given to anyone\n", "", fmax(capacity - used, 0),
            capacity);
 }
 
@@ -156,7 +173,7 @@ int explain_schedule(const json_t *o, const char *about)
         return CMD_OK;
     }
     print_head(o);
-    print_cameras(cameras, explain_number(o, "capacity"));
+    print_cameras(o, cameras, explain_number(o, "capacity"));
     print_history(json_object_get(o, "history"));
     return CMD_OK;
 }

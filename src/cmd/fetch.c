@@ -2,6 +2,7 @@
 #include "cmd/fetch.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -12,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/secret.h"
+#include "base/url.h"
 #include "cmd/password.h"
 #include "uplink/client.h"
 
@@ -22,6 +24,7 @@
 struct way {
     char socket[PATH_MAX]; /* "": by the network */
     const char *base;
+    const char *shut; /* NULL, or the folder of a server whose socket this user may not open */
 };
 
 /* ---- where ---- */
@@ -31,6 +34,8 @@ static bool has_socket(const char *state, struct way *ret)
     snprintf(ret->socket, sizeof ret->socket, "%s/control.sock", state);
     if (access(ret->socket, R_OK | W_OK) == 0)
         return true;
+    if (errno == EACCES)
+        ret->shut = state;
     ret->socket[0] = '\0';
     return false;
 }
@@ -58,6 +63,7 @@ static void set_up(CURL *curl, const struct fetch_server *s, const struct way *w
                    struct buf *answer)
 {
     curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
@@ -113,11 +119,14 @@ static enum status status_of(long http)
 /* What the server says of its refusal; any other answer is none of ours. */
 static enum status refused(const char *url, long http, const struct buf *answer, struct error *err)
 {
+    static const char who[] = "; --user NAME signs in, ATTUNE_TOKEN takes a token, --state DIR is "
+                              "for who may on the server's own machine";
     json_t *o = json_loadb((const char *)answer->data, answer->size_bytes, 0, NULL);
     const char *why = json_string_value(json_object_get(o, "error"));
     enum status st;
     if (why)
-        st = error_set(err, status_of(http), "the server answers %ld: %.400s", http, why);
+        st = error_set(err, status_of(http), "the server answers %ld: %.400s%s", http, why,
+                       http == 401 ? who : "");
     else
         st = error_set(err, ST_NETWORK, "%.400s does not answer as a server of ours: HTTP %ld", url,
                        http);
@@ -165,15 +174,44 @@ static void take_cookie(CURL *curl, char *ret)
         (void)sscanf(h->value, "attune-session=%71[a-z0-9_]", ret);
 }
 
-static enum status unreachable(const struct way *way, const char *url, CURLcode code,
-                               struct error *err)
+/* What to do about a failure of libcurl's, NULL: nothing in particular. */
+static const char *advice_on(CURLcode code)
 {
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "its certificate is not known here; --ca FILE names it (STATE/tls/cert.pem of the "
+               "server), --insecure goes on without";
+    case CURLE_SSL_CACERT_BADFILE:
+        return "the file of --ca cannot be read as certificates";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "there is no TLS; is that address one of http://?";
+    case CURLE_GOT_NOTHING:
+        return "it hung up; is that address one of https://?";
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return "an address is http://HOST:PORT, https://HOST:PORT or unix:PATH";
+    default:
+        return NULL;
+    }
+}
+
+static enum status unreachable(const struct way *way, CURLcode code, struct error *err)
+{
+    char base[URL_SHOWN_BYTES];
+    const char *advice = advice_on(code);
     if (way->socket[0])
         return error_set(err, ST_NETWORK,
                          "no server answers at %.300s (%s): is it running, and may you open that?",
                          way->socket, curl_easy_strerror(code));
-    return error_set(err, ST_NETWORK, "%.400s does not answer as a server of ours: %s", url,
-                     curl_easy_strerror(code));
+    url_redact(way->base, base, sizeof base);
+    if (advice)
+        return error_set(err, ST_NETWORK, "%.300s: %s", base, advice);
+    return error_set(err, ST_NETWORK,
+                     "%.300s does not answer (%s); is 'attune server' running there? --server URL "
+                     "or --state DIR says where%s%s%s",
+                     base, curl_easy_strerror(code),
+                     way->shut ? "; you may not open the socket of the one in " : "",
+                     way->shut ? way->shut : "", way->shut ? ", which takes sudo" : "");
 }
 
 static enum status perform(const struct exchange *x, const struct way *way, const char *url,
@@ -201,8 +239,8 @@ static enum status perform(const struct exchange *x, const struct way *way, cons
         take_cookie(curl, x->ret_session);
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
-    enum status st = code == CURLE_OK ? take_answer(url, http, &answer, ret, err)
-                                      : unreachable(way, url, code, err);
+    enum status st =
+        code == CURLE_OK ? take_answer(url, http, &answer, ret, err) : unreachable(way, code, err);
     buf_clear(&answer);
     return st;
 }
@@ -227,23 +265,48 @@ static enum status ask(const struct exchange *x, json_t **ret, struct error *err
 
 static struct sign_in {
     pthread_mutex_t lock;
+    struct fetch_server server;
     char session[SECRET_TOKEN_CHARS + 1];
 } sign_in = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The server need not remember who has gone. */
+static void end_session(void)
+{
+    json_t *none = NULL;
+    const struct exchange x = {.server = &sign_in.server,
+                               .method = "DELETE",
+                               .path = "/v1/session",
+                               .session = sign_in.session};
+    ask(&x, &none, NULL);
+}
+
+/* *ret: the body that signs in, the caller's to free. */
+static enum status ask_password(const struct fetch_server *server, char **ret, struct error *err)
+{
+    char prompt[128], password[PASSWORD_BYTES];
+    snprintf(prompt, sizeof prompt, "password of %.63s: ", server->user);
+    enum status st = password_get(prompt, false, NULL, password, err);
+    if (st == ST_UNSUPPORTED)
+        return error_set(err, st,
+                         "there is no terminal to ask for a password; a script takes a token "
+                         "instead: attune access token NAME, then in ATTUNE_TOKEN");
+    if (st != ST_OK)
+        return st;
+    json_t *body = json_pack("{s:s,s:s}", "user", server->user, "password", password);
+    *ret = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    explicit_bzero(password, sizeof password);
+    json_decref(body);
+    return *ret ? ST_OK : error_set(err, ST_NOMEM, "no memory for a request");
+}
 
 /* Under the lock. */
 static enum status begin_session(const struct fetch_server *server, struct error *err)
 {
-    char prompt[128], password[PASSWORD_BYTES];
     json_t *none = NULL;
-    snprintf(prompt, sizeof prompt, "password of %.63s: ", server->user);
-    enum status st = password_get(prompt, false, NULL, password, err);
+    char *text;
+    enum status st = ask_password(server, &text, err);
     if (st != ST_OK)
         return st;
-    json_t *body = json_pack("{s:s,s:s}", "user", server->user, "password", password);
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    if (!text)
-        return error_set(err, ST_NOMEM, "no memory for a request");
     const struct exchange x = {.server = server,
                                .method = "POST",
                                .path = "/v1/session",
@@ -252,6 +315,9 @@ static enum status begin_session(const struct fetch_server *server, struct error
                                .ret_session = sign_in.session};
     st = ask(&x, &none, err);
     free(text);
+    sign_in.server = *server;
+    if (st == ST_OK)
+        atexit(end_session);
     return st;
 }
 

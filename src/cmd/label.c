@@ -225,18 +225,13 @@ static int label_export(int argc, char **argv)
     return run(&o, student, format, json);
 }
 
+static const struct cmd_sub verbs[] = {{"export", label_export}, {NULL, NULL}};
+
 int cmd_label(int argc, char **argv)
 {
-    static const char usage[] = "usage: attune label export ...        attune label export --help "
-                                "teaches it\n";
-    const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "export") == 0)
-        return label_export(argc - 1, argv + 1);
-    if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
-        fputs(usage, stdout);
-        return CMD_OK;
-    }
-    if (!verb[0])
-        return cmd_usage("label", "say what to do: export");
-    return cmd_usage("label", "there is no '%.40s'; it can export", verb);
+    static const char usage[] =
+        "usage: attune label VERB ...        attune label VERB --help teaches it\n"
+        "\n"
+        "  export         what cameras sent and the teacher labelled, for annotation tools\n";
+    return cmd_sub_run("label", usage, verbs, argc, argv);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/yaml.h"
+
 #define SPIN_COUNT "1000" /* some tens of microseconds */
 
 static const struct command {
@@ -18,12 +20,14 @@ static const struct command {
 #undef CMD_ROW
 };
 
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
 static void print_help(FILE *to)
 {
     fprintf(to,
             "attune keeps small vision models on cameras accurate.\n\n"
             "usage: attune COMMAND [OPTIONS]        attune COMMAND --help teaches each one\n\n");
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(to, "\nFirst time here? Run: attune demo\n");
 }
@@ -43,10 +47,26 @@ static void spin_less(char **argv)
         execv(self, argv);
 }
 
+static int no_command(const char *name)
+{
+    const char *known[COMMAND_COUNT];
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        known[i] = commands[i].name;
+    const char *near = yaml_nearest(name, known, COMMAND_COUNT);
+    fprintf(stderr, "attune: there is no command '%s'%s%s%s. See: attune --help\n", name,
+            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return CMD_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     spin_less(argv);
     const char *name = argc > 1 ? argv[1] : "--help";
+    if (strcmp(name, "help") == 0 && argc == 3) { /* as `attune COMMAND --help` */
+        static char help[] = "--help";
+        name = argv[1] = argv[2];
+        argv[2] = help;
+    }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
         return argc > 1 ? CMD_OK : CMD_USAGE;
@@ -55,9 +75,8 @@ int main(int argc, char **argv)
         printf("attune %s (%s)\n", ATTUNE_VERSION, cmd_commit());
         return CMD_OK;
     }
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "attune: there is no command '%s'. See: attune --help\n", name);
-    return CMD_USAGE;
+    return no_command(name);
 }

@@ -24,14 +24,17 @@ static const char help_text[] =
     "\n"
     "example: attune model check student.onnx\n";
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} verbs[] = {{"inspect", cmd_model_inspect},   {"check", cmd_model_check},
-             {"train", cmd_model_train},       {"export", cmd_model_export},
-             {"diff", cmd_model_diff},         {"delta", cmd_model_delta},
-             {"quantize", cmd_model_quantize}, {"describe", cmd_model_describe},
-             {"versions", cmd_model_versions}, {"rollback", cmd_model_rollback}};
+static const struct cmd_sub verbs[] = {{"inspect", cmd_model_inspect},
+                                       {"check", cmd_model_check},
+                                       {"train", cmd_model_train},
+                                       {"export", cmd_model_export},
+                                       {"diff", cmd_model_diff},
+                                       {"delta", cmd_model_delta},
+                                       {"quantize", cmd_model_quantize},
+                                       {"describe", cmd_model_describe},
+                                       {"versions", cmd_model_versions},
+                                       {"rollback", cmd_model_rollback},
+                                       {NULL, NULL}};
 
 struct nn_model_options cmd_model_options(const int size[2])
 {
@@ -95,12 +98,5 @@ enum status cmd_model_session(const struct nn_model *m, const struct nn_session_
 
 int cmd_model(int argc, char **argv)
 {
-    const char *verb = argc > 1 ? argv[1] : "";
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(verb, verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
-    if (*verb && strcmp(verb, "--help") != 0)
-        return cmd_usage("model", "there is no verb '%s'", verb);
-    fputs(help_text, *verb ? stdout : stderr);
-    return *verb ? CMD_OK : CMD_USAGE;
+    return cmd_sub_run("model", help_text, verbs, argc, argv);
 }

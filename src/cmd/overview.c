@@ -52,11 +52,6 @@ enum status overview_fetch(const struct fetch_server *server, bool live, json_t 
         st = add(server, groups, NULL, all, err);
     if (st == ST_OK && live)
         st = add_live(server, all, err);
-    if (st == ST_NETWORK) {
-        struct error why = *err;
-        error_set(err, ST_NETWORK, "%.200s; is 'attune server' running there? --server says where",
-                  why.message);
-    }
     if (st == ST_OK)
         *ret = all;
     else

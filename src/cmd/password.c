@@ -20,13 +20,13 @@ static bool ask_once(FILE *terminal, const char *prompt, char ret[PASSWORD_BYTES
 {
     struct termios before, silent;
     int fd = fileno(terminal);
-    fputs(prompt, terminal);
-    fflush(terminal);
     if (tcgetattr(fd, &before) != 0)
         return false;
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(fd, TCSAFLUSH, &silent);
+    tcsetattr(fd, TCSAFLUSH, &silent); /* before the prompt: what is typed then counts */
+    fputs(prompt, terminal);
+    fflush(terminal);
     bool good = password_line(terminal, ret, PASSWORD_BYTES);
     tcsetattr(fd, TCSAFLUSH, &before);
     fputs("\n", terminal);

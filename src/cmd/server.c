@@ -17,20 +17,24 @@
 
 static void print_help(void)
 {
-    struct buf options;
+    struct buf options, text;
     buf_init(&options);
+    buf_init(&text);
     settings_write_help(&options);
-    printf("usage: attune server --student FILE.onnx --teacher FILE.onnx [OPTIONS]\n\n"
-           "Labels the frames that cameras upload with the teacher, retrains the student for each\n"
-           "camera and streams the weights that matter back. The page is at / of each address.\n\n"
-           "  --config FILE        YAML file with the same settings (name: value),\n"
-           "                       and of cameras that only stream (docs/configuration.md)\n"
-           "  --settings-markdown  print docs/configuration.md\n"
-           "  --metrics-markdown   print docs/metrics.md\n%.*s\n"
-           "example: attune server --student models/student.onnx --teacher models/teacher.onnx \\\n"
-           "             --http 127.0.0.1:8080\n",
-           (int)options.size_bytes, (const char *)options.data);
+    buf_printf(
+        &text,
+        "usage: attune server --student FILE.onnx --teacher FILE.onnx [OPTIONS]\n\n"
+        "Labels the frames that cameras upload with the teacher, retrains the student for each\n"
+        "camera and streams the weights that matter back. The page is at / of each address.\n\n"
+        "  --config FILE        YAML file with the same settings (name: value),\n"
+        "                       and of cameras that only stream (docs/configuration.md)\n"
+        "  --settings-markdown  print docs/configuration.md\n"
+        "  --metrics-markdown   print docs/metrics.md\n%.*s\n"
+        "example: attune server --student models/student.onnx --teacher models/teacher.onnx \\\n"
+        "             --http 127.0.0.1:8080\n",
+        (int)options.size_bytes, (const char *)options.data);
     buf_clear(&options);
+    cmd_help_buf(&text);
 }
 
 /* The value of argv[*i]: after '=' or the next argument. NULL when there is none. */

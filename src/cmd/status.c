@@ -102,12 +102,17 @@ static void print_sums(const json_t *o)
     printf("; %zu request%s open\n", requests, plural(requests));
 }
 
-static void print_percent(double v)
+static void print_number(int width, int decimals, double v)
 {
     if (isfinite(v))
-        printf("  %7.1f", 100 * v);
+        printf("  %*.*f", width, decimals, v);
     else
-        printf("  %7s", "-");
+        printf("  %*s", width, "-");
+}
+
+static void print_percent(double v)
+{
+    print_number(7, 1, 100 * v);
 }
 
 static void print_state(const json_t *camera)
@@ -126,37 +131,59 @@ static void print_state(const json_t *camera)
     printf("  %-12.16s", text[0] ? text : "-");
 }
 
-static void print_camera(const json_t *o, const json_t *c)
+/* Of the longest text under the key, so that columns stand below each other. */
+static int width_of(const json_t *list, const char *key)
+{
+    const json_t *o;
+    size_t i;
+    int wide = 6; /* "camera" */
+    json_array_foreach(list, i, o)
+    {
+        int n = plain_columns(explain_text(o, key, "?"));
+        wide = n > wide ? n : wide;
+    }
+    return wide;
+}
+
+static void print_camera(const json_t *o, const json_t *c, int camera_width, int group_width)
 {
     const char *id = explain_text(c, "id", "?"), *group = explain_text(c, "group", "");
     const json_t *g = named(json_object_get(o, "groups"), "id", group);
     const json_t *request = named(json_object_get(o, "requests"), "camera", id);
-    printf("%-16.63s  %-16.63s", id, group);
+    printf("%-*s  %-*s", camera_width, id, group_width, group);
     print_state(c);
     print_percent(explain_number(c, "accuracy"));
     print_percent(explain_number(c, "accuracy_unadapted"));
-    printf("  %7.0f", explain_number(c, "version"));
+    print_number(7, 0, explain_number(c, "version"));
     print_percent(explain_number(g, "share"));
-    printf("  %8.2f  %9.1f  %s\n", explain_number(c, "sampling_fps"), explain_number(c, "up_kbps"),
-           request ? explain_text(request, "text", "open") : "-");
+    print_number(8, 2, explain_number(c, "sampling_fps"));
+    print_number(9, 1, explain_number(c, "up_kbps"));
+    printf("  %s\n", request ? explain_text(request, "text", "open") : "-");
+}
+
+static void print_cameras(const json_t *o, const json_t *cameras)
+{
+    int camera_width = width_of(cameras, "id"), group_width = width_of(cameras, "group");
+    const json_t *c;
+    size_t i;
+    printf("\n%-*s  %-*s  %-12s  %7s  %7s  %7s  %7s  %8s  %9s  %s\n", camera_width, "camera",
+           group_width, "group", "state", "now %", "was %", "version", "share %", "frames/s",
+           "up kbit/s", "request");
+    json_array_foreach(cameras, i, c) print_camera(o, c, camera_width, group_width);
 }
 
 static int print(const json_t *o)
 {
-    const json_t *cameras = json_object_get(o, "cameras"), *c;
+    const json_t *cameras = json_object_get(o, "cameras");
     struct error err;
-    size_t i;
     if (!json_is_array(cameras) || !json_is_object(json_object_get(o, "health"))) {
         error_set(&err, ST_FORMAT, "the answer is no status: attune status --json gives one");
         return cmd_fail(NAME, &err);
     }
     print_server(o);
     print_sums(o);
-    if (json_array_size(cameras) == 0)
-        return CMD_OK;
-    printf("\n%-16s  %-16s  %-12s  %7s  %7s  %7s  %7s  %8s  %9s  %s\n", "camera", "group", "state",
-           "now %", "was %", "version", "share %", "frames/s", "up kbit/s", "request");
-    json_array_foreach(cameras, i, c) print_camera(o, c);
+    if (json_array_size(cameras) > 0)
+        print_cameras(o, cameras);
     return CMD_OK;
 }
 

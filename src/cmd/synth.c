@@ -148,7 +148,7 @@ static int parse(struct arguments *a, int argc, char **argv)
     a->camera = -1;
     for (int id; (id = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (id == 'h') {
-            fputs(help, stdout);
+            cmd_help(help);
             return CMD_OK;
         }
         if (id == '?' || !take_option(a, id, optarg))

@@ -104,12 +104,11 @@ static enum status ask(struct feed *f, bool first, json_t **ret, struct error *e
 static void *run_feed(void *context)
 {
     struct feed *f = context;
-    for (bool first = true, stop = false; !stop;) {
+    for (bool stop = false; !stop;) {
         uint64_t next_us = clock_mono_us() + POLL_US;
         struct error err = {0};
         json_t *all = NULL;
-        if (ask(f, first, &all, &err) == ST_OK)
-            first = false;
+        ask(f, false, &all, &err);
         pthread_mutex_lock(&f->lock);
         if (all) {
             json_decref(f->all);
@@ -192,12 +191,9 @@ static void draw(struct feed *f, struct top_view *view)
     buf_init(&text);
     buf_init(&out);
     pthread_mutex_lock(&f->lock);
-    if (f->all)
-        top_render(f->all, view, columns, f->why.message[0] ? rows - 1 : rows, clock_wall_us(),
-                   &text);
-    if (f->why.message[0] || !f->all)
-        buf_printf(&text, "%s%.*s", f->all ? "\n" : "", columns,
-                   f->why.message[0] ? f->why.message : "asking the server");
+    top_render(f->all, view, columns, f->why.message[0] ? rows - 1 : rows, clock_wall_us(), &text);
+    if (f->why.message[0])
+        buf_printf(&text, "\n%.*s", columns, f->why.message);
     pthread_mutex_unlock(&f->lock);
     buf_printf(&out, "\x1b[H");
     for (size_t i = 0; i < text.size_bytes; i++) {
@@ -243,10 +239,14 @@ static bool take_keys(struct top_view *view)
     return true;
 }
 
+/* The first answer comes before the screen is taken: a password is asked for, or an address turns
+ * out to be wrong. */
 static int run_live(struct feed *f, struct top_view *view)
 {
     pthread_t thread;
     struct error err;
+    if (ask(f, true, &f->all, &err) != ST_OK)
+        return cmd_fail(NAME, &err);
     if (pthread_create(&thread, NULL, run_feed, f) != 0) {
         error_set(&err, ST_NOMEM, "cannot start a thread");
         return cmd_fail(NAME, &err);

@@ -392,7 +392,7 @@ static void draw_titles(struct screen *s, const struct top_view *view, int ranks
         if (c->rank >= ranks)
             continue;
         bool sorts = c->key && c->sort == view->sort;
-        snprintf(text, sizeof text, "%s%s", c->head, !sorts ? "" : view->reversed ? "^" : "v");
+        snprintf(text, sizeof text, "%s%s", c->head, !sorts ? "" : view->reversed ? "▲" : "▼");
         if (!first)
             fill_to(s, s->at + 2);
         draw_cell(s, c->width, TONE_HEAD, text);
@@ -514,7 +514,9 @@ static void draw_event(struct screen *s, const json_t *e)
     if (!begin_line(s))
         return;
     const char *who = explain_text(e, "camera", "");
-    say(s, "%s %s%s", at, who[0] ? who : explain_text(e, "group", ""), who[0] ? " " : "");
+    if (!who[0])
+        who = explain_text(e, "group", "");
+    say(s, "%s %s%s", at, who, who[0] ? " " : "");
     const char *kind = explain_text(e, "kind", "?");
     bool bad = strstr(kind, "fail") || strstr(kind, "lost") || strstr(kind, "fault") ||
                strcmp(kind, "rejected") == 0;

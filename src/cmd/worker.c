@@ -22,6 +22,8 @@ int cmd_worker(int argc, char **argv)
     }
     if (argc > 1)
         return cmd_usage(argv[0], "it takes no arguments, not '%s'", argv[1]);
+    if (isatty(STDIN_FILENO))
+        return cmd_usage(argv[0], "the server starts this; there is nothing to do by hand");
     /* A server that dies takes its worker along; files are written whole, so nothing is torn. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpriority(PRIO_PROCESS, 0, NICENESS);

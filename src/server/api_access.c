@@ -226,12 +226,12 @@ void api_users(struct request *r, struct reply *out)
     reply_list(out, "users", list, st, &err);
 }
 
-/* A user that is there keeps the role when none is given. */
+/* A user that is there keeps the role when none is given; NULL: there is neither. */
 static const char *role_of(struct request *r, const json_t *o, struct store_user *known)
 {
     const char *role = json_string_value(json_object_get(o, "role"));
     bool there = store_user_get(r->server->store, r->args[0], known, NULL) == ST_OK;
-    return role ? role : there ? known->role : "";
+    return role ? role : there ? known->role : NULL;
 }
 
 void api_user_put(struct request *r, struct reply *out)
@@ -243,7 +243,9 @@ void api_user_put(struct request *r, struct reply *out)
         return;
     const char *role = role_of(r, o, &known);
     enum status st =
-        access_user_put(r->server->access, r->args[0], role, text_of(o, "password"), &err);
+        role ? access_user_put(r->server->access, r->args[0], role, text_of(o, "password"), &err)
+             : error_set(&err, ST_NOT_FOUND, "there is no user '%.63s'; a new one takes a role",
+                         r->args[0]);
     if (st == ST_OK)
         server_event(r->server, "", "user_changed", NULL, "'%s' has a password and the role %s",
                      r->args[0], role);

@@ -67,6 +67,19 @@ expect 0 "ann may sign in, role view" user add ann --role view --password-file "
 expect 0 "view" user list "${local_[@]}"
 expect 0 "ann may sign in with the new password" user password ann --password-file "$work/password" "${local_[@]}"
 expect 2 "say add NAME" user make ann
+# Signed in as a user, with a password that is typed; not to who asks from the wrong place.
+expect_typed 0 "sharing attune" "password of ann: " "long enough" status --server "$url" --ca "$ca" --user ann
+grep -qF "long enough" "$work/out" && { echo "the password was shown"; bad=1; }
+expect_typed 3 "this takes the role operate" "password of ann: " "long enough" \
+    pause hall --server "$url" --ca "$ca" --user ann
+expect_typed 3 "401" "password of ann: " "long enougj" status --server "$url" --ca "$ca" --user ann
+expect 3 "a script takes a token instead" status --server "$url" --ca "$ca" --user ann
+expect 3 "its certificate is not known here; --ca FILE" status --server "$url"
+expect 3 "is that address one of http://?" status --server "https://127.0.0.1:$http"
+expect 3 "is that address one of https://?" status --server "http://127.0.0.1:$https"
+expect 3 "there is no user 'bob'" user password bob --password-file "$work/password" "${local_[@]}"
+expect 2 "a name is 1 to 63 of a-z" user add "Ann B" --role view --password-file "$work/password" "${local_[@]}"
+expect 2 "a name is 1 to 63 of a-z" access code "../x" "${local_[@]}"
 expect 0 "ann may not sign in any more" user remove ann "${local_[@]}"
 expect 3 "there is no user 'ann'" user remove ann "${local_[@]}"
 

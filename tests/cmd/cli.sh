@@ -9,6 +9,19 @@ trap 'rm -rf "$work"' EXIT
 expect 0 "attune demo" --help
 expect 2 "First time here?"
 expect 2 "no command 'nonsense'" nonsense
+expect 2 "no command 'stauts'; did you mean 'status'?" stauts
+expect 0 "usage: attune status" help status
+expect 2 "no option '--sevrer'; did you mean '--server'?" status --sevrer=x
+expect 2 "no verb 'insepct'; did you mean 'inspect'?" model insepct
+expect 2 "no verb 'engin'; did you mean 'engine'?" bench engin
+expect 3 "an address is http://HOST:PORT" status --server ftp://somewhere
+expect 3 "is 'attune server' running there? --server URL" status --server http://127.0.0.1:1
+for command in server camera status "model train"; do # all of it, and no line too long
+    "$attune" $command --help | tr -s ' \n' '\n' > "$work/words"
+    python3 "$(dirname "$0")/terminal.py" 60 -- "$attune" $command --help > "$work/narrow" || bad=1
+    tr -s ' \n' '\n' < "$work/narrow" | cmp -s - "$work/words" || { echo "$command --help: words are lost"; bad=1; }
+    awk 'length($0) > 60 && $0 ~ /[^ ] +[^ ]/ { print "too long: " $0; bad = 1 } END { exit bad }' "$work/narrow" || bad=1
+done
 for command in demo server camera access user eval replay config doctor status top explain events pause resume retrain backup restore profile label model synth bench; do
     expect 0 "usage: attune $command" $command --help
 done
@@ -45,7 +58,7 @@ expect 3 "no-such.onnx" profile --student "$work/no-such.onnx" --teacher x --out
 expect 2 "say what to explain" explain
 expect 3 "does not answer" explain schedule --server http://127.0.0.1:1
 expect 3 "does not answer" events --server http://127.0.0.1:1 --follow
-expect 2 "takes a number" events --after x
+expect 2 "takes a whole number from 0 on" events --after x
 expect 2 "are needed" label export --state "$work"
 expect 2 "not 'voc'" label export --state "$work" --out "$work/labels" --format voc
 expect 2 "7d ago" label export --state "$work" --out "$work/labels" --since yesterday
@@ -116,7 +129,7 @@ expect 0 "up 5 min; sharing ecco (micro-windows), grouping ecco; workers running
     status --file "$work/status.json"
 expect 0 "2 cameras in 1 group, accuracy 80.0 % (unadapted 50.0 %); uplink 120 kbit/s, downlink 10; chunks that wait: 3; 1 request open" \
     status --file "$work/status.json"
-expect 0 "gate              gate              running          80.0     50.0        7     75.0" \
+expect 0 "gate    gate    running          80.0     50.0        7     75.0" \
     status --file "$work/status.json"
 expect 0 "confidence fell" status --file "$work/status.json"
 expect 0 '"ecco"' status --file "$work/status.json" --json

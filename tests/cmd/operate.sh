@@ -52,7 +52,7 @@ expect 0 "gate: learning goes on; version 0" resume gate "${at[@]}"
 expect 0 "gate: learning was not paused" resume gate "${at[@]}"
 expect 0 "gate: training is asked for, request 1" retrain gate "${at[@]}"
 expect 0 "manual" explain drift gate "${at[@]}"
-expect 0 "camerav" top --once "${at[@]}"
+expect 0 "camera▼" top --once "${at[@]}"
 python3 - "$attune" "$url" <<'PY' || bad=1
 # On a terminal: it draws on the other screen, follows the size, and q brings the first one back.
 import fcntl, os, pty, select, struct, sys, termios, time
@@ -76,7 +76,7 @@ fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
 until(b"gate")
 assert b"\x1b[?1049h" in seen
 os.write(fd, b"a")
-until(b"now %v")
+until("now %▼".encode())
 os.write(fd, b"q")
 until(b"\x1b[?1049l")
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

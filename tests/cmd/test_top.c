@@ -85,7 +85,7 @@ static void a_wide_screen(void **context)
                 "   0%  train ||||||||........  50%");
     expect_line(
         text, 3,
-        "camerav           state            now %    gain  trend         version  group     "
+        "camera▼           state            now %    gain  trend         version  group     "
         "      share %  frames/s  up kb/s");
     expect_line(
         text, 4,
@@ -112,7 +112,7 @@ static void keys_sort(void **context)
     struct top_view view = {.sort = TOP_CAMERA};
     assert_true(top_sort_key(&view, 'a'));
     char *text = render(all, &view, 60, 12);
-    assert_true(strstr(text, "yard") < strstr(text, "gate  ") && strstr(text, "now %v"));
+    assert_true(strstr(text, "yard") < strstr(text, "gate  ") && strstr(text, "now %▼"));
     free(text);
     assert_true(top_sort_key(&view, 'a') && view.reversed);
     assert_false(top_sort_key(&view, 'z'));
@@ -128,7 +128,7 @@ static void a_narrow_screen_keeps_what_matters(void **context)
     json_t *all = parse(state);
     struct top_view view = {.sort = TOP_CAMERA, .scroll = 99};
     char *text = render(all, &view, 26, 7);
-    expect_line(text, 3, "camerav            now %");
+    expect_line(text, 3, "camera▼            now %");
     expect_line(text, 5, "yard                90.0"); /* scrolled to the end */
     assert_int_equal(view.scroll, 1);
     free(text);
