@@ -81,17 +81,33 @@ static enum status sync_folder_of(const char *path, struct error *err)
     return bad ? io_error(err, "sync the folder of", path) : ST_OK;
 }
 
-enum status file_write(const char *path, const void *data, size_t n, struct error *err)
+/* A service that runs as another user than root could not read it. */
+static enum status give_to_folder_owner(int fd, const char *path, struct error *err)
+{
+    char copy[PATH_MAX];
+    struct stat folder;
+    snprintf(copy, sizeof copy, "%s", path);
+    if (geteuid() != 0 || stat(dirname(copy), &folder) != 0 || folder.st_uid == 0)
+        return ST_OK;
+    return fchown(fd, folder.st_uid, folder.st_gid) == 0 ? ST_OK : io_error(err, "give away", path);
+}
+
+static enum status write_whole(const char *path, const void *data, size_t n, bool for_owner,
+                               struct error *err)
 {
     char tmp[PATH_MAX];
     /* The thread's id keeps two writers of one path apart. */
     int len = snprintf(tmp, sizeof tmp, "%s.tmp.%d", path, (int)gettid());
     if (len < 0 || (size_t)len >= sizeof tmp)
         return error_set(err, ST_LIMIT, "path too long: %s", path);
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* Never what a link leads to: the folder may be another's. */
+    unlink(tmp);
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return io_error(err, "create", tmp);
-    enum status st = write_all(fd, tmp, data, n, err);
+    enum status st = for_owner ? give_to_folder_owner(fd, tmp, err) : ST_OK;
+    if (st == ST_OK)
+        st = write_all(fd, tmp, data, n, err);
     close(fd);
     if (st == ST_OK && rename(tmp, path) != 0)
         st = io_error(err, "rename to", path);
@@ -100,6 +116,16 @@ enum status file_write(const char *path, const void *data, size_t n, struct erro
         return st;
     }
     return sync_folder_of(path, err);
+}
+
+enum status file_write(const char *path, const void *data, size_t n, struct error *err)
+{
+    return write_whole(path, data, n, false, err);
+}
+
+enum status file_write_for_owner(const char *path, const void *data, size_t n, struct error *err)
+{
+    return write_whole(path, data, n, true, err);
 }
 
 enum status file_mkdirs(const char *path, struct error *err)

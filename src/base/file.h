@@ -16,6 +16,9 @@ enum status file_read(const char *path, size_t bytes_max, struct buf *out, struc
  * durable; after an error or a crash the old file (or none) is there. */
 enum status file_write(const char *path, const void *data, size_t n, struct error *err);
 
+/* The same; what root writes into another's folder becomes that one's. */
+enum status file_write_for_owner(const char *path, const void *data, size_t n, struct error *err);
+
 /* mkdir -p, mode 0700. */
 enum status file_mkdirs(const char *path, struct error *err);
 

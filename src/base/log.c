@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_journal.h"
 #include "base/log_repeats.h"
 #include "base/names.h"
 
 static atomic_int threshold = LOG_INFO;
 static atomic_int chosen = LOG_LOGFMT;
+static atomic_int journal = -1; /* descriptor; -1: lines go to standard error */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct log_repeats repeats;
 
@@ -27,8 +29,19 @@ enum log_level log_level_parse(const char *name)
     return (enum log_level)names_find(log_level_names, NAMES_COUNT(log_level_names), name, 0);
 }
 
+/* Once; others may be writing, so it stays open. */
+static void open_journal(void)
+{
+    pthread_mutex_lock(&lock);
+    if (atomic_load(&journal) < 0 && log_journal_is_stderr())
+        atomic_store(&journal, log_journal_open(LOG_JOURNAL_ADDRESS));
+    pthread_mutex_unlock(&lock);
+}
+
 void log_format_set(enum log_format format)
 {
+    if (format == LOG_JOURNALD)
+        open_journal();
     atomic_store(&chosen, format);
 }
 
@@ -47,6 +60,16 @@ static bool is_news(const char *line, size_t n, uint64_t now_us, unsigned *ret_h
     return news;
 }
 
+#define PRIORITY_CHARS 3 /* "<6>" */
+
+static bool tell_journal(const char *line, size_t n, const struct log_head *head,
+                         const char *format, va_list args)
+{
+    int fd = atomic_load(&journal);
+    return head->format == LOG_JOURNALD && fd >= 0 &&
+           log_journal_send(fd, line + PRIORITY_CHARS, n - PRIORITY_CHARS - 1, head, format, args);
+}
+
 void log_write(enum log_level level, const char *event, const char *format, ...)
 {
     if ((int)level > atomic_load(&threshold))
@@ -60,8 +83,10 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
         head.format = (enum log_format)atomic_load(&chosen);
         head.wall_us = clock_wall_us();
         n = log_line_write(line, &head, format, args);
-        ssize_t ignored = write(STDERR_FILENO, line, n);
-        (void)ignored;
+        if (!tell_journal(line, n, &head, format, args)) {
+            ssize_t ignored = write(STDERR_FILENO, line, n);
+            (void)ignored;
+        }
     }
     va_end(args);
 }

@@ -22,7 +22,8 @@ void log_level_set(enum log_level level);
 /* "error", "warn", "info" or "debug"; 0 when the name is none of them. */
 enum log_level log_level_parse(const char *name);
 
-/* Default: LOG_LOGFMT. */
+/* Default: LOG_LOGFMT. LOG_JOURNALD, where standard error is the journal's: by its own protocol,
+ * with fields (log_journal.h). */
 void log_format_set(enum log_format format);
 
 /* LOG_FORMAT_NONE: the name is none of log_line.h's. */

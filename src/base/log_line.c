@@ -8,7 +8,8 @@
 #include <time.h>
 
 #define SPEC_CHARS_MAX 31
-#define CUT_BYTES 16 /* ,"cut":true} and the newline */
+#define CUT_BYTES 16 /* ,"cut":true} and the newline; ATTUNE_CUT=true and the newline */
+#define EVENT_BYTES_MAX 120
 
 const char *const log_level_names[5] = {NULL, "error", "warn", "info", "debug"};
 
@@ -236,6 +237,23 @@ static bool is_bare(const char *text, size_t n)
     return n > 0;
 }
 
+/* Length and bytes: a value may hold whatever it likes. */
+static void put_native(struct out *o, const char *key, size_t key_n, const struct value *v)
+{
+    char name[] = "ATTUNE_................................";
+    uint8_t size[8];
+    size_t n = 7;
+    for (size_t i = 0; i < key_n && n < sizeof name - 1; i++)
+        name[n++] = isalnum((unsigned char)key[i]) ? (char)toupper((unsigned char)key[i]) : '_';
+    for (int i = 0; i < 8; i++)
+        size[i] = (uint8_t)((uint64_t)v->n >> (8 * i));
+    put(o, name, n);
+    put(o, "\n", 1);
+    put(o, (const char *)size, sizeof size);
+    put(o, v->text, v->n);
+    put(o, "\n", 1);
+}
+
 /* A field is there whole or not at all. */
 static void put_field(struct out *o, enum log_format format, const char *key, size_t key_n,
                       const struct value *v, bool quoted)
@@ -247,12 +265,14 @@ static void put_field(struct out *o, enum log_format format, const char *key, si
         put(o, ",", 1);
         put_escaped(o, key, key_n);
         put(o, ":", 1);
-    } else {
+    } else if (format != LOG_NATIVE) {
         put(o, " ", 1);
         put(o, key, key_n);
         put(o, "=", 1);
     }
-    if (format == LOG_JSON ? v->plain : !quoted && is_bare(v->text, v->n))
+    if (format == LOG_NATIVE)
+        put_native(o, key, key_n, v);
+    else if (format == LOG_JSON ? v->plain : !quoted && is_bare(v->text, v->n))
         put(o, v->text, v->n);
     else
         put_escaped(o, v->text, v->n);
@@ -277,9 +297,20 @@ static void put_fields(struct out *o, enum log_format format, const char *at,
     }
 }
 
+static const int priorities[5] = {0, 3, 4, 6, 7}; /* syslog's */
+
+static void put_head_native(struct out *o, const struct log_head *h)
+{
+    struct value event = {.n = 0};
+    char text[64];
+    snprintf(text, sizeof text, "PRIORITY=%d\nSYSLOG_IDENTIFIER=attune\n", priorities[h->level]);
+    put_text(o, text);
+    append(&event, h->event, strnlen(h->event, EVENT_BYTES_MAX));
+    put_native(o, "EVENT", 5, &event);
+}
+
 static void put_head(struct out *o, const struct log_head *h)
 {
-    static const int priorities[5] = {0, 3, 4, 6, 7};
     char text[96], stamp[32];
     time_t s = (time_t)(h->wall_us / 1000000);
     struct tm utc;
@@ -295,7 +326,18 @@ static void put_head(struct out *o, const struct log_head *h)
     else
         snprintf(text, sizeof text, "ts=%s.%03uZ level=%s event=", stamp, ms, level);
     put_text(o, text);
-    put_escaped(o, h->event, strnlen(h->event, 120));
+    put_escaped(o, h->event, strnlen(h->event, EVENT_BYTES_MAX));
+}
+
+/* How the line ends, and says that fields were left out. */
+static void put_tail(struct out *o, enum log_format format, bool cut)
+{
+    if (format == LOG_JSON)
+        put_text(o, cut ? ",\"cut\":true}\n" : "}\n");
+    else if (format == LOG_NATIVE)
+        put_text(o, cut ? "ATTUNE_CUT=true\n" : "");
+    else
+        put_text(o, cut ? " cut=true\n" : "\n");
 }
 
 size_t log_line_write(char *line, const struct log_head *head, const char *fields, va_list args)
@@ -303,7 +345,10 @@ size_t log_line_write(char *line, const struct log_head *head, const char *field
     struct out o = {.to = line, .max = LOG_LINE_BYTES_MAX - CUT_BYTES};
     struct arguments a;
     va_copy(a.list, args);
-    put_head(&o, head);
+    if (head->format == LOG_NATIVE)
+        put_head_native(&o, head);
+    else
+        put_head(&o, head);
     if (head->repeated > 0) {
         struct value v = {.plain = true};
         v.n = (size_t)snprintf(v.text, sizeof v.text, "%u", head->repeated);
@@ -314,8 +359,6 @@ size_t log_line_write(char *line, const struct log_head *head, const char *field
     va_end(a.list);
     bool cut = o.full;
     o = (struct out){.to = line, .n = o.n, .max = LOG_LINE_BYTES_MAX};
-    if (cut)
-        put_text(&o, head->format == LOG_JSON ? ",\"cut\":true" : " cut=true");
-    put_text(&o, head->format == LOG_JSON ? "}\n" : "\n");
+    put_tail(&o, head->format, cut);
     return o.n;
 }

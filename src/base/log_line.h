@@ -31,6 +31,8 @@ enum log_format {
 #define ENUMERATOR(name, text) LOG_##name,
     LOG_FORMAT_LIST(ENUMERATOR)
 #undef ENUMERATOR
+        LOG_NATIVE /* no line: fields of journald's own protocol (log_journal.h), which nobody
+                      chooses */
 };
 
 struct log_head {
@@ -41,7 +43,8 @@ struct log_head {
     unsigned repeated; /* above 0: this line was left out so often before */
 };
 
-/* Fills line[LOG_LINE_BYTES_MAX], newline included; returns its length. fields NULL: none. */
+/* Fills line[LOG_LINE_BYTES_MAX], newline included; returns its length. fields NULL: none.
+ * LOG_NATIVE: PRIORITY, SYSLOG_IDENTIFIER, ATTUNE_EVENT and ATTUNE_KEY for each field. */
 size_t log_line_write(char *line, const struct log_head *head, const char *fields, va_list args);
 
 /* "error", "warn", "info", "debug", by enum log_level. */

@@ -87,7 +87,7 @@ enum status identity_save(const char *dir, const struct identity *id, struct err
     char *text = identity_text(id);
     if (!text)
         return error_set(err, ST_NOMEM, "no memory for %s", path);
-    st = file_write(path, text, strlen(text), err);
+    st = file_write_for_owner(path, text, strlen(text), err);
     free(text);
     return st;
 }

@@ -28,7 +28,8 @@ char *identity_text(const struct identity *id);
 
 enum status identity_load(const char *dir, struct identity *ret, struct error *err);
 
-/* Makes the folder where it is missing; durable when it returns. */
+/* Makes the folder where it is missing; durable when it returns. Where root enrols a camera that
+ * runs as another user, the file is that one's, as its folder is. */
 enum status identity_save(const char *dir, const struct identity *id, struct error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -100,6 +101,28 @@ static void files_are_whole(void **state)
     assert_int_equal(file_crc32("123456789", 9), 0xcbf43926);
 }
 
+/* A command of root's in the folder of a service that runs as another user. */
+static void files_for_the_owner_of_a_folder(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/attune-test-XXXXXX", path[64];
+    struct stat at;
+    if (geteuid() != 0)
+        skip();
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/f", folder);
+    assert_int_equal(chown(folder, 1234, 4321), 0);
+    assert_int_equal(file_write(path, "a", 1, NULL), ST_OK);
+    assert_int_equal(stat(path, &at), 0);
+    assert_int_equal(at.st_uid, 0);
+    assert_int_equal(file_write_for_owner(path, "b", 1, NULL), ST_OK);
+    assert_int_equal(stat(path, &at), 0);
+    assert_int_equal(at.st_uid, 1234);
+    assert_int_equal(at.st_gid, 4321);
+    assert_int_equal(at.st_mode & 0777, 0600);
+    assert_int_equal(unlink(path) + rmdir(folder), 0); /* nothing else was left in it */
+}
+
 static void names_both_ways(void **state)
 {
     (void)state;
@@ -169,9 +192,13 @@ static void durations_are_those_of_the_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_messages),     cmocka_unit_test(durations_are_those_of_the_samples),
-        cmocka_unit_test(rng_is_portable),    cmocka_unit_test(names_both_ways),
-        cmocka_unit_test(buffers_round_trip), cmocka_unit_test(files_are_whole),
+        cmocka_unit_test(error_messages),
+        cmocka_unit_test(durations_are_those_of_the_samples),
+        cmocka_unit_test(rng_is_portable),
+        cmocka_unit_test(names_both_ways),
+        cmocka_unit_test(buffers_round_trip),
+        cmocka_unit_test(files_are_whole),
+        cmocka_unit_test(files_for_the_owner_of_a_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
 
 #include "base/log.h"
+#include "base/log_journal.h"
 #include "base/log_repeats.h"
 #include "base/rng.h"
 
@@ -203,6 +206,93 @@ static void writing(void **state)
     assert_int_equal(log_format_parse("xml"), LOG_FORMAT_NONE);
 }
 
+/* ---- journald's own protocol: a socket in the place of journald's ---- */
+
+/* A field of an entry as journald reads it; NULL: it is not there. */
+static const char *field_of(const unsigned char *entry, size_t n, const char *key)
+{
+    static char value[LOG_LINE_BYTES_MAX + 1];
+    for (size_t at = 0; at < n;) {
+        const char *name = (const char *)entry + at;
+        size_t name_n = strcspn(name, "=\n");
+        uint64_t size = 0;
+        assert_true(name_n > 0 && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == name_n);
+        at += name_n + 1;
+        if (name[name_n] == '=')
+            size = (uint64_t)((const unsigned char *)memchr(entry + at, '\n', n - at) - entry) - at;
+        else
+            for (int i = 0; i < 8; i++)
+                size |= (uint64_t)entry[at++] << (8 * i);
+        assert_true(at + size < n && entry[at + size] == '\n');
+        if (strlen(key) == name_n && memcmp(key, name, name_n) == 0) {
+            memcpy(value, entry + at, size);
+            value[size] = '\0';
+            return value;
+        }
+        at += size + 1;
+    }
+    return NULL;
+}
+
+__attribute__((format(printf, 4, 5))) static size_t tell(int fd, int heard, unsigned char *entry,
+                                                         const char *fields, ...)
+{
+    const struct log_head head = {.format = LOG_JOURNALD, .level = LOG_WARN, .event = "a\nb"};
+    va_list args;
+    va_start(args, fields);
+    assert_true(log_journal_send(fd, "as people read it", 17, &head, fields, args));
+    va_end(args);
+    ssize_t n = recv(heard, entry, 3 * LOG_LINE_BYTES_MAX, MSG_TRUNC);
+    assert_true(n > 0 && n < 3 * LOG_LINE_BYTES_MAX);
+    return (size_t)n;
+}
+
+static void the_journals_protocol(void **state)
+{
+    (void)state;
+    static unsigned char entry[3 * LOG_LINE_BYTES_MAX];
+    static char much[LOG_VALUE_BYTES_MAX + 1];
+    int ends[2];
+    memset(much, 'm', sizeof much - 1);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+    size_t n = tell(ends[0], ends[1], entry, "camera=%s why=\"%s\" rate-kbps=%d", "gate",
+                    "two\nlines\nPRIORITY=0", 7);
+    assert_string_equal(field_of(entry, n, "MESSAGE"), "as people read it");
+    assert_string_equal(field_of(entry, n, "PRIORITY"), "4");
+    assert_string_equal(field_of(entry, n, "SYSLOG_IDENTIFIER"), "attune");
+    assert_string_equal(field_of(entry, n, "ATTUNE_EVENT"), "a\nb");
+    assert_string_equal(field_of(entry, n, "ATTUNE_CAMERA"), "gate");
+    assert_string_equal(field_of(entry, n, "ATTUNE_WHY"), "two\nlines\nPRIORITY=0");
+    assert_string_equal(field_of(entry, n, "ATTUNE_RATE_KBPS"), "7");
+    assert_null(field_of(entry, n, "ATTUNE_CUT"));
+    n = tell(ends[0], ends[1], entry, "a=%s b=%s c=%s d=%s e=%s", much, much, much, much, "e");
+    assert_non_null(field_of(entry, n, "ATTUNE_C"));
+    assert_string_equal(field_of(entry, n, "ATTUNE_CUT"), "true");
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(log_journal_open("/nonexistent/socket"), -1);
+}
+
+/* Only where systemd says so of this very descriptor. */
+static void whose_standard_error_is(void **state)
+{
+    (void)state;
+    char stream[64];
+    struct stat at;
+    unsetenv("JOURNAL_STREAM");
+    assert_false(log_journal_is_stderr());
+    assert_int_equal(fstat(STDERR_FILENO, &at), 0);
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)at.st_dev,
+             (unsigned long long)at.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    assert_true(log_journal_is_stderr());
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)at.st_dev,
+             (unsigned long long)at.st_ino + 1);
+    setenv("JOURNAL_STREAM", stream, 1);
+    assert_false(log_journal_is_stderr());
+    unsetenv("JOURNAL_STREAM");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +303,8 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut_between_fields),
         cmocka_unit_test(repeated_lines_are_counted),
         cmocka_unit_test(writing),
+        cmocka_unit_test(the_journals_protocol),
+        cmocka_unit_test(whose_standard_error_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
