@@ -23,8 +23,8 @@
 #define LOG_FORMAT_LIST(X)                                                                         \
     X(LOGFMT, "logfmt")     /* ts=... level=info event="..." key=value, for people and for grep */ \
     X(JSON, "json")         /* an object a line */                                                 \
-    X(JOURNALD, "journald") /* <PRIORITY>event="..." key=value: systemd takes the priority off and \
-                             * adds the time */
+    X(JOURNALD, "journald") /* fields of the journal's entry; where standard error is not its:     \
+                             * <PRIORITY>event="..." key=value, and systemd adds the time */
 
 enum log_format {
     LOG_FORMAT_NONE,

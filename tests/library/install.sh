@@ -22,6 +22,9 @@ echo '#include <attune/attune.h>' | c++ -std=c++11 -pedantic -Wall -Wextra -Werr
 nm -D --defined-only "$library" | awk '$2 != "A" {sub("@.*", "", $3); print $3}' | sort >"$root/exported"
 grep -oE '\battune_[a-z_]+\(' "$source/include/attune/attune.h" | tr -d '(' | sort -u >"$root/declared"
 diff "$root/declared" "$root/exported" || { echo "declared (<) and exported (>) differ"; exit 1; }
+for f in $(<"$root/declared"); do
+    grep -qE "\b$f\);" "$source/tests/library/abi.c" || { echo "tests/library/abi.c does not know $f"; exit 1; }
+done
 
 [ "$(wc -l <"$source/examples/student.c")" -le 100 ] || { echo "the example is longer than 100 lines"; exit 1; }
 "$test_example" "$root/student"
