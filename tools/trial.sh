@@ -129,10 +129,11 @@ reload_good() {
 reload_broken() {
     local process=$(property server attune-server MainPID) since=$(now)
     on server "cp -p /etc/attune/attune.yaml good.yaml; printf 'cameras2: {}\nfpss: 3\n' >>/etc/attune/attune.yaml"
-    if on server "systemctl reload attune-server"; then return 1; fi
+    not on server "systemctl reload attune-server"
     journal_has server attune-server "$since" "/etc/attune/attune.yaml:[0-9]+:[0-9]+: "
     on server "journalctl -u attune-server --since '$since'; cp -p good.yaml /etc/attune/attune.yaml; systemctl is-active attune-server"
-    [ "$(property server attune-server MainPID)" = "$process" ] && server_says "c['gate-1']['fps'] == 4"
+    [ "$(property server attune-server MainPID)" = "$process" ]
+    server_says "c['gate-1']['fps'] == 4"
     frames_come gate-1 yard-1
 }
 step "systemctl reload: a camera's rate is another one" reload_good
@@ -208,15 +209,17 @@ attune status $state; ls -la /var/lib/attune" >"$out/afterwards.txt" 2>&1 || tru
 on camera "journalctl -u $unit" >>"$out/afterwards.txt" 2>&1 || true
 
 # ---- away with it ----
-nothing_of_it() { ! find / -xdev \( -path /proc -o -path /sys -o -path /root -o -path /var/cache -o -path /var/log \) -prune -o \
-    \( -name '*attune*' -o -user attune \) ! -path '/var/lib/dpkg/*' -print | grep .; }
+left() { find / -xdev \( -path /proc -o -path /sys -o -path /root -o -path /var/cache -o -path /var/log \) -prune -o \
+    \( -name '*attune*' -o -user attune \) ! -path '/var/lib/dpkg/*' -print; }
 removed() {
-    on camera "apt-get remove -y -qq attune-camera; ! systemctl is-active $unit; [ -f /etc/attune/camera/yard-1.env ]; [ -f /var/lib/attune-camera/yard-1/identity.json ]"
-    on server "apt-get remove -y -qq attune-server; ! systemctl is-active attune-server; [ -f /etc/attune/attune.yaml ]; [ -f /var/lib/attune/attune.db ]"
+    on camera "apt-get remove -y -qq attune-camera; [ -f /etc/attune/camera/yard-1.env ]; [ -f /var/lib/attune-camera/yard-1/identity.json ]"
+    not on camera "systemctl is-active $unit"
+    on server "apt-get remove -y -qq attune-server; [ -f /etc/attune/attune.yaml ]; [ -f /var/lib/attune/attune.db ]"
+    not on server "systemctl is-active attune-server"
 }
 purged() {
-    on camera "apt-get purge -y -qq attune-camera attune attune-models; $(declare -f nothing_of_it); nothing_of_it"
-    on server "apt-get purge -y -qq attune-server attune attune-models; $(declare -f nothing_of_it); nothing_of_it"
+    on camera "apt-get purge -y -qq attune-camera attune attune-models; $(declare -f left); left >left.txt; cat left.txt; [ ! -s left.txt ]"
+    on server "apt-get purge -y -qq attune-server attune attune-models; $(declare -f left); left >left.txt; cat left.txt; [ ! -s left.txt ]"
 }
 step "apt remove: stopped; settings and state stay" removed
 step "apt purge: nothing of it is left" purged

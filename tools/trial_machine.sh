@@ -40,12 +40,17 @@ on() {
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive bash -euc "cd /root; $*"
 }
 
-# step NAME COMMAND...: what it says goes to the log, its time to the table
+# step NAME COMMAND...: what it says goes to the log, its time to the table. (In a shell of its own: in a condition
+# bash would go on after what fails in a function.)
 step() {
-    local name=$1 start=$(date +%s.%N)
+    local name=$1 start=$(date +%s.%N) failed
     shift
     echo "--- $name" >>"$out/steps.log"
-    "$@" >>"$out/steps.log" 2>&1 || { tail -30 "$out/steps.log"; echo "trial: '$name' failed"; exit 1; }
+    set +e
+    (set -e; "$@") >>"$out/steps.log" 2>&1
+    failed=$?
+    set -e
+    [ $failed = 0 ] || { tail -30 "$out/steps.log"; echo "trial: '$name' failed"; exit 1; }
     row "$name" "$start"
 }
 
@@ -53,6 +58,9 @@ step() {
 row() {
     printf '%-72s %6.1f s\n' "$1" "$(echo "$(date +%s.%N) - $2" | bc)" | tee -a "$table"
 }
+
+# not COMMAND...: that fails. (A ! of bash's own never ends a shell.)
+not() { if "$@"; then return 1; fi; }
 
 # until_so COMMAND...: waits for it, two minutes at most
 until_so() {
