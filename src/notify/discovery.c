@@ -6,6 +6,9 @@
 #define PERCENT(member)                                                                            \
     "{{ (value_json." member " * 100) | round(1) if value_json." member " is number else None }}"
 
+#define RATE(member)                                                                               \
+    "{{ value_json." member " | round(1) if value_json." member " is number else None }}"
+
 /* A row an entity. state is a topic below the camera's; NULL: none. */
 static const struct entity {
     const char *component, *id, *name;
@@ -25,10 +28,10 @@ static const struct entity {
      "timestamp", NULL, "diagnostic", NULL, NULL},
     {"sensor", "group", "Group", "state", NULL, "{{ value_json.group }}", NULL, NULL, NULL,
      "diagnostic", "mdi:account-group", NULL},
-    {"sensor", "uplink", "Uplink", "state", NULL, "{{ value_json.up_kbps | round(1) }}", "kbit/s",
-     "data_rate", "measurement", "diagnostic", NULL, NULL},
-    {"sensor", "downlink", "Downlink", "state", NULL, "{{ value_json.down_kbps | round(1) }}",
-     "kbit/s", "data_rate", "measurement", "diagnostic", NULL, NULL},
+    {"sensor", "uplink", "Uplink", "state", NULL, RATE("up_kbps"), "kbit/s", "data_rate",
+     "measurement", "diagnostic", NULL, NULL},
+    {"sensor", "downlink", "Downlink", "state", NULL, RATE("down_kbps"), "kbit/s", "data_rate",
+     "measurement", "diagnostic", NULL, NULL},
     {"button", "retrain", "Retrain", NULL, "retrain/set", NULL, NULL, NULL, NULL, NULL,
      "mdi:school", "PRESS"},
     {"switch", "learning", "Learning", "learning/state", "learning/set", NULL, NULL, NULL, NULL,
@@ -66,13 +69,13 @@ json_t *discovery_make(const struct discovery *d, int i,
     const struct entity *e = &entities[i];
     snprintf(ret_topic, DISCOVERY_TOPIC_CHARS_MAX + 1, "%s/%s/%s/%s_%s/config", d->discovery_prefix,
              e->component, d->node, d->camera, e->id);
-    json_t *o = json_pack("{s:s,s:o,s:o,s:o,s:{s:s,s:s},s:[{s:o},{s:o}],s:s}", "name", e->name,
-                          "unique_id", json_sprintf("attune_%s_%s_%s", d->node, d->camera, e->id),
-                          "object_id", json_sprintf("attune_%s_%s", d->camera, e->id), "device",
-                          device_of(d), "origin", "name", "attune", "sw_version", d->version,
-                          "availability", "topic", json_sprintf("%s/available", d->prefix), "topic",
-                          json_sprintf("%s/%s/available", d->prefix, d->camera),
-                          "availability_mode", "all");
+    json_t *o = json_pack(
+        "{s:s,s:o,s:o,s:o,s:{s:s,s:s},s:[{s:o},{s:o}],s:s}", "name", e->name, "unique_id",
+        json_sprintf("attune_%s_%s_%s", d->node, d->camera, e->id), "default_entity_id",
+        json_sprintf("%s.attune_%s_%s", e->component, d->camera, e->id), "device", device_of(d),
+        "origin", "name", "attune", "sw_version", d->version, "availability", "topic",
+        json_sprintf("%s/available", d->prefix), "topic",
+        json_sprintf("%s/%s/available", d->prefix, d->camera), "availability_mode", "all");
     if (!o)
         return NULL;
     set_topic(o, "state_topic", d, e->state);

@@ -171,6 +171,14 @@ static enum status set_password(struct mqtt *m, struct error *err)
     return st;
 }
 
+static const char *why(int code)
+{
+    if (code == MOSQ_ERR_TLS)
+        return "TLS fails: its certificate is none that mqtt_ca vouches for, or it speaks no TLS "
+               "at this port";
+    return code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code);
+}
+
 static bool connect_now(struct mqtt *m)
 {
     struct error err = {0};
@@ -183,8 +191,7 @@ static bool connect_now(struct mqtt *m)
     m->reason[0] = '\0';
     int code = mosquitto_connect(m->client, m->address.host, m->address.port, MQTT_KEEPALIVE_S);
     if (code != 0)
-        snprintf(m->reason, sizeof m->reason, "%s",
-                 code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code));
+        snprintf(m->reason, sizeof m->reason, "%s", why(code));
     return code == 0;
 }
 
@@ -242,7 +249,7 @@ static bool turn(struct mqtt *m, int ms)
     if (code == 0)
         code = mosquitto_loop_misc(m->client);
     if (code != 0 && !m->reason[0])
-        snprintf(m->reason, sizeof m->reason, "%s", mosquitto_strerror(code));
+        snprintf(m->reason, sizeof m->reason, "%s", why(code));
     return code == 0 && hand_over(m);
 }
 

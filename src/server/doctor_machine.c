@@ -56,15 +56,34 @@ static bool is_in_use(const char *state)
     return used;
 }
 
-/* What uploads, models and the database may come to. An estimate from above. */
-static double state_bytes(const struct settings *s, int cameras, const struct doctor_cost *cost)
+/* What uploads of so long, models and the database may come to. An estimate from above. */
+static double bytes_of(const struct settings *s, double kept_s, int cameras,
+                       const struct doctor_cost *cost)
 {
-    double kept_s = s->horizon_s * 1.5 + 60;
     double chunks = kept_s * s->uplink_kbps * 1000 / 8;
     double waiting = s->backlog_max * s->chunk_s * s->uplink_kbps * 1000 / 8;
     double models = 4.0 * STORE_MODELS_KEPT * (double)cost->param_bytes;
     double rows = 200.0 * (s->frames_max + s->versions_max);
     return cameras * (2 * chunks + waiting + models + rows) + 500.0 * s->events_max;
+}
+
+/* Under the limits of retention: what training needs stays whatever they say. */
+static double state_bytes(const struct settings *s, int cameras, const struct doctor_cost *cost)
+{
+    double needed_s = s->horizon_s * 1.5 + 60, asked_s = s->retention_days * DAY_S;
+    double needed = bytes_of(s, needed_s, cameras, cost);
+    double all = bytes_of(s, fmax(needed_s, asked_s), cameras, cost);
+    double most = s->state_mb_max * 1048576.0;
+    return s->state_mb_max > 0 ? fmin(all, fmax(most, needed)) : all;
+}
+
+/* The settings that would lower it most. */
+static const char *lower(const struct settings *s)
+{
+    if (s->retention_days > 0)
+        return s->state_mb_max > 0 ? "state_mb_max or retention_days"
+                                   : "retention_days, or give a bound by state_mb_max";
+    return "horizon_s, backlog_max or uplink_kbps";
 }
 
 static void look_at_disk(struct doctor *d, const struct settings *s, const char *folder,
@@ -82,9 +101,8 @@ static void look_at_disk(struct doctor *d, const struct settings *s, const char 
                    free_mb, folder, s->disk_free_min_mb);
     else if (free_mb < need_mb)
         doctor_add(d, DOCTOR_WARN, "disk",
-                   "%.0f MB are free at %s, %d camera%s may come to %.0f; make room, or lower "
-                   "horizon_s, backlog_max or uplink_kbps",
-                   free_mb, folder, cameras, cameras == 1 ? "" : "s", need_mb);
+                   "%.0f MB are free at %s, %d camera%s may come to %.0f; make room, or lower %s",
+                   free_mb, folder, cameras, cameras == 1 ? "" : "s", need_mb, lower(s));
     else
         doctor_add(d, DOCTOR_OK, "disk", "%.0f MB are free at %s, %d camera%s may come to %.0f",
                    free_mb, folder, cameras, cameras == 1 ? "" : "s", need_mb);

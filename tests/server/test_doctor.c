@@ -136,11 +136,38 @@ static void a_running_server_is_known(void **state)
     expect(DOCTOR_OK, "state folder", "in use by a server that runs");
 }
 
+/* MB that one camera may come to, with what is to stay free. */
+static void expect_need(double least, double most)
+{
+    double need = -1;
+    doctor_clear(&d);
+    doctor_init(&d);
+    doctor_state(&d, set, &nobody, &unknown);
+    for (int i = 0; i < d.count; i++) {
+        const char *at = strstr(d.lines[i].text, "may come to ");
+        if (at)
+            need = strtod(at + strlen("may come to "), NULL);
+    }
+    if (!(need >= least && need <= most))
+        fail_msg("%.0f MB are not from %.0f to %.0f", need, least, most);
+}
+
 static void a_full_disk_is_noticed(void **state)
 {
     (void)state;
     doctor_state(&d, set, &nobody, &unknown);
     expect(DOCTOR_OK, "disk", "are free");
+    /* A year of two kbit/s and labels beside them: 15.8 GB; what retention allows bounds it. */
+    struct settings kept = *set;
+    set->uplink_kbps = 2;
+    set->retention_days = 365;
+    expect_need(15000, 17000);
+    set->state_mb_max = 2000;
+    expect_need(2000, 2700);
+    set->horizon_s = 86400 * 30; /* training needs 45 days of it, whatever the bound is */
+    set->state_mb_max = 1;
+    expect_need(1900, 2500);
+    *set = kept;
     set->disk_free_min_mb = INT_MAX;
     doctor_state(&d, set, &nobody, &unknown);
     expect(DOCTOR_FAIL, "disk", "make room");

@@ -382,6 +382,21 @@ static int check_names(const char *text)
     return count;
 }
 
+/* Every rule of alerts.yaml has a test of what it says. */
+static void check_tested(const char *rules, const char *tests)
+{
+    int count = 0;
+    for (const char *at = rules; (at = strstr(at, "- alert: ")); count++) {
+        char name[96];
+        at += strlen("- alert: ");
+        snprintf(name, sizeof name, "alertname: %.*s\n        exp_alerts", (int)strcspn(at, "\n"),
+                 at);
+        if (!strstr(tests, name))
+            fail_msg("no test of %s", name);
+    }
+    assert_true(count >= 17);
+}
+
 static void dashboard_and_rules_name_what_exists(void **state)
 {
     (void)state;
@@ -390,6 +405,7 @@ static void dashboard_and_rules_name_what_exists(void **state)
     char *dashboard = read_text("ATTUNE_DEPLOY", "grafana/attune.json");
     assert_true(check_names(rules) >= 10);
     assert_true(check_names(tests) >= 10);
+    check_tested(rules, tests);
     assert_true(check_names(dashboard) >= 20);
     free(rules);
     free(tests);

@@ -1,5 +1,6 @@
 /* The server at a real mosquitto, seen by a real client: what is retained, what events say, that
  * commands are obeyed, and that a broker may come and go. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,12 +15,15 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "broker.h"
 #include "kit.h"
 #include "notify/command.h"
+#include "notify/mqtt.h"
 #include "notify/mqtt_address.h"
 #include "notify/outbox.h"
 #include "server/bridge.h"
+#include "server/tls.h"
 
 static struct kit *kit;
 static struct broker broker;
@@ -128,6 +132,12 @@ static void check_entity(void *context, const char *topic, const char *payload, 
     assert_null(json_object_get(f->ids, id));
     json_object_set_new(f->ids, id, json_string(topic));
     text_of(o, "name");
+    /* "object_id", which it takes the place of, is refused since Home Assistant 2026.4. */
+    assert_null(json_object_get(o, "object_id"));
+    const char *entity = text_of(o, "default_entity_id"), *component = topic + 14;
+    size_t n = strcspn(component, "/"); /* of homeassistant/COMPONENT/... */
+    assert_true(strncmp(entity, component, n) == 0 &&
+                strncmp(entity + n, ".attune_gate_", 13) == 0);
     const json_t *device = json_object_get(o, "device");
     assert_int_equal(json_array_size(json_object_get(device, "identifiers")), 1);
     assert_string_equal(text_of(device, "sw_version"), "1.2.3");
@@ -476,6 +486,110 @@ static void what_a_camera_sees_is_told(void **state)
     listener_close(&l);
 }
 
+/* ---- TLS ---- */
+
+/* A certificate of its own in the folder; ca (160 bytes): its path. */
+static void make_certificate(const char *folder, char *ca)
+{
+    struct buf cert, key;
+    struct error err = {0};
+    char hex[65];
+    uint8_t of_key[32];
+    buf_init(&cert);
+    buf_init(&key);
+    if (tls_load(folder, clock_wall_us(), &cert, &key, hex, of_key, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    snprintf(ca, 160, "%s/tls/cert.pem", folder);
+    buf_clear(&cert);
+    buf_clear(&key);
+}
+
+static void start_secure(struct broker *b, const char *folder, char *ca)
+{
+    char path[200];
+    make_certificate(folder, ca);
+    broker_init(b, folder);
+    snprintf(path, sizeof path, "%s/mosquitto.conf", folder);
+    FILE *f = fopen(path, "ae");
+    assert_non_null(f);
+    fprintf(f, "certfile %s\nkeyfile %s/tls/key.pem\n", ca, folder);
+    fclose(f);
+    broker_start(b);
+}
+
+struct outcome {
+    pthread_mutex_t mutex;
+    bool known, connected;
+    char reason[256];
+};
+
+static void note_state(void *context, bool connected, const char *reason)
+{
+    struct outcome *o = context;
+    pthread_mutex_lock(&o->mutex);
+    if (!o->known) {
+        o->connected = connected;
+        snprintf(o->reason, sizeof o->reason, "%s", reason);
+    }
+    o->known = true;
+    pthread_mutex_unlock(&o->mutex);
+}
+
+/* What the client's first try at the broker comes to. */
+static void expect_connection(bool connected, const char *scheme, const struct broker *b,
+                              const char *ca, bool insecure)
+{
+    struct outcome o = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    struct mqtt *m;
+    struct error err = {0};
+    char address[96];
+    snprintf(address, sizeof address, "%s%s", scheme, b->address);
+    const struct mqtt_options options = {.address = address,
+                                         .user = BROKER_USER,
+                                         .password_file = b->password_file,
+                                         .ca_path = ca,
+                                         .insecure = insecure,
+                                         .client_id = "secure",
+                                         .available_topic = "secure/available",
+                                         .on_state = note_state,
+                                         .context = &o};
+    if (mqtt_open(&options, &m, &err) != ST_OK)
+        fail_msg("%s", err.message);
+    uint64_t until_us = clock_mono_us() + 60000000;
+    for (bool known = false; !known; kit_pause()) {
+        assert_true(clock_mono_us() < until_us);
+        pthread_mutex_lock(&o.mutex);
+        known = o.known;
+        pthread_mutex_unlock(&o.mutex);
+    }
+    mqtt_close(&m);
+    if (o.connected != connected)
+        fail_msg("%s with %s: %s", address, ca, o.reason);
+    assert_true(connected == !o.reason[0]);
+    assert_null(strstr(o.reason, BROKER_PASSWORD));
+}
+
+static void a_broker_shows_its_certificate(void **state)
+{
+    (void)state;
+    char folder[128], other[128], ca[160], other_ca[160];
+    struct broker secure;
+    snprintf(folder, sizeof folder, "%s/secure", kit->dir);
+    snprintf(other, sizeof other, "%s/other", kit->dir);
+    assert_int_equal(file_mkdirs(folder, NULL), ST_OK);
+    assert_int_equal(file_mkdirs(other, NULL), ST_OK);
+    start_secure(&secure, folder, ca);
+    make_certificate(other, other_ca);
+    expect_connection(true, "mqtts://", &secure, ca, false);
+    expect_connection(false, "mqtts://", &secure, other_ca, false);
+    expect_connection(false, "mqtts://", &secure, "", false); /* the system's */
+    expect_connection(true, "mqtts://", &secure, other_ca, true);
+    expect_connection(false, "mqtt://", &secure, "", false);
+    expect_connection(false, "mqtts://", &broker, ca, false);
+    expect_connection(true, "mqtt://", &broker, "", false);
+    broker_stop(&secure);
+}
+
 /* ---- parts ---- */
 
 static void addresses(void **state)
@@ -557,6 +671,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_a_broker_the_server_runs),
         cmocka_unit_test(a_killed_server_has_a_last_will),
         cmocka_unit_test(what_a_camera_sees_is_told),
+        cmocka_unit_test(a_broker_shows_its_certificate),
         cmocka_unit_test(addresses),
         cmocka_unit_test(a_full_outbox_forgets_the_oldest),
     };
