@@ -84,9 +84,7 @@ static enum status open_score(struct agent_report *r, struct error *err)
 static enum status open_overlay(struct agent_report *r, struct error *err)
 {
     const struct task_spec *spec = &r->agent->spec;
-    palette_init(&r->palette);
-    for (int c = 0; c < spec->class_count; c++)
-        palette_name(&r->palette, c, spec->class_name[c]);
+    task_palette(spec, &r->palette);
     return overlay_writer_open(r->agent->options.overlay_path, spec->width, spec->height,
                                &r->overlay, err);
 }

@@ -1,9 +1,11 @@
-/* api_samples.c - pictures: the newest of a camera, any labelled one that is still kept, and a list
- * of those that student and teacher see differently. */
+/* api_samples.c - pictures: the newest of a camera, any labelled one that is still kept, a list of
+ * those that student and teacher see differently, and what their colours mean. */
+#include <stdio.h>
 #include <string.h>
 
 #include "server/http.h"
 #include "server/labelling.h"
+#include "task/draw.h"
 
 #define SAMPLES_STANDARD 24
 #define SAMPLES_MAX 200
@@ -59,6 +61,22 @@ void api_frame(struct request *r, struct reply *out)
     out->type = "image/jpeg";
     if (!t_us)
         reply_header(out, "Cache-Control", "no-store");
+}
+
+void api_classes(struct request *r, struct reply *out)
+{
+    const struct task_spec *spec = &r->server->student_spec;
+    json_t *list = json_array();
+    struct palette palette;
+    task_palette(spec, &palette);
+    for (int i = 0; i < spec->class_count; i++) {
+        const uint8_t *rgb = palette.rgb[i];
+        char colour[8];
+        snprintf(colour, sizeof colour, "#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
+        json_array_append_new(
+            list, json_pack("{s:s,s:s}", "name", spec->class_name[i], "colour", colour));
+    }
+    reply_json(out, 200, json_pack("{s:s,s:o}", "task", task_name(spec->task), "classes", list));
 }
 
 static void add_sample(const struct store_frame *f, void *context)

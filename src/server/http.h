@@ -137,7 +137,7 @@ json_t *server_json_version(const struct store_version *v);
 http_handler api_settings, api_report, api_labels;                          /* api_inference.c */
 http_handler api_hello, api_chunk, api_updates;                             /* api_camera.c */
 http_handler api_health, api_cameras, api_camera, api_series, api_versions; /* api_view.c */
-http_handler api_frame, api_samples;                                        /* api_samples.c */
+http_handler api_frame, api_samples, api_classes;                           /* api_samples.c */
 http_handler api_model;                                                     /* api_files.c */
 http_handler api_settings_all, api_reload;                                  /* api_settings.c */
 http_handler api_compute, api_compute_series, api_schedule;                 /* api_compute.c */

@@ -22,9 +22,7 @@ enum status preview_set_init(struct preview_set *p, int capacity, const struct t
     p->capacity = capacity;
     p->task = spec->task;
     pthread_mutex_init(&p->lock, NULL);
-    palette_init(&p->palette);
-    for (int i = 0; i < spec->class_count; i++)
-        palette_name(&p->palette, i, spec->class_name[i]);
+    task_palette(spec, &p->palette);
     return ST_OK;
 }
 

@@ -22,6 +22,7 @@ static const struct route routes[] = {
     {"GET", "/v1/cameras/*/model.onnx", ROLE_VIEW, api_model, 0},
     {"GET", "/v1/cameras/*", ROLE_VIEW, api_camera, 0},
     {"GET", "/v1/cameras", ROLE_VIEW, api_cameras, 0},
+    {"GET", "/v1/classes", ROLE_VIEW, api_classes, 0},
     {"GET", "/v1/health", ROLE_ANYONE, api_health, 0},
     {"GET", "/v1/compute", ROLE_VIEW, api_compute, 0},
     {"GET", "/v1/compute/series", ROLE_VIEW, api_compute_series, 0},

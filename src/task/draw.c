@@ -1,5 +1,12 @@
 #include "task/draw.h"
 
+void task_palette(const struct task_spec *spec, struct palette *ret)
+{
+    palette_init(ret);
+    for (int c = 0; c < spec->class_count; c++)
+        palette_name(ret, c, spec->class_name[c]);
+}
+
 static void draw_boxes(const uint8_t *table, const struct palette *p, struct frame *f)
 {
     struct detection d[DETECT_BOXES_MAX];

@@ -143,6 +143,26 @@ static void expect_jpeg(const char *path)
     answer_clear(&a);
 }
 
+static void colours_have_names(void **state)
+{
+    (void)state;
+    json_t *all = kit_json(kit, "/v1/classes", 200), *one;
+    const json_t *list = json_object_get(all, "classes");
+    size_t i;
+    static const char *const expected[][2] = {/* of the Cityscapes data set's label table */
+                                              {"road", "#804080"},
+                                              {"car", "#00008e"},
+                                              {"sky", "#4682b4"}};
+    assert_string_equal(json_string_value(json_object_get(all, "task")), "segment");
+    assert_int_equal(json_array_size(list), 3);
+    json_array_foreach(list, i, one)
+    {
+        assert_string_equal(json_string_value(json_object_get(one, "name")), expected[i][0]);
+        assert_string_equal(json_string_value(json_object_get(one, "colour")), expected[i][1]);
+    }
+    json_decref(all);
+}
+
 static void samples_can_be_looked_at(void **state)
 {
     (void)state;
@@ -319,6 +339,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_are_packed_for_who_takes_it, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_kept_by_their_hash, setup, teardown),
+        cmocka_unit_test_setup_teardown(colours_have_names, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_can_be_looked_at, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_are_shown_without_secrets, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_of_a_group, setup, teardown),

@@ -89,6 +89,19 @@ const stream = async (after, signal, onOpen, onEvent) => {
   }
 };
 
+// Shorter where the network comes back, or whoever looks.
+const pause = wait_ms => new Promise(resolve => {
+  const over = new AbortController();
+  const done = () => {
+    clearTimeout(timer);
+    over.abort();
+    resolve();
+  };
+  const timer = setTimeout(done, wait_ms);
+  addEventListener('online', done, {signal: over.signal});
+  document.addEventListener('visibilitychange', () => document.hidden || done(), {signal: over.signal});
+});
+
 // Follows the events for ever, over every break. begin() loads what there is and returns the number of the newest
 // event; onState(true) as the stream opens, onState(false, why) as it breaks. Who is refused (401, 403) has to call
 // again after logging in; signal ends it.
@@ -108,7 +121,7 @@ export const follow = async ({signal, begin, onEvent, onState}) => {
       if (e.status === 401 || e.status === 403)
         return;
     }
-    await new Promise(done => setTimeout(done, wait));
+    await pause(wait);
     wait = Math.min(2 * wait, WAIT_MS_MAX);
   }
 };

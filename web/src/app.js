@@ -67,10 +67,9 @@ const Head = ({page, onHelp}) => {
 const Help = ({onClose}) => {
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
-  return html`<dialog class="help" ref=${dialog} aria-label="words and keys" onClose=${onClose}><h2>Words</h2>
+  return html`<dialog class="help" ref=${dialog} aria-label="words and keys" onClose=${onClose}><div class="head"><h2>Words</h2><button class="beside" type="button" onClick=${() => dialog.current.close()}>close</button></div>
     <dl>${GLOSSARY.map(([word, what]) => html`<dt key=${word}>${word}</dt><dd>${what}</dd>`)}</dl>
-    <h2>Keys</h2><dl>${KEYS.map(([key, what]) => html`<dt key=${key}><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl>
-    <div class="actions"><button type="button" autofocus onClick=${() => dialog.current.close()}>close</button></div></dialog>`;
+    <h2>Keys</h2><dl>${KEYS.map(([key, what]) => html`<dt key=${key}><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl></dialog>`;
 };
 
 const Nowhere = () => html`<h1 tabindex="-1">Nothing here</h1><p class="notice">This page has no such part. <a href="#/fleet">All cameras</a></p>`;

@@ -11,7 +11,7 @@ export const state = {
   live: null, // null: connecting
   gone_us: 0, // since when there is no connection
   why: null, // the refusal that ended it
-  session: null, health: null, groups: null,
+  session: null, health: null, groups: null, classes: null,
   cameras: new Map(), series: new Map(), events: [],
   tick: 0, // grows with every event: views that load more ask again
   theme: 0, // grows as colours change: what is painted is painted anew
@@ -194,6 +194,15 @@ export const login = async (user, password) => {
 export const logout = async () => {
   await send('DELETE', 'v1/session').catch(() => null);
   location.reload();
+};
+
+// What the colours of pictures mean: asked for once, by the first view that shows some.
+export const useClasses = () => {
+  useEffect(() => {
+    if (!state.classes)
+      keep('classes', 'v1/classes').then(changed);
+  }, []);
+  return state.classes?.classes ?? [];
 };
 
 // What a view needs beyond that: loaded as it appears and again after events (`always`: without one, too), at most every `every_ms`.

@@ -2,6 +2,7 @@
 import {Component, h} from 'preact';
 import {useEffect, useRef} from 'preact/hooks';
 import htm from 'htm';
+import {useClasses} from './store.js';
 
 export const html = htm.bind(h);
 
@@ -62,6 +63,14 @@ export const Confirm = ({title, children, verb, busy, error, onDone}) => {
     <div class="actions"><button type="button" class="primary" disabled=${busy} onClick=${() => onDone(true)}>${busy ? 'working…' : verb}</button>
       <button type="button" onClick=${() => onDone(false)}>cancel</button></div>
   </dialog>`;
+};
+
+const CLASSES = 24; // of more nobody tells the colours apart
+
+// What the colours of pictures mean.
+export const Legend = ({view}) => {
+  const named = useClasses().filter(c => c.name);
+  return view !== 'image' && named.length <= CLASSES && html`<p class="key colours">${named.map(c => html`<span key=${c.name}><i class="square" style=${`background: ${c.colour}`}></i>${c.name}</span>`)}</p>`;
 };
 
 // A small line of the last points against a ghost.

@@ -7,6 +7,7 @@ export const points = v => {
   const text = v == null ? '–' : Math.abs(v * 100).toFixed(1);
   return v == null || text === '0.0' ? text : (v > 0 ? '+' : '−') + text;
 };
+export const gainText = v => v == null ? '–' : `${points(v)} points`;
 const NOISE = .005; // no gain and no loss
 export const gainTone = v => v == null || Math.abs(v) < NOISE ? '' : v > 0 ? 'good' : 'warn';
 export const gainOf = x => x.accuracy == null || x.accuracy_unadapted == null ? null : x.accuracy - x.accuracy_unadapted;
@@ -60,7 +61,7 @@ export const health = (camera, series) => {
   if (camera.inference?.source || camera.stream?.reason)
     return {tone: 'bad', word: 'no picture', why: camera.inference?.source || camera.stream?.reason};
   if (camera.seen_us && silent_us > AWAY_US)
-    return {tone: 'bad', word: `silent for ${span(silent_us)}`, kind: 'silent', why: 'the server has not heard of it for so long'};
+    return {tone: 'bad', word: `silent for ${span(silent_us)}`, kind: 'silent', why: `last heard of at ${when(camera.seen_us)}: is it on, and does it reach the server?`};
   if (camera.paused)
     return {tone: 'warn', word: 'paused', why: 'its learning is paused; it keeps the version that it has'};
   if (drift)

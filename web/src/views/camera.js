@@ -4,8 +4,8 @@ import {AccuracyChart} from '../accuracy_chart.js';
 import {send} from '../api.js';
 import {colourer} from '../groups.js';
 import {concerns, loadWhole, mayOperate, sorted, state} from '../store.js';
-import {Badge, Confirm, Facts, html, Toggle} from '../ui.js';
-import {ago, bytes, count, gainOf, gainTone, health, inference, kindOf, names, noPicture, percent, PICTURES, points, rate, tone, when} from '../words.js';
+import {Badge, Confirm, Facts, html, Legend, Toggle} from '../ui.js';
+import {ago, bytes, count, gainOf, gainText, gainTone, health, inference, kindOf, names, noPicture, percent, PICTURES, rate, tone, when} from '../words.js';
 
 const View = ({camera}) => {
   const [view, setView] = useState('student'), [missing, setMissing] = useState('');
@@ -15,7 +15,7 @@ const View = ({camera}) => {
     ${camera.frame_t_us && missing !== source
       ? html`<img src=${source} width=${camera.width} height=${camera.height} alt=${`newest labelled frame of ${camera.id}: ${text}`} onError=${() => setMissing(source)}/>`
       : html`<div class="none">${noPicture(camera)}</div>`}
-    <figcaption><${Toggle} label="picture" value=${view} onChange=${setView} options=${PICTURES}/>
+    <${Legend} view=${view}/><figcaption><${Toggle} label="picture" value=${view} onChange=${setView} options=${PICTURES}/>
       <span>${text}${camera.frame_t_us ? `, ${ago(camera.frame_t_us)}` : ''}</span></figcaption>
   </figure>`;
 };
@@ -27,7 +27,7 @@ const Numbers = ({camera, colours}) => {
   const gain = gainOf(camera), told = camera.inference, others = colours.others(camera);
   const rows = [
     ['without adapting', `${percent(camera.accuracy_unadapted)} %`, 'the same student as its file has it, on the same frames'],
-    ['gain', html`<span class=${gainTone(gain)}>${points(gain)} points</span>`, 'what adapting brings just now'],
+    ['gain', html`<span class=${gainTone(gain)}>${gainText(gain)}</span>`, 'what adapting brings just now'],
     ['learns with', html`<a href=${`#/models/${camera.group}`}>${others.length ? names(others) : 'nobody, its model'}</a>`, 'the cameras that share its model and its trainings'],
     ['version', `${camera.camera_version}${camera.version > camera.camera_version ? `, ${camera.version} is on its way` : ''}`, 'of the weights that it runs'],
     ['trainings', `${camera.versions} deployed, ${camera.rejected} rejected`, 'the gate deploys what is better on frames that the training did not see'],

@@ -2,7 +2,7 @@
 import {useState} from 'preact/hooks';
 import {concerns, loadOlder, sorted, state} from '../store.js';
 import {Empty, html, Search, Select} from '../ui.js';
-import {clock, day, kindOf, kindWord, tone} from '../words.js';
+import {clock, day, kindOf, kindWord, names, tone} from '../words.js';
 
 const SHOWN = 200;
 
@@ -22,7 +22,7 @@ export const Events = () => {
       <${Select} label="what" value=${kind} onChange=${setKind} options=${[['', 'everything'], ...kinds.map(k => [k, kindWord(k)])]}/>
       <${Select} label="camera" value=${camera} onChange=${setCamera} options=${[['', 'all'], ...sorted().map(c => [c.id])]}/></div>
     ${fits.length === 0 ? html`<${Empty}>${state.events.length ? 'No event fits.' : 'Nothing has happened yet.'}<//>` : html`<section class="card"><ol class="events wide">${fits.slice(0, most).map(e => html`
-      <li key=${e.id} data-event=${e.id}><time title=${day(e.t_us)}>${clock(e.t_us)}</time><span class="who">${e.camera ? html`<a href=${`#/camera/${e.camera}`}>${e.camera}</a>` : e.cameras?.join(', ') || 'server'}</span>
+      <li key=${e.id} data-event=${e.id}><time title=${day(e.t_us)}>${clock(e.t_us)}</time><span class="who">${e.camera ? html`<a href=${`#/camera/${e.camera}`}>${e.camera}</a>` : names(e.cameras ?? []) || 'server'}</span>
         <span class=${`kind ${e.kind === 'sampling_changed' ? 'minor' : tone(e.kind)}`}>${kindOf(e)}</span><span>${e.reason}</span></li>`)}</ol></section>`}
     ${!end && state.events.length > 0 && html`<p><button type="button" onClick=${older}>older ones</button></p>`}`;
 };

@@ -2,8 +2,8 @@
 import {useState} from 'preact/hooks';
 import {colourer} from '../groups.js';
 import {mayOperate, sorted, state} from '../store.js';
-import {Badge, Empty, Facts, html, Search, Select, Spark, Toggle} from '../ui.js';
-import {ago, count, gainOf, gainTone, health, names, noPicture, percent, PICTURES, points, rate, span} from '../words.js';
+import {Badge, Empty, Facts, html, Legend, Search, Select, Spark, Toggle} from '../ui.js';
+import {ago, count, gainOf, gainText, gainTone, health, names, noPicture, percent, PICTURES, rate, span} from '../words.js';
 
 // When the camera came to the version that it has; 0: longer ago than is known here.
 const lastUpdate = series => {
@@ -37,7 +37,7 @@ const Tile = ({camera, view, colours}) => {
         <${Spark} series=${series}/></div>
       ${['bad', 'warn'].includes(h.tone) && html`<p class="with reason">${h.why}</p>`}
       <${Facts} rows=${[
-        ['gain by adapting', html`<span class=${gainTone(gain)}>${points(gain)} points</span>`],
+        ['gain by adapting', html`<span class=${gainTone(gain)}>${gainText(gain)}</span>`],
         ['version', html`<span data-value="version">${camera.camera_version}</span>${camera.version > camera.camera_version ? ` → ${camera.version}` : ''}`],
         ['last update', updated(camera, series)],
         ['sends', html`<span data-value="up">${rate(camera.up_kbps)}</span> kbit/s`]]}/>
@@ -53,7 +53,7 @@ const Summary = ({cameras, colours}) => {
   const mean = f => scored.reduce((sum, c) => sum + f(c), 0) / scored.length, gain = scored.length ? mean(gainOf) : null;
   const sharing = cameras.filter(c => colours.shared(c.group)).length;
   return html`<p class="summary"><b>${count(cameras.length, 'camera')}</b>: ${[...words].map(([word, w], i) => html`${i ? ', ' : ''}<span key=${word} class=${w.tone}>${w.count} ${word}</span>`)}.
-    ${scored.length > 0 && html`${' '}On average <b data-value="mean">${percent(mean(c => c.accuracy))} %</b> ${metric()}, <b class=${gainTone(gain)}>${points(gain)} points</b> against the same students unadapted.`}
+    ${scored.length > 0 && html`${' '}On average <b data-value="mean">${percent(mean(c => c.accuracy))} %</b> ${metric()}, <b class=${gainTone(gain)}>${gainText(gain)}</b> against the same students unadapted.`}
     ${sharing > 0 && ` ${sharing === cameras.length ? 'All' : sharing} share what they learn.`}</p>`;
 };
 
@@ -123,7 +123,7 @@ export const Fleet = () => {
     <div class="tools"><${Search} label="find" value=${text} onInput=${setText}/>
       <${Select} label="show" value=${only} onChange=${setOnly} options=${[['all', 'all cameras'], ['trouble', 'those with trouble']]}/>
       <${Select} label="order" value=${sort} onChange=${set(setSort, 'sort')} options=${[['name'], ['accuracy', 'worst accuracy first'], ['trouble', 'trouble first'], ['group', 'by group']]}/>
-      <span class="field pick">picture<${Toggle} label="picture" value=${view} onChange=${set(setView, 'view')} options=${PICTURES}/></span></div>
+      <span class="field pick">picture<${Toggle} label="picture" value=${view} onChange=${set(setView, 'view')} options=${PICTURES}/></span><${Legend} view=${view}/></div>
     ${shown.length === 0 && html`<${Empty}>No camera fits. <button type="button" onClick=${() => {
       setText('');
       setOnly('all');

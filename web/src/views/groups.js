@@ -34,9 +34,10 @@ const Moves = ({groups}) => {
       <span class="kind"><a href=${`#/camera/${m.camera}`}>${m.camera}</a></span><span>to ${m.group}: ${m.reason}</span></li>`)}</ol></section>`;
 };
 
+const NAMED = 3; // groups, in the sentence
 const sentence = groups => {
   const shared = groups.groups.filter(g => g.cameras.length > 1);
-  const now = shared.length ? `Now: ${shared.map(g => `${names(g.cameras)}`).join('; ')}.` : 'Now each learns alone.';
+  const now = shared.length > NAMED ? `Now there are ${shared.length} groups of several.` : shared.length ? `Now: ${shared.map(g => names(g.cameras)).join('; ')}.` : 'Now each learns alone.';
   return `${now} Compute goes by policy ${groups.sharing} (${groups.division}), grouping by ${groups.grouping}.`;
 };
 

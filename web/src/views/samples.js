@@ -1,7 +1,7 @@
 // Frames that student and teacher see differently, the worst first.
 import {useState} from 'preact/hooks';
 import {sorted, useResource} from '../store.js';
-import {Empty, html, Select, Trouble} from '../ui.js';
+import {Empty, html, Legend, Select, Trouble} from '../ui.js';
 import {percent, PICTURES, when} from '../words.js';
 
 const ALL = 6; // cameras, when all are shown
@@ -29,7 +29,7 @@ export const Samples = ({id}) => {
     <p class="soft">Where students are wrong, or teachers: of each uploaded chunk that is still kept the frame on which they agree least, with the student as it was then.
       Where the teacher is the one that is wrong, more training will not help: a better teacher does.</p>
     <div class="tools"><${Select} label="camera" value=${one?.id ?? ''} onChange=${v => location.hash = v ? `#/samples/${v}` : '#/samples'}
-      options=${[['', `the ${Math.min(ALL, worst.length)} worst`], ...cameras.map(c => [c.id])]}/></div>
+      options=${[['', `the ${Math.min(ALL, worst.length)} worst`], ...cameras.map(c => [c.id])]}/><${Legend}/></div>
     ${cameras.length === 0 && html`<${Empty}>No camera has joined yet.<//>`}
     ${id && !one && cameras.length > 0 && html`<p class="notice" role="alert">There is no camera “${id}” here.</p>`}
     ${one ? html`<${OfCamera} key=${one.id} camera=${one} limit=${24}/>` : !id && worst.map(c => html`<${OfCamera} key=${c.id} camera=${c} limit=${3}/>`)}`;
