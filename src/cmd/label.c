@@ -35,6 +35,9 @@ static const char help_text[] =
     "  --since WHEN      taken later than 2026-11-22, 2026-11-22T04:00:00Z, or 90m, 12h, 7d ago\n"
     "  --limit N         the newest N pictures of each camera\n"
     "  --min-score S     boxes that the teacher gave less are left out (default: 0)\n"
+    "  --polygons        of a segmentation polygons instead of run lengths, for Label Studio; "
+    "holes\n"
+    "                    are filled\n"
     "  --png             pictures without loss (default: JPEG)\n"
     "  --quality Q       of JPEG, 1 to 100 (default: 95)\n"
     "  --student FILE    the server's student, for the names of the classes; only for the folder\n"
@@ -205,6 +208,7 @@ static int label_export(int argc, char **argv)
                                          {"since", CMD_TEXT, &since, 0, 0},
                                          {"limit", CMD_COUNT, &o.limit, 1, 1e12},
                                          {"min-score", CMD_NUMBER, &o.min_score, 0, 1},
+                                         {"polygons", CMD_FLAG, &o.polygons, 0, 0},
                                          {"png", CMD_FLAG, &o.png, 0, 0},
                                          {"quality", CMD_WHOLE, &o.quality, 1, 100},
                                          {"student", CMD_TEXT, &student, 0, 0},

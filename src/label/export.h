@@ -4,7 +4,8 @@
  *   coco     of a detection or a segmentation: images/NAME.jpg and annotations.json. A box that the
  *            teacher is not sure of has iscrowd 1, which COCO's evaluation ignores. Of a
  *            segmentation a mask for each class as run lengths (iscrowd 1), and beside each picture
- *            NAME_label.png, so that attune model train --data OUT/images takes it
+ *            NAME_label.png, so that attune model train --data OUT/images takes it; or a polygon
+ *            for each area (label/outline.h) of EXPORT_AREA_MIN pixels
  *   yolo     of a detection: images/train, labels/train/NAME.txt and data.yaml; unsure boxes are
  *            left out
  *   folders  of a classification: CLASS/NAME.jpg
@@ -22,6 +23,8 @@
 #define ATTUNE_LABEL_EXPORT_H
 
 #include "task/task.h"
+
+#define EXPORT_AREA_MIN 10
 
 enum export_format { EXPORT_COCO = 1, EXPORT_YOLO, EXPORT_FOLDERS };
 
@@ -43,6 +46,7 @@ struct export_options {
     uint64_t since_us;   /* pictures taken later than that */
     uint64_t limit;      /* the newest of each camera; 0: all */
     double min_score;    /* of boxes */
+    bool polygons;       /* of a segmentation as COCO, instead of run lengths */
     bool png;            /* pictures without loss */
     int quality;         /* of JPEG, 1..100 */
     uint64_t now_us;     /* for the data set's date */

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "label/export_internal.h"
+#include "label/outline.h"
 #include "task/detect.h"
 #include "video/frame.h"
 #include "video/image.h"
@@ -183,26 +184,60 @@ static struct mask mask_of(const struct label_map *l, int class_id)
     return m;
 }
 
+static enum status put_mask(struct exporter *e, int class_id, struct error *err)
+{
+    struct mask m = mask_of(&e->resized, class_id);
+    if (m.area == 0) {
+        json_decref(m.counts);
+        return ST_OK;
+    }
+    return put_annotation(e,
+                          json_pack("{s:i,s:[i,i,i,i],s:I,s:i,s:{s:o,s:[i,i]},s:{s:b}}",
+                                    "category_id", class_id + 1, "bbox", m.x0, m.y0, m.x1 - m.x0,
+                                    m.y1 - m.y0, "area", m.area, "iscrowd", 1, "segmentation",
+                                    "counts", m.counts, "size", e->resized.height, e->resized.width,
+                                    "attributes", "teacher", 1),
+                          err);
+}
+
+struct polygons {
+    struct exporter *e;
+    int class_id;
+    enum status st;
+    struct error *err;
+};
+
+static void put_polygon(void *context, const struct outline *o)
+{
+    struct polygons *p = context;
+    json_t *points = json_array();
+    for (int i = 0; i < 2 * o->count; i++)
+        json_array_append_new(points, json_integer(o->corners[i]));
+    if (p->st == ST_OK)
+        p->st = put_annotation(p->e,
+                               json_pack("{s:i,s:[i,i,i,i],s:I,s:i,s:[O],s:{s:b}}", "category_id",
+                                         p->class_id + 1, "bbox", o->x0, o->y0, o->x1 - o->x0,
+                                         o->y1 - o->y0, "area", (json_int_t)o->area, "iscrowd", 0,
+                                         "segmentation", points, "attributes", "teacher", 1),
+                               p->err);
+    json_decref(points);
+}
+
+static enum status put_polygons(struct exporter *e, int class_id, struct error *err)
+{
+    struct polygons p = {e, class_id, ST_OK, err};
+    enum status st = outline_trace(&e->resized, class_id, EXPORT_AREA_MIN, put_polygon, &p, err);
+    return st == ST_OK ? p.st : st;
+}
+
 static enum status add_masks(struct exporter *e, const struct export_sample *s, struct error *err)
 {
     enum status st = label_map_resize(&e->resized, s->frame->width, s->frame->height, err);
     if (st != ST_OK)
         return st;
     task_resize_labels(s->labels, &e->resized);
-    for (int c = 0; c < e->options->class_count && st == ST_OK; c++) {
-        struct mask m = mask_of(&e->resized, c);
-        if (m.area == 0) {
-            json_decref(m.counts);
-            continue;
-        }
-        st = put_annotation(e,
-                            json_pack("{s:i,s:[i,i,i,i],s:I,s:i,s:{s:o,s:[i,i]},s:{s:b}}",
-                                      "category_id", c + 1, "bbox", m.x0, m.y0, m.x1 - m.x0,
-                                      m.y1 - m.y0, "area", m.area, "iscrowd", 1, "segmentation",
-                                      "counts", m.counts, "size", e->resized.height,
-                                      e->resized.width, "attributes", "teacher", 1),
-                            err);
-    }
+    for (int c = 0; c < e->options->class_count && st == ST_OK; c++)
+        st = e->options->polygons ? put_polygons(e, c, err) : put_mask(e, c, err);
     e->bytes.size_bytes = 0;
     if (st == ST_OK)
         st = image_labels_write(&e->resized, &e->bytes, err);

@@ -13,9 +13,11 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/rng.h"
 #include "kit.h"
 #include "label/export.h"
 #include "label/label_file.h"
+#include "label/outline.h"
 #include "store/store.h"
 #include "task/class_list.h"
 #include "task/detect.h"
@@ -64,6 +66,125 @@ static json_int_t whole(const json_t *o, const char *key)
 static double at(const json_t *list, size_t i)
 {
     return json_number_value(json_array_get(list, i));
+}
+
+/* ---- outlines ---- */
+
+#define SIDE 24
+
+/* Worked out in another way: what of a padded picture is reached from its edge, also across
+ * corners, without the area is outside of it. */
+struct filled {
+    int width, height, stack[SIDE * SIDE * 16];
+    bool area[SIDE][SIDE], outside[SIDE + 2][SIDE + 2];
+};
+
+static void fill_area(struct filled *f, const struct label_map *l, int x, int y)
+{
+    int top = 0, class_id = l->classes[y * l->width + x];
+    f->stack[top++] = y * SIDE + x;
+    while (top > 0) {
+        int at = f->stack[--top];
+        x = at % SIDE;
+        y = at / SIDE;
+        if (f->area[y][x] || l->classes[y * l->width + x] != class_id)
+            continue;
+        f->area[y][x] = true;
+        if (x > 0)
+            f->stack[top++] = at - 1;
+        if (x + 1 < l->width)
+            f->stack[top++] = at + 1;
+        if (y > 0)
+            f->stack[top++] = at - SIDE;
+        if (y + 1 < l->height)
+            f->stack[top++] = at + SIDE;
+    }
+}
+
+static void fill_outside(struct filled *f)
+{
+    int top = 0;
+    f->stack[top++] = 0;
+    while (top > 0) {
+        int x = f->stack[--top] % (SIDE + 2), y = f->stack[top] / (SIDE + 2);
+        bool of_area = x > 0 && y > 0 && x <= f->width && y <= f->height && f->area[y - 1][x - 1];
+        if (f->outside[y][x] || of_area)
+            continue;
+        f->outside[y][x] = true;
+        for (int dy = -1; dy <= 1; dy++)
+            for (int dx = -1; dx <= 1; dx++)
+                if (x + dx >= 0 && x + dx <= f->width + 1 && y + dy >= 0 && y + dy <= f->height + 1)
+                    f->stack[top++] = (y + dy) * (SIDE + 2) + x + dx;
+    }
+}
+
+/* Is the pixel's middle within, by the even-odd rule? */
+static bool is_within(const struct outline *o, int x, int y)
+{
+    bool within = false;
+    for (int i = 0; i < o->count; i++) {
+        const int *a = o->corners + 2 * i, *b = o->corners + 2 * ((i + 1) % o->count);
+        if ((a[1] <= y) != (b[1] <= y) && a[0] > x)
+            within = !within;
+    }
+    return within;
+}
+
+struct outlines {
+    const struct label_map *l;
+    int count;
+    bool seen[SIDE][SIDE]; /* pixels of areas that had an outline */
+};
+
+static void check_outline(void *context, const struct outline *o)
+{
+    struct outlines *all = context;
+    struct filled *f = calloc(1, sizeof *f);
+    int64_t area = 0;
+    assert_non_null(f);
+    f->width = all->l->width;
+    f->height = all->l->height;
+    fill_area(f, all->l, o->corners[0], o->corners[1]);
+    fill_outside(f);
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++) {
+            bool within = is_within(o, x, y);
+            assert_int_equal(within, !f->outside[y + 1][x + 1]);
+            assert_true(!within || (x >= o->x0 && x < o->x1 && y >= o->y0 && y < o->y1));
+            area += within;
+            assert_false(f->area[y][x] && all->seen[y][x]);
+            all->seen[y][x] = all->seen[y][x] || f->area[y][x];
+        }
+    assert_int_equal(o->area, area);
+    for (int i = 0; i < o->count; i++) { /* a corner is a turn */
+        const int *a = o->corners + 2 * i, *b = o->corners + 2 * ((i + 1) % o->count);
+        assert_true((a[0] == b[0]) != (a[1] == b[1]));
+    }
+    all->count++;
+    free(f);
+}
+
+static void outlines_go_round_each_area(void **state)
+{
+    (void)state;
+    struct rng rng;
+    struct label_map l;
+    label_map_init(&l);
+    rng_init(&rng, 11, 1);
+    for (int round = 0; round < 300; round++) {
+        int width = 1 + (int)rng_below(&rng, SIDE), height = 1 + (int)rng_below(&rng, SIDE);
+        unsigned share = 1 + rng_below(&rng, 9);
+        assert_int_equal(label_map_resize(&l, width, height, NULL), ST_OK);
+        for (int i = 0; i < width * height; i++)
+            l.classes[i] = rng_below(&rng, 10) < share;
+        struct outlines all = {.l = &l};
+        for (int c = 0; c < 2; c++)
+            assert_int_equal(outline_trace(&l, c, 1, check_outline, &all, NULL), ST_OK);
+        for (int y = 0; y < height; y++)
+            for (int x = 0; x < width; x++)
+                assert_true(all.seen[y][x]);
+    }
+    label_map_clear(&l);
 }
 
 /* ---- masks ---- */
@@ -177,10 +298,49 @@ static void check_training_takes_it(const struct kit *kit, const char *out, uint
     samples_close(&samples);
 }
 
+/* The program's summary. */
+static json_t *run_export(const struct kit *kit, const char *out, const char *more)
+{
+    char command[1400], line[2048];
+    assert_non_null(getenv("ATTUNE_PROGRAM"));
+    snprintf(command, sizeof command,
+             "%s label export --state %s --out %s --limit 6 --since 1d --json %s",
+             getenv("ATTUNE_PROGRAM"), kit->options.settings.state, out, more);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    size_t n = fread(line, 1, sizeof line, f);
+    assert_int_equal(pclose(f), 0);
+    return json_loadb(line, n, 0, NULL);
+}
+
+/* Of each as the masks' readers want it, inside its box, which is inside the picture. */
+static void check_polygons(json_t *coco)
+{
+    const json_t *a;
+    size_t i;
+    json_int_t area = 0;
+    json_array_foreach(json_object_get(coco, "annotations"), i, a)
+    {
+        const json_t *list = json_object_get(a, "segmentation"), *points = json_array_get(list, 0);
+        const json_t *bbox = json_object_get(a, "bbox");
+        assert_true(whole(a, "iscrowd") == 0 && json_array_size(list) == 1);
+        assert_true(json_array_size(points) >= 8 && json_array_size(points) % 2 == 0);
+        for (size_t k = 0; k < json_array_size(points); k++) {
+            double low = at(bbox, k % 2), v = at(points, k);
+            assert_true(v >= low && v <= low + at(bbox, 2 + k % 2));
+        }
+        assert_true(whole(a, "area") >= EXPORT_AREA_MIN);
+        area += whole(a, "area");
+    }
+    const json_t *image = json_array_get(json_object_get(coco, "images"), 0);
+    double all = 6.0 * (double)(whole(image, "width") * whole(image, "height"));
+    assert_true((double)area > 0.8 * all); /* all that is no speck */
+}
+
 static void masks_of_a_running_server(void **state)
 {
     (void)state;
-    char out[100], command[1400], line[2048];
+    char out[100];
     uint64_t seq = 0;
     struct kit *kit = kit_open();
     kit->options.no_worker = true;
@@ -190,15 +350,7 @@ static void masks_of_a_running_server(void **state)
     kit_upload(kit, "gate", &seq);
     kit_await(kit, "labelled", kit_await(kit, "labelled", 0));
     snprintf(out, sizeof out, "%s/masks", dir);
-    assert_non_null(getenv("ATTUNE_PROGRAM"));
-    snprintf(command, sizeof command,
-             "%s label export --state %s --out %s --limit 6 --since 1d --json",
-             getenv("ATTUNE_PROGRAM"), kit->options.settings.state, out);
-    FILE *f = popen(command, "r");
-    assert_non_null(f);
-    size_t n = fread(line, 1, sizeof line, f);
-    assert_int_equal(pclose(f), 0);
-    json_t *summary = json_loadb(line, n, 0, NULL);
+    json_t *summary = run_export(kit, out, "");
     assert_int_equal(whole(summary, "pictures"), 6);
     assert_int_equal(whole(summary, "damaged_chunks"), 0);
     json_t *coco = load(out, "annotations.json");
@@ -210,6 +362,11 @@ static void masks_of_a_running_server(void **state)
     check_training_takes_it(kit, out, 6);
     json_decref(coco);
     json_decref(summary);
+    snprintf(out, sizeof out, "%s/polygons", dir);
+    json_decref(run_export(kit, out, "--polygons"));
+    coco = load(out, "annotations.json");
+    check_polygons(coco);
+    json_decref(coco);
     kit_close(&kit);
 }
 
@@ -427,6 +584,7 @@ int main(int argc, char **argv)
     if (kit_is_worker(argc, argv, &status))
         return status;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outlines_go_round_each_area),
         cmocka_unit_test(masks_of_a_running_server),
         cmocka_unit_test(boxes),
         cmocka_unit_test(classes),
