@@ -16,6 +16,9 @@ static void check_lists(const char *urls, const char *kinds)
     char host[WEBHOOK_HOST_CHARS_MAX + 1];
     if (webhook_lists_check(urls, kinds, &err) != ST_OK)
         assert(err.message[0]);
+    char shown[WEBHOOK_LIST_BYTES_MAX];
+    webhook_list_show(urls, shown, sizeof shown);
+    assert(strlen(shown) < sizeof shown && !strpbrk(shown, "?#@"));
     if (webhook_url_is_valid(urls, host)) { /* what may be shown holds no credentials, no path */
         assert(host[0] && !strpbrk(host, "/?#@ "));
         assert(strstr(urls, host));

@@ -31,6 +31,23 @@ bool webhook_url_is_valid(const char *url, char *ret_host)
     return true;
 }
 
+void webhook_list_show(const char *urls, char *ret, size_t size_bytes)
+{
+    char list[WEBHOOK_LIST_BYTES_MAX], host[WEBHOOK_HOST_CHARS_MAX + 1], *at;
+    size_t used = 0;
+    snprintf(list, sizeof list, "%s", urls);
+    ret[0] = '\0';
+    for (char *url = strtok_r(list, WEBHOOK_SEPARATORS, &at); url && used < size_bytes;
+         url = strtok_r(NULL, WEBHOOK_SEPARATORS, &at)) {
+        bool valid = webhook_url_is_valid(url, host);
+        const char *rest = valid ? strstr(url + strcspn(url, "/") + 2, host) + strlen(host) : "";
+        int n = snprintf(ret + used, size_bytes - used, "%s%.*s%s%s", used ? " " : "",
+                         valid ? (int)strcspn(url, "/") + 2 : 0, url, valid ? host : "***",
+                         rest[0] && strcmp(rest, "/") != 0 ? "/***" : rest);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
 static enum status check_urls(char *list, struct error *err)
 {
     char host[WEBHOOK_HOST_CHARS_MAX + 1], *at;

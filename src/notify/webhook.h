@@ -42,6 +42,9 @@ bool webhook_url_is_valid(const char *url, char *ret_host);
 #define WEBHOOK_SEPARATORS " ,\t\n"
 enum status webhook_lists_check(const char *urls, const char *kinds, struct error *err);
 
+/* The list with what may be shown of each: scheme and host, then three stars for what follows. */
+void webhook_list_show(const char *urls, char *ret, size_t size_bytes);
+
 /* "t=...,v1=...". */
 void webhook_sign(const void *secret, size_t secret_bytes, uint64_t now_s, const char *body,
                   char ret[WEBHOOK_SIGNATURE_CHARS_MAX + 1]);

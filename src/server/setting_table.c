@@ -8,6 +8,7 @@
 
 #include "base/names.h"
 #include "base/url.h"
+#include "notify/webhook.h"
 #include "server/setting_units.h"
 
 static const char *const from_names[] = {
@@ -345,6 +346,8 @@ void setting_table_show(const struct setting_table *t, const void *values, int i
     if (text && ((const char *)at)[0] &&
         (setting_table_origin(t, values, i).secret || is_secret(row->name)))
         snprintf(ret, SETTING_TEXT_BYTES, "***");
+    else if (text && strcmp(row->name, "webhooks") == 0)
+        webhook_list_show(at, ret, SETTING_TEXT_BYTES);
     else if (text)
         url_redact(at, ret, SETTING_TEXT_BYTES);
     else if (row->kind == SETTING_CHOICE)

@@ -391,6 +391,10 @@ static void bad_settings_are_refused(void **state)
     assert_true(webhook_url_is_valid("https://user:word@host.lan:99/secret", host));
     assert_string_equal(host, "host.lan:99");
     assert_false(webhook_url_is_valid("https://ho st/", host));
+    char shown[WEBHOOK_LIST_BYTES_MAX];
+    webhook_list_show("http://a.b http://c.d/, https://ann:word@hooks.e:99/T0/secret ftp://x/word",
+                      shown, sizeof shown);
+    assert_string_equal(shown, "http://a.b http://c.d/ https://hooks.e:99/*** ***");
 }
 
 /* attune events --json: the lines are the interface's objects. */
