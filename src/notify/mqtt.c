@@ -1,11 +1,10 @@
 /* mqtt.c - libmosquitto's connection under a poll of ours: its own loop uses select, which ends at
- * 1024 descriptors, and its connect waits for minutes for a host that does not answer. So a
- * connection is tried without waiting first. */
+ * 1024 descriptors, and its connect waits for minutes for a host or a name server that does not
+ * answer. So a connection is tried without waiting first. */
 #include "notify/mqtt.h"
 
 #include <errno.h>
 #include <mosquitto.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +18,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/lookup.h"
 #include "base/rng.h"
 #include "notify/mqtt_address.h"
 
@@ -126,17 +126,20 @@ static bool try_address(struct mqtt *m, const struct addrinfo *a)
     return ok;
 }
 
+static bool is_stopped(void *context)
+{
+    struct mqtt *m = context;
+    return atomic_load(&m->stop);
+}
+
 /* Is anybody listening there? Otherwise m->reason says why not. */
 static bool reach(struct mqtt *m)
 {
     const struct mqtt_address *at = &m->address;
-    char port[8];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list;
-    snprintf(port, sizeof port, "%d", at->port);
-    int code = getaddrinfo(at->host, port, &hints, &list);
-    if (code != 0) {
-        snprintf(m->reason, sizeof m->reason, "there is no host %.100s: %s", at->host,
-                 gai_strerror(code));
+    struct addrinfo *list;
+    struct error err;
+    if (lookup_host(at->host, at->port, is_stopped, m, &list, &err) != ST_OK) {
+        snprintf(m->reason, sizeof m->reason, "%.200s", err.message);
         return false;
     }
     bool ok = false;

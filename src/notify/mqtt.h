@@ -54,8 +54,7 @@ struct mqtt;
 /* The options' texts are copied. Returns at once; the first connection is tried by the thread. */
 enum status mqtt_open(const struct mqtt_options *options, struct mqtt **ret, struct error *err);
 
-/* Says offline where it is connected; takes a second at most, beside a name that is being looked
- * up. */
+/* Says offline where it is connected; takes a second at most. */
 void mqtt_close(struct mqtt **m);
 
 /* quality: 0 or 1. What cannot be sent now waits. */

@@ -159,6 +159,7 @@ static void set_up(CURL *curl, const char *url, const struct webhook_message *m,
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)WEBHOOK_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* no waiting for a name server at the end */
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "attune");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, m->body);
