@@ -78,7 +78,7 @@ def body(help_text, heading):
         if re.match(r"usage:", p[0]):
             synopsis += [re.sub(r"^(usage:|      ) ?", "", l) for l in p]
             continue
-        want = "DESCRIPTION"
+        want = "DESCRIPTION" if title in (None, "DESCRIPTION") else "NOTES"
         if p[0].lstrip().startswith("--"):
             want = "OPTIONS"
         elif re.match(r"examples?:", p[0]):
@@ -181,6 +181,7 @@ def markdown(source_text):
 
 def settings_page(attune, source, pages):
     table = run(attune, "server", "--settings-markdown").stdout
+    table = re.sub(r"Made by `[^`]*` from .*?; do not\s+edit\.\s*", "", table, flags=re.S)
     pages.write("attune.yaml", 5, "the settings of an attune server and of its cameras",
                 markdown(table) + prose(source, "attune.yaml") + see_also(("attune-server", 8)))
 

@@ -169,7 +169,8 @@ static void print_help(void)
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
                  rows[i].argument ? rows[i].argument : "");
-        buf_printf(&text, "  %-20s ", left);
+        buf_printf(&text, strlen(left) > 20 ? "  %s\n%23s" : "  %-20s%s", left,
+                   strlen(left) > 20 ? "" : " ");
         for (const char *c = rows[i].help; *c; c++)
             if (*c == '\n')
                 buf_printf(&text, "\n%23s", "");

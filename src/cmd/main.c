@@ -28,7 +28,7 @@ static void print_help(FILE *to)
             "attune keeps small vision models on cameras accurate.\n\n"
             "usage: attune COMMAND [OPTIONS]        attune COMMAND --help teaches each one\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+        fprintf(to, "  %-12s%s\n", commands[i].name, commands[i].help);
     fprintf(to, "\nFirst time here? Run: attune demo\n");
 }
 
