@@ -12,7 +12,7 @@ build() {
     local tree=$1/attune
     rm -rf "$1"
     mkdir -p "$tree"
-    git ls-files -z --cached --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$tree"
+    git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$tree"
     git describe --always --dirty --abbrev=12 >"$tree/.commit" 2>/dev/null || true
     (cd "$tree" && SOURCE_DATE_EPOCH=$source_date DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-nocheck parallel=$(nproc)}" \
         dpkg-buildpackage -b -us -uc --no-pre-clean >"$1/build.log" 2>&1) || { tail -40 "$1/build.log" >&2; exit 1; }
