@@ -67,3 +67,16 @@ void process_usage_read(struct process_usage *ret)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         ret->max_fds = files.rlim_cur == RLIM_INFINITY ? INFINITY : (double)files.rlim_cur;
 }
+
+uint64_t process_files_allow(uint64_t wanted)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return wanted;
+    if (files.rlim_cur < wanted && files.rlim_cur < files.rlim_max) {
+        struct rlimit more = {files.rlim_max < wanted ? files.rlim_max : wanted, files.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            files = more;
+    }
+    return files.rlim_cur;
+}

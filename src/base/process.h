@@ -2,6 +2,8 @@
 #ifndef ATTUNE_BASE_PROCESS_H
 #define ATTUNE_BASE_PROCESS_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 /* NaN: not known. */
@@ -14,5 +16,8 @@ struct process_usage {
 };
 
 void process_usage_read(struct process_usage *ret);
+
+/* Makes room for so many open files, as far as the hard limit lets it; returns the limit then. */
+uint64_t process_files_allow(uint64_t wanted);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -51,6 +52,19 @@ static void find_way(const struct fetch_server *s, struct way *ret)
         snprintf(ret->socket, sizeof ret->socket, "%s/control.sock", s->state);
     else if (!has_socket(FETCH_STANDARD_STATE, ret) && !has_socket(FETCH_SYSTEM_STATE, ret))
         ret->base = FETCH_STANDARD_URL;
+}
+
+/* The folder that one happens to be in may be another's, who would be told passwords there. */
+static enum status check_owner(const struct way *way, struct error *err)
+{
+    struct stat at;
+    bool found = strcmp(way->socket, FETCH_STANDARD_STATE "/control.sock") == 0;
+    if (!found || stat(way->socket, &at) != 0 || at.st_uid == geteuid())
+        return ST_OK;
+    return error_set(err, ST_DENIED,
+                     "%s here is another user's; name the state folder that you mean by its whole "
+                     "path: --state /DIR",
+                     way->socket);
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *context)
@@ -250,7 +264,9 @@ static enum status ask(const struct exchange *x, json_t **ret, struct error *err
     struct way way;
     char url[1024], proof[160];
     find_way(x->server, &way);
-    enum status st = make_url(&way, x->path, url, err);
+    enum status st = check_owner(&way, err);
+    if (st == ST_OK)
+        st = make_url(&way, x->path, url, err);
     if (st != ST_OK)
         return st;
     write_proof(x->session, proof, sizeof proof);

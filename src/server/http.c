@@ -205,6 +205,7 @@ static void add_headers(struct MHD_Response *r, const struct request *request,
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(r, "X-Frame-Options", "DENY");
     MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
     if (request->door->tls)
         MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000");
     if (!has_header(out, "Content-Security-Policy"))

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "server/access.h"
 #include "server/board.h"
 #include "server/bridge.h"
@@ -25,6 +26,8 @@
 #include "train/learner.h"
 
 #define WORKERS_AUTO_MAX 8
+#define FILES_KEPT 512 /* open files that connections from outside must leave */
+#define DOORS 2        /* to outside: listen and http */
 #define OPEN_LOOK_US ((uint64_t)1000000)
 
 static enum status open_models(struct server *s, struct error *err)
@@ -99,6 +102,20 @@ static enum status open_store(struct server *s, struct error *err)
     return st == ST_OK ? note_classes(s, err) : st;
 }
 
+/* Who is let in takes no file that the store, the streams or the control socket need. */
+static void fit_connections(struct server *s)
+{
+    uint64_t wanted = (uint64_t)s->set.connections_max * DOORS + FILES_KEPT;
+    uint64_t files = process_files_allow(wanted);
+    if (files >= wanted)
+        return;
+    uint64_t left = files > FILES_KEPT ? files - FILES_KEPT : files / 4;
+    s->set.connections_max = left / DOORS > 4 ? (int)(left / DOORS) : 4;
+    log_write(LOG_WARN, "fewer connections",
+              "connections_max=%d why=\"only %llu files may be open\"", s->set.connections_max,
+              (unsigned long long)files);
+}
+
 /* Who may ask is known before anybody can. */
 static enum status open_doors(struct server *s, struct error *err)
 {
@@ -108,6 +125,7 @@ static enum status open_doors(struct server *s, struct error *err)
     uint8_t key_sha256[32];
     bool on = strcmp(s->set.listen, "off") != 0;
     enum status st = ST_OK;
+    fit_connections(s);
     if (on)
         st = tls_load(s->set.state, clock_wall_us(), &cert, &key, s->certificate_hex, key_sha256,
                       err);

@@ -7,6 +7,9 @@
 
 #include "base/file.h"
 
+/* Centuries of chunks: whoever holds a camera's token must not use its numbers up. */
+#define SEQ_STEP_MAX ((uint64_t)1 << 32)
+
 static enum status check_disk(const struct store *s, struct error *err)
 {
     struct statvfs v;
@@ -24,7 +27,7 @@ static enum status check_disk(const struct store *s, struct error *err)
 static enum status check_number(struct store *s, const char *camera, uint64_t seq,
                                 const char *sha256_hex, struct error *err)
 {
-    int64_t retired, same;
+    int64_t retired, same, last = 0;
     enum status st =
         db_number(s, err, &same, "SELECT COUNT(*) FROM cameras WHERE id=?", "t", camera);
     if (st == ST_OK && same == 0)
@@ -35,6 +38,8 @@ static enum status check_number(struct store *s, const char *camera, uint64_t se
                        "tti", sha256_hex, camera, (int64_t)seq);
     if (st == ST_OK)
         st = db_number(s, err, &retired, "SELECT seq_retired FROM cameras WHERE id=?", "t", camera);
+    if (st == ST_OK)
+        st = db_number(s, err, &last, "SELECT seq_last FROM cameras WHERE id=?", "t", camera);
     if (st != ST_OK)
         return st;
     if (same == 2)
@@ -44,6 +49,11 @@ static enum status check_number(struct store *s, const char *camera, uint64_t se
                          "chunk %llu of '%s' is stored with other bytes; go on with the next "
                          "number that the hello gives",
                          (unsigned long long)seq, camera);
+    if (seq - (uint64_t)last > SEQ_STEP_MAX && (int64_t)seq > last)
+        return error_set(err, ST_CONFLICT,
+                         "chunk %llu of '%s' is far from %lld, the newest; go on with the next "
+                         "number that the hello gives",
+                         (unsigned long long)seq, camera, (long long)last);
     if ((int64_t)seq <= retired)
         return error_set(err, ST_CONFLICT,
                          "chunk %llu of '%s' is older than what is kept; go on with the next "

@@ -124,8 +124,8 @@ struct store_chunk {
 };
 
 /* Stores the bytes durably, then the row. *ret_new false: the same bytes were there already.
- * ST_CONFLICT: other bytes have this number (or it is older than what is kept). ST_AGAIN: the
- * backlog is full. ST_LIMIT: disk full. ST_NOT_FOUND: no such camera. */
+ * ST_CONFLICT: other bytes have this number (or it is older than what is kept, or far beyond it).
+ * ST_AGAIN: the backlog is full. ST_LIMIT: disk full. ST_NOT_FOUND: no such camera. */
 enum status store_chunk_put(struct store *s, const char *camera, uint64_t seq, const void *data,
                             size_t n, uint64_t now_us, bool *ret_new, struct error *err);
 

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/names.h"
+#include "base/process.h"
 #include "base/rng.h"
 
 static void error_messages(void **state)
@@ -99,6 +102,23 @@ static void files_are_whole(void **state)
     file_sha256_hex("abc", 3, hex);
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_int_equal(file_crc32("123456789", 9), 0xcbf43926);
+}
+
+/* In a process of its own: a hard limit cannot be had back. */
+static void room_for_open_files(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit few = {32, 64};
+        bool good = setrlimit(RLIMIT_NOFILE, &few) == 0 && process_files_allow(20) == 32 &&
+                    process_files_allow(48) == 48 && process_files_allow(1000) == 64;
+        _exit(good ? 0 : 1);
+    }
+    int how = -1;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
 }
 
 /* A command of root's in the folder of a service that runs as another user. */
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test(buffers_round_trip),
         cmocka_unit_test(files_are_whole),
         cmocka_unit_test(files_for_the_owner_of_a_folder),
+        cmocka_unit_test(room_for_open_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

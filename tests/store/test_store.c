@@ -175,6 +175,8 @@ static void backlog_is_bounded_and_in_order(void **state)
     assert_int_equal(put(f, "a", 2, "3", 30, &is_new), ST_OK);
     assert_int_equal(put(f, "a", 3, "4", 40, &is_new), ST_AGAIN);
     assert_int_equal(put(f, "a", 1, "1", 41, &is_new), ST_OK); /* known ones are no load */
+    assert_int_equal(put(f, "b", INT64_MAX, "5", 42, &is_new), ST_CONFLICT); /* the last there is */
+    assert_int_equal(put(f, "b", ((uint64_t)1 << 32) + 2, "5", 42, &is_new), ST_CONFLICT);
     struct waiting now = {.count = 0};
     assert_int_equal(store_chunks_waiting(f->store, note_waiting, &now, &f->err), ST_OK);
     assert_int_equal(now.count, 2);
