@@ -54,7 +54,7 @@ static void keep_what_needs_a_restart(const struct settings *started, const stru
             setting_table_copy(t, next, started, i);
         }
     }
-    if (memcmp(&started->configurations, &next->configurations, sizeof next->configurations) != 0)
+    if (!train_configurations_same(&started->configurations, &next->configurations))
         add_name(c->restart, &c->restart_count, "configurations");
     next->configurations = started->configurations;
 }

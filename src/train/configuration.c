@@ -165,3 +165,14 @@ enum status train_configuration_flops(const struct train_configuration *c, const
     free(frozen);
     return st;
 }
+
+bool train_configurations_same(const struct train_configurations *a,
+                               const struct train_configurations *b)
+{
+    bool same = a->count == b->count;
+    for (int i = 0; i < a->count && same; i++)
+        same = strcmp(a->items[i].name, b->items[i].name) == 0 &&
+               a->items[i].epochs == b->items[i].epochs &&
+               train_configuration_is_same_training(&a->items[i], &b->items[i]);
+    return same;
+}

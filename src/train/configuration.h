@@ -51,6 +51,10 @@ int train_configuration_steps(const struct train_configuration *c, int frames, i
 bool train_configuration_is_same_training(const struct train_configuration *a,
                                           const struct train_configuration *b);
 
+/* The same ones in the same order. */
+bool train_configurations_same(const struct train_configurations *a,
+                               const struct train_configurations *b);
+
 /* Which parameters do not train: frozen[parameters of the graph]. A layer is a node with weights of
  * two dimensions or more; what comes before the last `layers` of them is frozen. Returns how many
  * parameters train. */

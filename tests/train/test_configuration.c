@@ -63,9 +63,31 @@ static void bad_lists_have_a_place(void **state)
     }
 }
 
+/* Whatever their padding holds. */
+static void lists_are_compared(void **state)
+{
+    (void)state;
+    static const char list[] = "- {name: a, epochs: 5}\n- {name: b, epochs: 5, layers: 2}\n";
+    static const char *const others[] = {
+        "- {name: a, epochs: 5}\n", "- {name: a, epochs: 5}\n- {name: b, epochs: 6, layers: 2}\n",
+        "- {name: a, epochs: 5}\n- {name: b, epochs: 5, layers: 3}\n",
+        "- {name: a, epochs: 5}\n- {name: c, epochs: 5, layers: 2}\n"};
+    struct train_configurations a, b;
+    memset(&a, 0, sizeof a);
+    memset(&b, 0xa5, sizeof b);
+    assert_int_equal(read_list(list, &a, NULL), ST_OK);
+    assert_int_equal(read_list(list, &b, NULL), ST_OK);
+    assert_true(train_configurations_same(&a, &b) && train_configurations_same(&b, &a));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_int_equal(read_list(others[i], &b, NULL), ST_OK);
+        assert_false(train_configurations_same(&a, &b) || train_configurations_same(&b, &a));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_list_is_read),
+                                       cmocka_unit_test(lists_are_compared),
                                        cmocka_unit_test(bad_lists_have_a_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
