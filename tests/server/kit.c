@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "kit.h"
 #include "nn/build.h"
+#include "server/board.h"
 #include "server/worker.h"
 #include "uplink/chunk.h"
 #include "video/encode.h"
@@ -50,6 +51,22 @@ void kit_trains(struct kit *k, const char *policy, int workers, int steps)
     s->steps = steps;
     s->batch = 2;
     snprintf(s->preset, sizeof s->preset, "full");
+}
+
+void kit_streams(struct kit *k)
+{
+    k->options.camera_program = getenv("ATTUNE_PROGRAM");
+    if (!k->options.camera_program)
+        fail_msg("ATTUNE_PROGRAM must name the program");
+    snprintf(k->options.settings.log_level, SETTING_TEXT_BYTES, "error");
+}
+
+void kit_cameras(struct kit *k, const char *yaml)
+{
+    struct server_options *o = &k->options;
+    struct error err;
+    if (settings_read(&o->settings, &o->cameras, yaml, strlen(yaml), "cameras", &err) != ST_OK)
+        fail_msg("%s", err.message);
 }
 
 static void write_model(const char *path, uint64_t seed, int width)
@@ -125,6 +142,7 @@ void kit_close(struct kit **ptr)
 {
     char command[128];
     kit_stop(*ptr);
+    camera_list_clear(&(*ptr)->options.cameras);
     snprintf(command, sizeof command, "rm -rf %s", (*ptr)->dir);
     assert_int_equal(system(command), 0);
     free(*ptr);
@@ -367,12 +385,60 @@ void kit_pause(void)
     clock_sleep_until_us(clock_mono_us() + 10000);
 }
 
+bool kit_told(struct kit *k, const char *camera, struct inference_report *ret)
+{
+    uint64_t age_us;
+    return board_told(k->server->board, camera, clock_mono_us(), ret, &age_us);
+}
+
+void kit_await_so(bool (*is_so)(const char *camera), const char *camera)
+{
+    uint64_t start_us = clock_mono_us();
+    while (!is_so(camera)) {
+        if (clock_mono_us() - start_us > AWAIT_US)
+            fail_msg("what was expected of camera %s did not happen", camera);
+        kit_pause();
+    }
+}
+
 void kit_await_version(struct kit *k, const char *camera, json_int_t least)
 {
     uint64_t start_us = clock_mono_us();
     while (kit_version(k, camera) < least) {
         expect_soon(k, start_us, camera, "newer version");
         kit_pause();
+    }
+}
+
+bool kit_trains_now(struct kit *k, const char *group)
+{
+    json_t *compute = kit_json(k, "/v1/compute", 200), *w;
+    size_t i;
+    bool yes = false;
+    json_array_foreach(json_object_get(compute, "workers"), i, w) yes |=
+        strcmp(json_string_value(json_object_get(w, "group")), group) == 0;
+    json_decref(compute);
+    return yes;
+}
+
+void kit_await_training(struct kit *k, const char *group)
+{
+    uint64_t start_us = clock_mono_us();
+    while (!kit_trains_now(k, group)) {
+        expect_soon(k, start_us, group, "training");
+        kit_pause();
+    }
+}
+
+void kit_hurry_version(struct kit *k, const char *camera, uint64_t *seq, json_int_t least)
+{
+    uint64_t start_us = clock_mono_us();
+    for (bool uploaded = false; kit_version(k, camera) < least; kit_pause()) {
+        expect_soon(k, start_us, camera, "newer version");
+        if (!uploaded && kit_trains_now(k, camera)) {
+            kit_upload(k, camera, seq);
+            uploaded = true;
+        }
     }
 }
 

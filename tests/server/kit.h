@@ -6,6 +6,7 @@
 
 #include "server/node.h"
 #include "server/server.h"
+#include "uplink/message.h"
 
 #define KIT_SIDE 32
 #define KIT_CLASSES 3
@@ -28,6 +29,12 @@ extern char *const kit_worker_argv[];
 /* Workers of this program, which train often, little and without a gate: every phase is a version.
  */
 void kit_trains(struct kit *k, const char *policy, int workers, int steps);
+
+/* Its streams are run by the program in ATTUNE_PROGRAM, which must be there: a server without that
+ * would start this test as its cameras. */
+void kit_streams(struct kit *k);
+/* The cameras of a configuration, into the options. */
+void kit_cameras(struct kit *k, const char *yaml);
 
 /* Makes a folder with student.onnx and teacher.onnx; HTTP on a free port, no HTTPS, no auth. */
 struct kit *kit_open(void);
@@ -73,8 +80,17 @@ json_int_t kit_version(struct kit *k, const char *camera);
 void kit_await_version(struct kit *k, const char *camera, json_int_t least);
 /* Starts the server; the camera comes, sends frames, counted in *seq, and has its first version. */
 void kit_start_trained(struct kit *k, const char *camera, uint64_t *seq);
+/* The same where a training would take long: new frames, uploaded when one is under way, end it. */
+void kit_hurry_version(struct kit *k, const char *camera, uint64_t *seq, json_int_t least);
 uint64_t kit_await_event(struct kit *k, const char *camera, const char *kind, uint64_t after,
                          char **ret_reason);
+/* Whether a worker trains the group; waiting for that. */
+bool kit_trains_now(struct kit *k, const char *group);
+void kit_await_training(struct kit *k, const char *group);
+/* What the camera has told of its inference; false before. */
+bool kit_told(struct kit *k, const char *camera, struct inference_report *ret);
+/* Until it is so of the camera; fails the test when that takes long. */
+void kit_await_so(bool (*is_so)(const char *camera), const char *camera);
 void kit_pause(void); /* a hundredth of a second */
 
 /* On the loopback address, free a moment ago. */

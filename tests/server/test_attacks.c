@@ -475,11 +475,17 @@ static void sessions_expire(void **state)
 {
     (void)state;
     char ann[160];
-    kit->options.settings.session_idle_s = 0.3;
+    long soon;
+    kit->options.settings.session_idle_s = 0.5;
     kit_start(kit);
     signed_in("ann", "view", ann);
-    assert_int_equal(ask("GET", "/v1/cameras", NULL, ann, NULL), 200);
-    clock_sleep_until_us(clock_mono_us() + 400000);
+    soon = ask("GET", "/v1/cameras", NULL, ann, NULL);
+    for (int tries = 0; soon != 200 && tries < 50; tries++) { /* a busy machine was too late */
+        signed_in("ann", "view", ann);
+        soon = ask("GET", "/v1/cameras", NULL, ann, NULL);
+    }
+    assert_int_equal(soon, 200);
+    clock_sleep_until_us(clock_mono_us() + 600000);
     long late = ask("GET", "/v1/cameras", NULL, ann, NULL);
     assert_int_equal(late, 401);
     got("session that has expired", "%ld", late);

@@ -7,54 +7,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "kit.h"
 #include "label/label_file.h"
-#include "server/worker.h"
 
 #define PATIENCE_US ((uint64_t)150 * 1000000)
 
 static struct kit *kit;
-static char self[] = "/proc/self/exe", command[] = "worker";
-static char *const worker_argv[] = {self, command, NULL};
 
 static int setup(void **state)
 {
     (void)state;
-    struct error err;
-    const char *models = getenv("ATTUNE_MODELS"), *program = getenv("ATTUNE_PROGRAM");
-    const char cameras[] = "cameras: {a: {source: \"town:width=320,height=192,fps=2\"}}\n";
+    const char *models = getenv("ATTUNE_MODELS");
     kit = kit_open();
     struct settings *s = &kit->options.settings;
-    assert_true(models && program);
+    assert_non_null(models);
     snprintf(s->student, sizeof s->student, "%s/town-detector-student.onnx", models);
     snprintf(s->teacher, sizeof s->teacher, "%s/town-detector-teacher.onnx", models);
     snprintf(s->policy, SETTING_TEXT_BYTES, "round-robin");
-    snprintf(s->log_level, SETTING_TEXT_BYTES, "error");
     s->chunk_s = 2;
     s->period_s = 1;
     s->frames_min = 3;
     s->steps = 6;
     s->batch = 2;
-    kit->options.worker_argv = worker_argv;
-    kit->options.camera_program = program;
-    return settings_read(s, &kit->options.cameras, cameras, sizeof cameras - 1, "cameras", &err) ==
-                   ST_OK
-               ? 0
-               : -1;
+    kit->options.worker_argv = kit_worker_argv;
+    kit_streams(kit);
+    kit_cameras(kit, "cameras: {a: {source: \"town:width=320,height=192,fps=2\"}}\n");
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    kit_stop(kit);
-    camera_list_clear(&kit->options.cameras);
     kit_close(&kit);
     return 0;
 }
@@ -152,13 +139,12 @@ static void a_detector_is_labelled_trained_and_updated(void **state)
 
 int main(int argc, char **argv)
 {
-    log_level_set(LOG_ERROR);
-    if (argc > 1 && strcmp(argv[1], command) == 0)
-        return worker_run(STDIN_FILENO, STDOUT_FILENO, NULL) == ST_OK ? 0 : 1;
+    int status;
+    if (kit_is_worker(argc, argv, &status))
+        return status;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_detector_is_labelled_trained_and_updated, setup,
                                         teardown),
     };
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -559,12 +559,7 @@ static void a_move_in_mid_training_waits_for_it(void **state)
         kit_hello(kit, gate);
         kit_hello(kit, yard);
         kit_upload(kit, gate, &seq[0]);
-        for (bool busy = false; !busy; kit_pause()) {
-            json_t *compute = kit_json(kit, "/v1/compute", 200);
-            json_t *w = json_array_get(json_object_get(compute, "workers"), 0);
-            busy = strcmp(json_string_value(json_object_get(w, "group")), gate) == 0;
-            json_decref(compute);
-        }
+        kit_await_training(kit, gate);
         join(yard, gate);
         assert_string_equal(camera_of(yard).group, gate);
         assert_int_equal(camera_of(yard).version, camera_of(gate).version);
@@ -692,7 +687,7 @@ static void who_films_the_same_learns_together(void **state)
     kit_upload(kit, "gate", &seq[0]);
     kit_upload(kit, "yard", &seq[1]);
     await_together();
-    assert_int_not_equal(kit_event_of(kit, "gate", "grouped", 0, NULL), 0);
+    kit_await_event(kit, "gate", "grouped", 0, NULL);
     if (!kit_event_of(kit, "yard", "group_joined", 0, &reason))
         kit_await_event(kit, "gate", "group_joined", 0, &reason);
     assert_true(strlen(reason) > 0);

@@ -45,8 +45,7 @@ static int setup(void **state)
     (void)state;
     kit = kit_open();
     snprintf(path, sizeof path, "%s/attune.yaml", kit->dir);
-    kit->options.camera_program = getenv("ATTUNE_PROGRAM");
-    assert_non_null(kit->options.camera_program); /* or the cameras would be this program */
+    kit_streams(kit);
     kit->options.no_worker = true;
     return 0;
 }
@@ -54,8 +53,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    kit_stop(kit);
-    camera_list_clear(&kit->options.cameras);
     kit_close(&kit);
     return 0;
 }
@@ -93,8 +90,7 @@ static int pid_of(const char *id)
 static bool has_told(const char *id)
 {
     struct inference_report r;
-    uint64_t age_us;
-    return board_told(kit->server->board, id, clock_mono_us(), &r, &age_us);
+    return kit_told(kit, id, &r);
 }
 
 static bool runs(const char *id)
@@ -112,15 +108,6 @@ static int old_pid;
 static bool runs_anew(const char *id)
 {
     return pid_of(id) > 0 && pid_of(id) != old_pid;
-}
-
-static void await(bool (*is_so)(const char *id), const char *id)
-{
-    uint64_t until_us = clock_mono_us() + PATIENCE_US;
-    while (!is_so(id) && clock_mono_us() < until_us)
-        kit_pause();
-    if (!is_so(id))
-        fail_msg("nothing happened to '%s'", id);
 }
 
 static double number_of(const char *url, const char *name)
@@ -152,18 +139,18 @@ static void cameras_change_one_by_one(void **state)
     start_with("cameras:\n  goes: {source: \"" TOWN "\"}\n  stays: {source: \"" TOWN
                ",camera=1\"}\n"
                "  changes: {source: \"" TOWN ",camera=2\"}\n");
-    await(has_told, "goes");
-    await(has_told, "stays");
-    await(has_told, "changes");
+    kit_await_so(has_told, "goes");
+    kit_await_so(has_told, "stays");
+    kit_await_so(has_told, "changes");
     int stays = pid_of("stays");
     old_pid = pid_of("changes");
     write_config("cameras:\n  stays: {source: \"" TOWN ",camera=1\", uplink_kbps: 90}\n"
                  "  changes: {source: \"" TOWN ",camera=3\"}\n"
                  "  comes: {source: \"" TOWN ",camera=4\"}\n");
     reload(200, "1 added, 1 removed, 2 changed");
-    await(is_gone, "goes");
-    await(runs_anew, "changes");
-    await(has_told, "comes");
+    kit_await_so(is_gone, "goes");
+    kit_await_so(runs_anew, "changes");
+    kit_await_so(has_told, "comes");
     assert_int_equal(pid_of("stays"), stays);
     assert_true(number_of("/v1/cameras/stays/settings", "uplink_kbps") == 90);
     json_decref(kit_json(kit, "/v1/cameras/goes", 200)); /* what it sent is still there */
@@ -182,8 +169,8 @@ static void a_server_without_streams_gets_some(void **state)
     assert_int_equal(pid_of("late"), -1);
     write_config("cameras: {late: {source: \"" TOWN "\"}}\n");
     reload(200, "1 added");
-    await(runs, "late");
-    await(has_told, "late");
+    kit_await_so(runs, "late");
+    kit_await_so(has_told, "late");
 }
 
 static void some_settings_change_at_once(void **state)
@@ -208,7 +195,7 @@ static void a_wrong_file_changes_nothing(void **state)
 {
     (void)state;
     start_with("uplink_kbps: 100\ncameras: {a: {source: \"" TOWN "\"}}\n");
-    await(runs, "a");
+    kit_await_so(runs, "a");
     int pid = pid_of("a");
     write_config("uplink_kbps: 300\nperiod_s: 10MB\ncameras: {}\n");
     reload(400, "attune.yaml:13:11: '10MB' is a size, period_s is a time");

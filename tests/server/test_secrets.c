@@ -33,7 +33,6 @@ static void configure(void)
     static const char line[] = "ann:" SECRET "\n";
     char yaml[2048];
     struct error err;
-    struct server_options *o = &kit->options;
     snprintf(credentials_path, sizeof credentials_path, "%s/credentials", kit->dir);
     assert_int_equal(file_write(credentials_path, line, strlen(line), &err), ST_OK);
     int port = rtsp.port;
@@ -45,8 +44,7 @@ static void configure(void)
              "  quiet: {source: \"town:width=64,height=64,fps=20\", upload: false,\n"
              "          mask: \"0,0 0.5,0 0.5,1\"}\n",
              port, port, credentials_path, port);
-    if (settings_read(&o->settings, &o->cameras, yaml, strlen(yaml), "cameras", &err) != ST_OK)
-        fail_msg("%s", err.message);
+    kit_cameras(kit, yaml);
 }
 
 /* The log of all goes to a file from here on, at its most talkative. */
@@ -70,7 +68,7 @@ static int setup(void **state)
     log_level_set((enum log_level)0);
     kit = kit_open();
     rtsp_kit_start(&rtsp, args);
-    kit->options.camera_program = getenv("ATTUNE_PROGRAM");
+    kit_streams(kit);
     kit->options.no_worker = true;
     kit->options.settings.chunk_s = 1;
     snprintf(kit->options.settings.log_level, SETTING_TEXT_BYTES, "debug");
@@ -86,15 +84,8 @@ static int teardown(void **state)
     kit_stop(kit);
     log_level_set((enum log_level)0);
     rtsp_kit_stop(&rtsp);
-    camera_list_clear(&kit->options.cameras);
     kit_close(&kit);
     return 0;
-}
-
-static bool has_told(const char *id, struct inference_report *ret)
-{
-    uint64_t age_us;
-    return board_told(kit->server->board, id, clock_mono_us(), ret, &age_us);
 }
 
 static bool has_labels(const char *id)
@@ -106,14 +97,14 @@ static bool has_labels(const char *id)
 static bool all_is_well(void)
 {
     struct inference_report r;
-    return has_labels("a") && has_labels("b") && has_told("quiet", &r) && r.frames > 0 &&
+    return has_labels("a") && has_labels("b") && kit_told(kit, "quiet", &r) && r.frames > 0 &&
            kit_event_of(kit, "wrong", "stream_failed", 0, NULL) > 0;
 }
 
 static bool was_opened_again(void)
 {
     struct inference_report r;
-    return has_told("a", &r) && r.reconnects >= 1 &&
+    return kit_told(kit, "a", &r) && r.reconnects >= 1 &&
            kit_event_of(kit, "a", "stream_back", 0, NULL) > 0;
 }
 
@@ -192,7 +183,7 @@ static void expect_nothing_of_the_quiet_one(void)
     struct inference_report r;
     assert_int_equal(store_camera_get(kit->server->store, "quiet", &c, NULL), ST_OK);
     assert_true(c.chunks == 0 && c.frame_t_us == 0);
-    assert_true(has_told("quiet", &r) && r.no_upload && r.frames > 0);
+    assert_true(kit_told(kit, "quiet", &r) && r.no_upload && r.frames > 0);
     json_t *o = kit_json(kit, "/v1/cameras/quiet", 200);
     assert_true(json_is_false(json_object_get(json_object_get(o, "inference"), "uploads")));
     json_decref(o);

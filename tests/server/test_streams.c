@@ -23,8 +23,6 @@
 #include "video/frame.h"
 #include "video/image.h"
 
-#define PATIENCE_US ((uint64_t)40 * 1000000)
-
 static struct kit *kit;
 
 static int setup(void **state)
@@ -32,29 +30,22 @@ static int setup(void **state)
     (void)state;
     log_level_set((enum log_level)0);
     kit = kit_open();
-    kit->options.camera_program = getenv("ATTUNE_PROGRAM");
+    kit_streams(kit);
     kit->options.no_worker = true;
     kit->options.settings.chunk_s = 1;
-    snprintf(kit->options.settings.log_level, SETTING_TEXT_BYTES, "error");
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    kit_stop(kit);
-    camera_list_clear(&kit->options.cameras);
     kit_close(&kit);
     return 0;
 }
 
 static void start_with(const char *cameras)
 {
-    struct error err;
-    struct server_options *o = &kit->options;
-    if (settings_read(&o->settings, &o->cameras, cameras, strlen(cameras), "cameras", &err) !=
-        ST_OK)
-        fail_msg("%s", err.message);
+    kit_cameras(kit, cameras);
     kit_start(kit);
 }
 
@@ -82,33 +73,16 @@ static bool has_joined(const char *id)
     return store_camera_get(kit->server->store, id, &c, NULL) == ST_OK;
 }
 
-/* What the camera has told of its inference; false before. */
-static bool told(const char *id, struct inference_report *ret)
-{
-    uint64_t age_us;
-    return board_told(kit->server->board, id, clock_mono_us(), ret, &age_us);
-}
-
 static bool has_told(const char *id)
 {
     struct inference_report r;
-    return has_joined(id) && told(id, &r);
+    return has_joined(id) && kit_told(kit, id, &r);
 }
 
 static bool has_labels(const char *id)
 {
     struct store_camera c;
     return store_camera_get(kit->server->store, id, &c, NULL) == ST_OK && c.frame_t_us > 0;
-}
-
-static void await(bool (*what)(const char *id), const char *id)
-{
-    uint64_t until_us = clock_mono_us() + PATIENCE_US;
-    while (!what(id)) {
-        if (clock_mono_us() > until_us)
-            fail_msg("what was expected of camera %s did not happen", id);
-        clock_sleep_until_us(clock_mono_us() + 20000);
-    }
 }
 
 /* The reason of the newest event of that kind and camera into ret; false: there is none. */
@@ -155,6 +129,11 @@ static double used_s(const char *id)
     return used;
 }
 
+static bool is_in_the_account(const char *id)
+{
+    return used_s(id) > 0.01;
+}
+
 static void they_run_next_to_an_ordinary_one(void **state)
 {
     (void)state;
@@ -167,9 +146,9 @@ static void they_run_next_to_an_ordinary_one(void **state)
     buf_clear(&chunk);
     static const char *const ids[] = {"a", "b", "c"};
     for (int i = 0; i < 3; i++)
-        await(has_labels, ids[i]);
+        kit_await_so(has_labels, ids[i]);
     for (int i = 0; i < 2; i++) {
-        await(has_told, ids[i]);
+        kit_await_so(has_told, ids[i]);
         json_t *c = camera(ids[i]), *inference = json_object_get(c, "inference");
         assert_string_equal(json_string_value(json_object_get(c, "infers_at")), "server");
         assert_int_equal(json_number_value(json_object_get(c, "fps")), 20);
@@ -178,10 +157,10 @@ static void they_run_next_to_an_ordinary_one(void **state)
         assert_true(json_array_size(json_object_get(inference, "points")) >= 5);
         json_decref(c);
         assert_true(pid_of(ids[i]) > 0);
-        assert_true(used_s(ids[i]) > 0.01);
+        kit_await_so(is_in_the_account, ids[i]);
         struct inference_point front[INFERENCE_POINTS_MAX];
         struct inference_report r;
-        assert_true(told(ids[i], &r));
+        assert_true(kit_told(kit, ids[i], &r));
         int n = inference_front(&r.table, front);
         assert_true(n >= 1 && front[n - 1].factor == 1); /* nothing is better than all frames */
     }
@@ -203,16 +182,16 @@ static void they_run_next_to_an_ordinary_one(void **state)
 static bool has_verdicts(const char *id)
 {
     struct inference_report r;
-    return told(id, &r) && r.table.count > 0 && r.table.points[0].samples > 0;
+    return kit_told(kit, id, &r) && r.table.count > 0 && r.table.points[0].samples > 0;
 }
 
 static void the_teacher_judges_what_would_be_held(void **state)
 {
     (void)state;
     start_with("cameras: {a: {source: \"town:width=64,height=64,fps=20\"}}\n");
-    await(has_verdicts, "a");
+    kit_await_so(has_verdicts, "a");
     struct inference_report r;
-    assert_true(told("a", &r));
+    assert_true(kit_told(kit, "a", &r));
     for (int i = 0; i < 5; i++) {
         assert_true(r.table.points[i].samples > 0);
         assert_true(r.table.points[i].factor > 0 && r.table.points[i].factor <= 1);
@@ -235,7 +214,7 @@ static void labels_are_given_out_by_time(void **state)
     uint64_t t_us = clock_wall_us() - 5000000;
     kit_chunk("gate", 1, 3, t_us, 0, &chunk);
     assert_int_equal(kit_put(kit, "gate", 1, &chunk), 201);
-    await(has_labels, "gate");
+    kit_await_so(has_labels, "gate");
     store_label_path(kit->server->store, "gate", 1, path);
     assert_int_equal(file_read(path, 1 << 24, &file, &err), ST_OK);
     assert_int_equal(label_set_read(file.data, file.size_bytes, &all, &err), ST_OK);
@@ -265,46 +244,46 @@ static void labels_are_given_out_by_time(void **state)
 static bool runs_rarely(const char *id)
 {
     struct inference_report r;
-    return told(id, &r) && r.running.stride == 16 && r.share == 1e-4;
+    return kit_told(kit, id, &r) && r.running.stride == 16 && r.share == 1e-4;
 }
 
 static bool runs_always(const char *id)
 {
     struct inference_report r;
-    return told(id, &r) && r.running.stride == 1 && r.share == 8;
+    return kit_told(kit, id, &r) && r.running.stride == 1 && r.share == 8;
 }
 
 static void shares_reach_those_who_run(void **state)
 {
     (void)state;
     start_with(two_and_one);
-    await(has_told, "a");
-    await(has_told, "b");
+    kit_await_so(has_told, "a");
+    kit_await_so(has_told, "b");
     struct board *b = kit->server->board;
     assert_true(board_set_share(b, "a", 1e-4));
     assert_false(board_set_share(b, "a", 1e-4));
     bell_ring(&kit->server->bell);
-    await(runs_rarely, "a");
+    kit_await_so(runs_rarely, "a");
     struct inference_report other;
-    assert_true(told("b", &other) && other.running.stride == 1);
+    assert_true(kit_told(kit, "b", &other) && other.running.stride == 1);
     assert_true(board_set_share(b, "a", 8));
     bell_ring(&kit->server->bell);
-    await(runs_always, "a");
+    kit_await_so(runs_always, "a");
 }
 
 static void one_that_is_killed_comes_back(void **state)
 {
     (void)state;
     start_with(two_and_one);
-    await(has_told, "a");
-    await(has_told, "b");
+    kit_await_so(has_told, "a");
+    kit_await_so(has_told, "b");
     int a = pid_of("a"), b = pid_of("b");
     assert_int_equal(kill(a, SIGKILL), 0);
-    await(has_failed, "a");
+    kit_await_so(has_failed, "a");
     char reason[256];
     assert_true(reason_of("stream_failed", "a", reason));
     assert_non_null(strstr(reason, "signal 9"));
-    await(is_back, "a");
+    kit_await_so(is_back, "a");
     assert_true(pid_of("a") > 0);
     assert_int_not_equal(pid_of("a"), a);
     assert_int_equal(pid_of("b"), b);
@@ -348,10 +327,10 @@ static void a_source_that_is_not_there_is_tried_again(void **state)
              "  late: {source: \"%s\", fps: 20}\n",
              folder);
     start_with(yaml);
-    await(has_failed, "late");
+    kit_await_so(has_failed, "late");
     assert_true(reason_of("stream_failed", "late", reason));
     assert_non_null(strstr(reason, folder));
-    await(has_told, "a"); /* the other goes on */
+    kit_await_so(has_told, "a"); /* the other goes on */
     assert_false(has_joined("late") || has_failed("a"));
     json_t *c = camera("late"); /* it is there all the same */
     const char *why = json_string_value(json_object_get(json_object_get(c, "stream"), "reason"));
@@ -361,10 +340,10 @@ static void a_source_that_is_not_there_is_tried_again(void **state)
     assert_int_equal(json_array_size(json_object_get(c, "cameras")), 2);
     json_decref(c);
     write_pictures(folder);
-    await(has_told, "late");
-    await(is_back, "late");
-    await(has_labels, "late");
-    await(has_come_to_its_end, "late");
+    kit_await_so(has_told, "late");
+    kit_await_so(is_back, "late");
+    kit_await_so(has_labels, "late");
+    kit_await_so(has_come_to_its_end, "late");
     c = kit_json(kit, "/v1/cameras", 200);
     assert_int_equal(json_array_size(json_object_get(c, "cameras")), 2);
     json_decref(c);
@@ -451,21 +430,24 @@ static void a_stream_goes_back(void **state)
     struct error err = {0};
     uint64_t made = 0;
     start_with("cameras:\n  a: {source: \"town:width=64,height=64,fps=20\"}\n");
-    await(has_told, "a");
+    kit_await_so(has_told, "a");
     assert_int_equal(line_renumber(kit->server, "a", 0, 1, &v, &err), ST_OK);
     v.t_us = clock_wall_us();
     snprintf(v.reason, sizeof v.reason, "a test makes it");
     assert_int_equal(store_version_put(kit->server->store, "a", &v, NULL, 0, &err), ST_OK);
     bell_ring(&kit->server->bell);
-    await(runs_its_version, "a");
+    kit_await_so(runs_its_version, "a");
     if (server_rollback(kit->server, "a", 0, "ann", &made, &err) != ST_OK)
         fail_msg("%s", err.message);
     assert_int_equal(made, 2);
-    await(runs_its_version, "a");
+    kit_await_so(runs_its_version, "a");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int status;
+    if (kit_is_worker(argc, argv, &status))
+        return status;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(they_run_next_to_an_ordinary_one),

@@ -161,20 +161,11 @@ static void new_frames_overtake_a_long_training(void **state)
     s->steps = 100000;
     start();
     kit_upload(kit, "gate", &gate_seq);
-    json_t *compute = NULL;
-    while (history_of("gate").count == 0) {
-        json_decref(compute);
-        compute = kit_json(kit, "/v1/compute", 200);
-        const json_t *w = json_array_get(json_object_get(compute, "workers"), 0);
-        bool trains = json_string_value(json_object_get(w, "group"))[0];
-        if (trains && gate_seq == 1)
-            kit_upload(kit, "gate", &gate_seq);
+    kit_hurry_version(kit, "gate", &gate_seq, 1);
+    while (history_of("gate").count == 0)
         kit_pause();
-    }
-    json_decref(compute);
     struct history h = history_of("gate");
     assert_true(h.rows[0].steps > 0 && h.rows[0].steps < 100000);
-    kit_await_version(kit, "gate", 1);
     assert_int_equal(kit_event_of(kit, "gate", "training_dropped", 0, NULL), 0);
 }
 
@@ -267,17 +258,14 @@ static void a_killed_worker_is_planned_around(void **state)
     kit->options.settings.steps = 10000;
     start();
     kit_upload(kit, "gate", &gate_seq);
-    int pid;
-    while ((pid = control_worker_pid(kit->server->control, "gate")) == 0)
-        kit_pause();
-    clock_sleep_until_us(clock_mono_us() + 100000);
-    kill(pid, SIGKILL);
+    kit_await_training(kit, "gate");
+    kill(control_worker_pid(kit->server->control, "gate"), SIGKILL);
     kit_upload(kit, "yard", &yard_seq);
     kit_await_event(kit, "gate", "phase_failed", 0, &reason);
     assert_non_null(strstr(reason, "signal 9"));
     free(reason);
-    kit_await_version(kit, "yard", 1);
-    kit_await_version(kit, "gate", 1);
+    kit_hurry_version(kit, "yard", &yard_seq, 1);
+    kit_hurry_version(kit, "gate", &gate_seq, 1);
     assert_int_equal(kit_event_of(kit, "yard", "phase_failed", 0, NULL), 0);
 }
 

@@ -175,17 +175,6 @@ static void each_means_trains(void **state)
 
 /* ---- what goes wrong ---- */
 
-static bool trains_now(const char *camera)
-{
-    json_t *compute = kit_json(kit, "/v1/compute", 200), *w;
-    size_t i;
-    bool yes = false;
-    json_array_foreach(json_object_get(compute, "workers"), i, w) yes |=
-        strcmp(json_string_value(json_object_get(w, "group")), camera) == 0;
-    json_decref(compute);
-    return yes;
-}
-
 static void a_kill_in_mid_training_costs_one_training(void **state)
 {
     (void)state;
@@ -195,9 +184,7 @@ static void a_kill_in_mid_training_costs_one_training(void **state)
     int yard = pid_of("yard"), gate = pid_of("gate");
     uint64_t since = store_event_last(kit->server->store);
     kit_upload(kit, "gate", &next_seq[0]);
-    while (!trains_now("gate"))
-        kit_pause();
-    clock_sleep_until_us(clock_mono_us() + 50000);
+    kit_await_training(kit, "gate");
     kill(gate, SIGKILL);
     kit_await_event(kit, "gate", "phase_failed", since, &reason);
     assert_non_null(strstr(reason, "signal 9"));
@@ -222,7 +209,7 @@ static void what_kills_every_worker_is_dropped(void **state)
     kit_hello(kit, "gate");
     kit_upload(kit, "gate", &seq);
     while (kit_event_of(kit, "gate", "training_dropped", 0, &reason) == 0) {
-        int pid = trains_now("gate") ? pid_of("gate") : 0;
+        int pid = kit_trains_now(kit, "gate") ? pid_of("gate") : 0;
         if (pid > 0)
             kill(pid, SIGKILL);
         kit_pause();
@@ -234,7 +221,7 @@ static void what_kills_every_worker_is_dropped(void **state)
     assert_int_equal(number_of(health, "phases_failed"), CONTROL_TRIES_MAX);
     json_decref(health);
     kit_upload(kit, "gate", &seq);
-    kit_await_version(kit, "gate", 1);
+    kit_hurry_version(kit, "gate", &seq, 1);
 }
 
 static long peak_mb(int pid)
