@@ -1,6 +1,7 @@
 /* backup.c - `attune backup` and `attune restore`: the state of a server in one file, and back. */
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -53,6 +54,28 @@ static void draw(void *context, uint64_t done, uint64_t total)
     progress_update(p, done, NULL, clock_mono_us());
 }
 
+static volatile sig_atomic_t ended;
+
+static void on_signal(int number)
+{
+    (void)number;
+    ended = 1;
+}
+
+static bool is_ended(void *context)
+{
+    (void)context;
+    return ended;
+}
+
+/* So that what is half written goes, too. */
+static void end_by_signals(void)
+{
+    const struct sigaction end = {.sa_handler = on_signal};
+    sigaction(SIGINT, &end, NULL);
+    sigaction(SIGTERM, &end, NULL);
+}
+
 int cmd_backup(int argc, char **argv)
 {
     const char *state = NULL, *out = NULL;
@@ -78,7 +101,9 @@ int cmd_backup(int argc, char **argv)
                                .program = ATTUNE_VERSION,
                                .now_us = clock_wall_us(),
                                .progress = draw,
+                               .stop = is_ended,
                                .context = &p};
+    end_by_signals();
     enum status st = backup_write(state, out, &o, &r, &err);
     progress_clear(&p);
     if (st != ST_OK)

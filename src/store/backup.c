@@ -23,6 +23,7 @@
 
 #define PIECE_BYTES 65536
 #define DEPTH_MAX 4
+#define SQLITE_STEPS 1000
 
 struct writing {
     const char *dir;
@@ -83,8 +84,20 @@ static enum status begin_entry(struct writing *w, const char *name, uint64_t siz
     return code == ARCHIVE_OK ? ST_OK : archive_failed(w->a, err);
 }
 
+static bool is_stopped(const struct backup_options *o)
+{
+    return o->stop && o->stop(o->context);
+}
+
+static enum status stopped(struct error *err)
+{
+    return error_set(err, ST_AGAIN, "the backup was ended before it was whole; there is none");
+}
+
 static enum status put_bytes(struct writing *w, const void *data, size_t n, struct error *err)
 {
+    if (is_stopped(w->o))
+        return stopped(err);
     la_ssize_t put = archive_write_data(w->a, data, n);
     store_hold_beat(w->hold);
     return put >= 0 && (size_t)put == n ? ST_OK : archive_failed(w->a, err);
@@ -179,8 +192,26 @@ static enum status db_failed(sqlite3 *db, struct error *err)
                      sqlite3_errmsg(db));
 }
 
+static int on_steps(void *context)
+{
+    return is_stopped(context);
+}
+
+/* Whatever the database does meanwhile can be ended. */
+static enum status run(sqlite3 *db, const char *sql, const struct backup_options *o,
+                       struct error *err)
+{
+    sqlite3_progress_handler(db, SQLITE_STEPS, on_steps, (void *)(uintptr_t)o);
+    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    sqlite3_progress_handler(db, 0, NULL, NULL);
+    if (code == SQLITE_INTERRUPT)
+        return stopped(err);
+    return code == SQLITE_OK ? ST_OK : db_failed(db, err);
+}
+
 /* "VACUUM INTO" takes a whole transaction's view, also of a database that is written to. */
-static enum status copy_database(const char *dir, const char *to, struct error *err)
+static enum status copy_database(const char *dir, const char *to, const struct backup_options *o,
+                                 struct error *err)
 {
     char path[PATH_MAX];
     sqlite3 *db = NULL;
@@ -194,7 +225,7 @@ static enum status copy_database(const char *dir, const char *to, struct error *
         st = error_set(err, ST_IO, "cannot open %s", path);
     if (st == ST_OK) {
         sqlite3_busy_timeout(db, 30000);
-        st = sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? ST_OK : db_failed(db, err);
+        st = run(db, sql, o, err);
     }
     sqlite3_free(sql);
     sqlite3_close_v2(db);
@@ -234,9 +265,9 @@ static enum status open_copy(struct writing *w, const char *path, struct error *
     int64_t schema = 0, chunks = 0;
     if (sqlite3_open_v2(path, &w->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return error_set(err, ST_IO, "cannot open %s", path);
-    if (!w->o->chunks && sqlite3_exec(w->db, without_chunks, NULL, NULL, NULL) != SQLITE_OK)
-        return db_failed(w->db, err);
-    enum status st = read_number(w, "PRAGMA user_version", &schema, err);
+    enum status st = w->o->chunks ? ST_OK : run(w->db, without_chunks, w->o, err);
+    if (st == ST_OK)
+        st = read_number(w, "PRAGMA user_version", &schema, err);
     if (st == ST_OK)
         st = read_number(w, "SELECT COUNT(*) FROM chunks", &chunks, err);
     w->report.schema = (int)schema;
@@ -442,7 +473,7 @@ static enum status write_both(struct writing *w, const char *part, const char *c
 {
     enum status st = make_private(copy, err);
     if (st == ST_OK)
-        st = copy_database(w->dir, copy, err);
+        st = copy_database(w->dir, copy, w->o, err);
     store_hold_beat(w->hold);
     if (st == ST_OK)
         st = open_copy(w, copy, err);

@@ -3,8 +3,8 @@
  * The file is a tar archive compressed with zstd (docs/formats.md): manifest.json, attune.db as one
  * moment had it, the files that its rows name, what else is in the folder, and last SHA256SUMS of
  * all of them. Retention waits while a backup is made (store_hold), unless it stands still for
- * STORE_HOLD_SILENT_US: such a one fails with ST_AGAIN. The server's other work goes on. Keys (tls/) are in it only when asked for. The file and all that is restored are their
- * owner's alone.
+ * STORE_HOLD_SILENT_US: such a one fails with ST_AGAIN. The server's other work goes on. Keys
+ * (tls/) are in it only when asked for. The file and all that is restored are their owner's alone.
  *
  * Restoring checks the whole file before anything is written, writes beside the folder and renames.
  *
@@ -32,7 +32,9 @@ struct backup_options {
     uint64_t now_us;
     /* Told after each file; NULL: not. total 0: not known. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
-    void *context;
+    /* Asked all the time; true: ST_AGAIN, and nothing is left beside the file. NULL: not. */
+    bool (*stop)(void *context);
+    void *context; /* of both */
 };
 
 /* What is in a backup. */

@@ -1,5 +1,6 @@
 /* A backup brings back what was there, whatever the server does meanwhile; a damaged one brings
  * nothing. What it holds is checked by tar and by reading the folders, not by what wrote it. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -400,6 +401,46 @@ static void one_that_stood_still_is_none(void **state)
     assert_int_equal(backup_write(f->dir, f->file, &o, &r, &f->err), ST_OK);
 }
 
+/* ---- one that is ended ---- */
+
+static bool count_down(void *context)
+{
+    int *left = context;
+    return (*left)-- <= 0;
+}
+
+static int entries_of(const char *path)
+{
+    int count = 0;
+    DIR *open = opendir(path);
+    assert_non_null(open);
+    while (readdir(open))
+        count++;
+    closedir(open);
+    return count;
+}
+
+/* Wherever it is ended: nothing is left of it, and the backup before is as it was. */
+static void one_that_is_ended_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct backup_report r;
+    back_up(f, true, true);
+    int before = entries_of(f->top), asked = 0, left = 0;
+    const struct backup_options o = {
+        .chunks = true, .program = "0", .now_us = 77, .stop = count_down, .context = &left};
+    while (backup_write(f->dir, f->file, &o, &r, &f->err) != ST_OK) {
+        assert_non_null(strstr(f->err.message, "was ended"));
+        assert_int_equal(entries_of(f->top), before);
+        assert_int_equal(backup_check(f->file, &r, &f->err), ST_OK);
+        assert_true(r.keys);
+        left = ++asked;
+        assert_true(asked < 1000);
+    }
+    assert_true(asked > 10); /* at least at each file */
+    assert_false(r.keys);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -412,6 +453,7 @@ int main(void)
         TEST(retention_waits_for_it),
         TEST(retention_does_not_wait_for_ever),
         TEST(one_that_stood_still_is_none),
+        TEST(one_that_is_ended_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
