@@ -85,7 +85,8 @@ void api_sign_in(struct request *r, struct reply *out)
         out->status = 204;
     } else if (st == ST_DENIED && !access_has_users(r->server->access)) {
         reply_error(out, 401,
-                    "there are no users yet: on the server, attune user add NAME --role operate");
+                    "there are no users yet: on the server, attune user add NAME --role operate "
+                    "--state DIR, with its state folder");
     } else {
         reply_attempt(out, st, wait_s, &err);
     }

@@ -240,7 +240,7 @@ const firstUser = async () => {
   server = await startServer(state);
   ({page, notes} = await openPage(browser, server.base));
   await shown('form.login');
-  assert.match(await text('form.login'), /no users yet[\s\S]*sudo attune user add NAME --role operate/, 'how the first user is added');
+  assert.match(await text('form.login'), /no users yet[\s\S]*sudo attune user add NAME --role operate --state/, 'how the first user is added');
   const told = await page.locator('body').innerText();
   for (const secret of [folder, 'cam-0', 'town-student'])
     assert.ok(!told.includes(secret), `${secret} is not for strangers`);

@@ -109,6 +109,7 @@ const times = (_, at) => {
       + (turns ? '\n' + date.toLocaleDateString([], {day: 'numeric', month: 'short'}) : '');
   });
 };
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const timesSize = (_, texts) => texts?.some(t => t.includes('\n')) ? 44 : 30;
 
 const lineOf = l => ({
@@ -122,7 +123,7 @@ const open = (element, live, onCursor) => {
     width: element.clientWidth || 300, height, legend: {show: false}, padding: [live.current.marks ? LANE_PX : null, null, null, null],
     cursor: {y: false, points: {size: 7}, drag: {x: true, y: false}, sync: {key: sync.key}},
     scales: {y: {range: (...a) => live.current.limits ?? range(...a)}},
-    axes: [axis({size: timesSize, space: 68, values: times}), axis({size: 56, values: (_, v) => v.map(format)})],
+    axes: [axis({size: timesSize, space: 68, incrs: STEPS_S, values: times}), axis({size: 56, values: (_, v) => v.map(format)})],
     series: [{}, ...lines.map(lineOf)],
     hooks: {
       draw: [p => {

@@ -4,6 +4,7 @@ import {follow, getJson, now_us, send, whenRefused} from './api.js';
 
 const EVENTS_MAX = 1000, EVENTS_FIRST = 400, POINTS_MAX = 4000, POINTS_FIRST = 400;
 const SOON_MS = 400;
+const AGAIN_MS = 1000; // after a refusal
 export const QUIET = 'labelled,scheduled'; // come every few seconds for every camera
 const quiet = QUIET.split(',');
 
@@ -209,7 +210,7 @@ export const useClasses = () => {
 export const useResource = (path, every_ms = 2000, always = false) => {
   const [answer, set] = useState({path: null});
   useEffect(() => {
-    let over = false, timer = null, seen = -1;
+    let over = false, timer = null, seen = -1, again_ms = every_ms;
     const load = async () => {
       timer = null;
       seen = state.tick;
@@ -217,13 +218,14 @@ export const useResource = (path, every_ms = 2000, always = false) => {
       if (over)
         return;
       set(old => next.error && old.path === path && old.data ? {...old, error: next.error} : next);
-      timer = setTimeout(check, every_ms);
+      again_ms = next.error ? Math.min(AGAIN_MS, every_ms) : every_ms;
+      timer = setTimeout(check, again_ms);
     };
     const check = () => {
       if (always || seen !== state.tick)
         load();
       else
-        timer = setTimeout(check, every_ms);
+        timer = setTimeout(check, again_ms);
     };
     if (path)
       load();

@@ -34,7 +34,7 @@ const Numbers = ({camera, colours}) => {
     ['infers', inference(camera), 'where its student runs, and on which part of the frames'],
     told && ['inference takes', `${told.demand.toFixed(2)} processors${told.share == null ? '' : ` of its share of ${told.share.toFixed(2)}`}`, 'to keep up with its frames'],
     told?.timing?.run_s && ['an answer takes', spread(told.timing.run_s), 'of the student, for one frame'],
-    told?.timing?.age_s && ['it is there after', spread(told.timing.age_s), 'since the frame was taken'],
+    told?.timing?.age_s && ['frame to answer', spread(told.timing.age_s), 'how old a frame is when its answer is there'],
     told?.skipped > 0 && ['frames left out', told.skipped, 'to keep up with real time'],
     ['picture', camera.fps ? `${camera.width} × ${camera.height}, ${camera.fps.toFixed(1)} frames a second` : 'none yet'],
     ['samples', `${camera.sampling_fps.toFixed(2)} frames a second`, 'so many frames are sent to be labelled'],

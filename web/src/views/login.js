@@ -19,7 +19,8 @@ export const Login = ({users}) => {
   };
   return html`<form class="card login" onSubmit=${submit}><h1 tabindex="-1">attune</h1>
     ${users === false ? html`<div class="first"><p><b>This server has no users yet.</b> Whoever runs it adds the first, on the server:</p>
-      <pre><code>sudo attune user add NAME --role operate</code></pre><p class="soft">It asks for a password; then log in here. No restart is needed.</p></div>`
+      <pre><code>sudo attune user add NAME --role operate --state /var/lib/attune</code></pre>
+      <p class="soft"><code>/var/lib/attune</code> is where the package keeps its state; of another server its log names the folder, at the start. The command asks for a password; then log in here.</p></div>`
     : html`<p class="soft">Log in to see the cameras.</p>`}
     <label class="field">name<input ref=${user} name="user" autocomplete="username" required/></label>
     <label class="field">password<input ref=${password} type="password" name="password" autocomplete="current-password" required/></label>
