@@ -274,10 +274,11 @@ const login = async () => {
 const strangeFleet = async () => {
   const {cameras: [model]} = await get('v1/cameras'), series = await get('v1/cameras/cam-0/series');
   const alive = () => ({...model, seen_us: Date.now() * 1000, frame_t_us: 0, paused: false, drift: null, requests: []});
-  const silent = {...model, id: 'never', group: '', state: 'no picture yet', fps: 0, created_us: 0, seen_us: 0, frame_t_us: 0, accuracy: null, accuracy_unadapted: null,
-    version: 0, camera_version: 0, sampling_fps: 0, inference: null, infers_at: 'server', stream: {running: false, starts: 3, reason: 'no route to the camera'}, requests: []};
+  let reason = 'no route to the camera';
+  const silent = () => ({...model, id: 'never', group: '', state: 'no picture yet', fps: 0, created_us: 0, seen_us: 0, frame_t_us: 0, accuracy: null, accuracy_unadapted: null,
+    version: 0, camera_version: 0, sampling_fps: 0, inference: null, infers_at: 'server', stream: {running: false, starts: 3, reason}, requests: []});
   const ids = Array.from({length: 49}, (_, i) => `camera-at-the-corner-of-${'a'.repeat(37)}-${10 + i}`);
-  const fleet = () => [silent, ...ids.map(id => ({...alive(), id, group: id}))];
+  const fleet = () => [silent(), ...ids.map(id => ({...alive(), id, group: id}))];
   const other = await openPage(browser, 'about:blank');
   const strange = other.page, at = server.base;
   await strange.setViewportSize({width: 360, height: 800});
@@ -299,6 +300,9 @@ const strangeFleet = async () => {
   assert.doesNotMatch(told, /silent/, 'ages are by the clock of the server');
   assert.match(told, /50 cameras: 1 no picture/);
   assert.match(await strange.locator('[data-camera=never]').innerText(), /no route to the camera/);
+  reason = 'wrong password';
+  await strange.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await until('what is no event is seen, too', async () => /wrong password/.test(await strange.locator('[data-camera=never]').innerText()));
   assert.equal(await strange.evaluate(() => getComputedStyle(document.querySelector('.tile')).transitionDuration), '0s');
   await tiles.nth(30).scrollIntoViewIfNeeded();
   const y = await strange.evaluate(() => scrollY), id = await tiles.nth(30).getAttribute('data-camera');

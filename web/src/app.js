@@ -2,7 +2,7 @@
 import {render} from 'preact';
 import {useEffect, useRef, useState} from 'preact/hooks';
 import {KEYS, listen, PAGES} from './keys.js';
-import {changed, logout, start, state, useStore} from './store.js';
+import {changed, logout, refresh, start, state, useStore} from './store.js';
 import {Guard, html} from './ui.js';
 import {Accuracy} from './views/accuracy.js';
 import {Camera} from './views/camera.js';
@@ -132,4 +132,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
 });
 render(html`<${App}/>`, document.getElementById('app'));
 start();
-setInterval(changed, 5000); // ages grow
+const AGES_MS = 5000, REFRESH_MS = 10000;
+setInterval(changed, AGES_MS);
+setInterval(refresh, REFRESH_MS);
+document.addEventListener('visibilitychange', refresh);

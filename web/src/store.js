@@ -141,6 +141,30 @@ export const loadOlder = async () => {
   return more.length;
 };
 
+// The list of cameras as it is now; of those that `more` names (of old, new) everything is loaded.
+const take = (cameras, more) => {
+  const known = new Set(cameras.map(c => c.id));
+  for (const id of state.cameras.keys())
+    if (!known.has(id))
+      state.cameras.delete(id);
+  for (const camera of cameras) {
+    const old = state.cameras.get(camera.id);
+    state.cameras.set(camera.id, {...old, ...camera});
+    if (more(old, camera))
+      loadCamera(camera.id);
+  }
+};
+
+const news = (old, camera) => !old || old.frame_t_us !== camera.frame_t_us || old.camera_version !== camera.camera_version;
+
+// Not all that changes is an event: a camera that keeps its frames, say, is only heard of.
+export const refresh = async () => {
+  if (!state.live || document.hidden)
+    return;
+  await Promise.all([keep('health', 'v1/health'), getJson('v1/cameras').then(list => take(list.cameras, news)).catch(() => null)]);
+  changed();
+};
+
 const begin = async () => {
   state.session = await getJson('v1/session').catch(e => {
     if (e.status === 404) // a server without users: everybody may do everything
@@ -152,14 +176,7 @@ const begin = async () => {
     getJson(`v1/events?format=json&before=0&limit=${EVENTS_FIRST}&without=${QUIET}`),
     getJson('v1/cameras'), keep('health', 'v1/health'), keep('groups', 'v1/groups')]);
   state.events = events.events;
-  const known = new Set(list.cameras.map(c => c.id));
-  for (const id of state.cameras.keys())
-    if (!known.has(id))
-      state.cameras.delete(id);
-  for (const camera of list.cameras) {
-    state.cameras.set(camera.id, {...state.cameras.get(camera.id), ...camera});
-    loadCamera(camera.id);
-  }
+  take(list.cameras, () => true);
   return last.events[0]?.id ?? 0;
 };
 
