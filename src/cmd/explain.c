@@ -84,28 +84,46 @@ static bool is_of_group(const json_t *answer, const json_t *cameras, size_t at)
     return false;
 }
 
+static void row_name(const json_t *answer, const json_t *cameras, size_t i, char ret[80])
+{
+    snprintf(ret, 80, "%s%.63s", is_of_group(answer, cameras, i) ? "group " : "",
+             explain_text(json_array_get(cameras, i), "camera", "?"));
+}
+
+static int width_of(const json_t *answer, const json_t *cameras)
+{
+    int wide = 16;
+    for (size_t i = 0; i < json_array_size(cameras); i++) {
+        char name[80];
+        row_name(answer, cameras, i, name);
+        int n = plain_columns(name);
+        wide = n > wide ? n : wide;
+    }
+    return wide;
+}
+
 static void print_cameras(const json_t *answer, const json_t *cameras, double capacity)
 {
+    int wide = width_of(answer, cameras);
     double used = 0;
     const json_t *c;
     size_t i;
-    printf("%-22s  now %%  infer (keeps)  train  %-16s  when, then      expected %%\n", "camera",
-           "configuration");
+    printf("%-*s  now %%  infer (keeps)  train  %-16s  when, then      expected %%\n", wide,
+           "camera", "configuration");
     json_array_foreach(cameras, i, c)
     {
-        used += explain_number(c, "infer_share") + explain_number(c, "train_share");
         char name[80];
-        snprintf(name, sizeof name, "%s%.63s", is_of_group(answer, cameras, i) ? "group " : "",
-                 explain_text(c, "camera", "?"));
-        printf("%-22s  %5.1f  %5.2f (%3.0f %%)  %5.2f  ", name, 100 * explain_number(c, "accuracy"),
-               explain_number(c, "infer_share"), 100 * explain_number(c, "factor"),
-               explain_number(c, "train_share"));
+        row_name(answer, cameras, i, name);
+        used += explain_number(c, "infer_share") + explain_number(c, "train_share");
+        printf("%-*s  %5.1f  %5.2f (%3.0f %%)  %5.2f  ", wide, name,
+               100 * explain_number(c, "accuracy"), explain_number(c, "infer_share"),
+               100 * explain_number(c, "factor"), explain_number(c, "train_share"));
         print_training(c);
         printf("  %5.1f\n    %s\n", 100 * explain_number(c, "expected"),
                explain_text(c, "reason", ""));
     }
-    printf("%-22s  %.2f of %g processors are not given to anyone\n", "", fmax(capacity - used, 0),
-           capacity);
+    printf("%-*s  %.2f of %g processors are not given to anyone\n", wide, "",
+           fmax(capacity - used, 0), capacity);
 }
 
 static void print_history(const json_t *history)

@@ -2,6 +2,8 @@
 #include "cmd/password.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -16,6 +18,30 @@ bool password_line(FILE *from, char *ret, size_t size_bytes)
     return whole;
 }
 
+/* Ends the wait only, so that the terminal gets its echo back. */
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+/* A line, or false after an interrupt, which nothing else can come before. */
+static bool await_line(FILE *terminal, const char *prompt, char ret[PASSWORD_BYTES])
+{
+    struct sigaction ends = {.sa_handler = on_signal}, before;
+    struct pollfd in = {.fd = fileno(terminal), .events = POLLIN};
+    sigset_t interrupt, mask;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &mask);
+    sigaction(SIGINT, &ends, &before);
+    fputs(prompt, terminal);
+    fflush(terminal);
+    bool good = ppoll(&in, 1, NULL, &mask) == 1 && password_line(terminal, ret, PASSWORD_BYTES);
+    sigaction(SIGINT, &before, NULL);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    return good;
+}
+
 static bool ask_once(FILE *terminal, const char *prompt, char ret[PASSWORD_BYTES])
 {
     struct termios before, silent;
@@ -25,9 +51,7 @@ static bool ask_once(FILE *terminal, const char *prompt, char ret[PASSWORD_BYTES
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(fd, TCSAFLUSH, &silent); /* before the prompt: what is typed then counts */
-    fputs(prompt, terminal);
-    fflush(terminal);
-    bool good = password_line(terminal, ret, PASSWORD_BYTES);
+    bool good = await_line(terminal, prompt, ret);
     tcsetattr(fd, TCSAFLUSH, &before);
     fputs("\n", terminal);
     return good;

@@ -73,6 +73,8 @@ grep -qF "long enough" "$work/out" && { echo "the password was shown"; bad=1; }
 expect_typed 3 "this takes the role operate" "password of ann: " "long enough" \
     pause hall --server "$url" --ca "$ca" --user ann
 expect_typed 3 "401" "password of ann: " "long enougj" status --server "$url" --ca "$ca" --user ann
+expect_typed 3 "no password was given" "password of ann: " $'\003' status --server "$url" --ca "$ca" --user ann
+grep -qF "without echo" "$work/out" && { cat "$work/out"; bad=1; }
 expect 3 "a script takes a token instead" status --server "$url" --ca "$ca" --user ann
 expect 3 "its certificate is not known here; --ca FILE" status --server "$url"
 expect 3 "is that address one of http://?" status --server "https://127.0.0.1:$http"

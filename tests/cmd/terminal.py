@@ -50,9 +50,11 @@ for prompt, answer in zip(talk[::2], talk[1::2]):
     missed = missed or prompt.encode() not in seen[unread:]
     unread = len(seen)
     if not missed:
-        os.write(fd, answer.encode() + b"\n")
+        os.write(fd, answer.encode() + (b"" if answer == "\x03" else b"\n"))
 while read_more(60):
     pass
+if not termios.tcgetattr(fd)[3] & termios.ECHO:
+    seen += b"the terminal was left without echo\n"
 os.close(fd)  # one that still waits for something is hung up on
 sys.stdout.write(seen.decode(errors="replace").replace("\r\n", "\n"))
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
