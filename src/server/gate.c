@@ -18,8 +18,6 @@
 #define ORIGIN_CHARS_MAX 300
 #define BURST_S 4          /* of requests at their rate */
 #define UPLOAD_BURST_S 8.0 /* of uploads at theirs, and one largest chunk */
-#define EVENTS_PER_S 0.1   /* of one camera about itself */
-#define EVENTS_BURST 60
 
 struct gate {
     struct rates *requests; /* by address, NULL: no limit */
@@ -39,7 +37,7 @@ enum status gate_open(const struct server *s, struct gate **ret, struct error *e
         st = rates_open(bytes_per_s, bytes_per_s * UPLOAD_BURST_S + set->chunk_bytes_max,
                         &g->uploads, err);
     if (st == ST_OK && g)
-        st = rates_open(EVENTS_PER_S, EVENTS_BURST, &g->events, err);
+        st = rates_open(GATE_EVENTS_PER_S, GATE_EVENTS_BURST, &g->events, err);
     if (st == ST_OK)
         *ret = g;
     else

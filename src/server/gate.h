@@ -8,6 +8,9 @@
 
 #include "server/http.h"
 
+#define GATE_EVENTS_PER_S 0.1 /* that one camera may cause by what it says */
+#define GATE_EVENTS_BURST 60
+
 struct gate;
 
 enum status gate_open(const struct server *s, struct gate **ret, struct error *err);

@@ -17,11 +17,13 @@
 #include "label/label_file.h"
 #include "label/labeller.h"
 #include "server/board.h"
+#include "server/gate.h"
 #include "server/kept.h"
 #include "server/label_queue.h"
 #include "server/metrics.h"
 #include "server/params_cache.h"
 #include "server/preview.h"
+#include "server/rates.h"
 #include "server/requests.h"
 #include "share/pacer.h"
 #include "task/scorer.h"
@@ -62,6 +64,7 @@ struct labelling {
     struct watched *watched; /* [cameras_max] */
     int watched_count;
     struct label_queue queue;
+    struct rates *failures; /* of chunks that people hear of, by camera */
     struct frame frame;
     struct label_map student, original;
     uint64_t retire_us;
@@ -448,9 +451,10 @@ static void fail_chunk(struct labelling *l, const struct store_chunk *row, const
 {
     struct error err = {0};
     atomic_fetch_add(&l->server->counters.chunks_failed, 1);
-    server_event(l->server, row->camera, "chunk_failed",
-                 json_pack("{s:I}", "seq", (json_int_t)row->seq), "chunk %llu is left out: %s",
-                 (unsigned long long)row->seq, why->message);
+    if (rates_take(l->failures, row->camera, 1, clock_mono_us()) <= 0)
+        server_event(l->server, row->camera, "chunk_failed",
+                     json_pack("{s:I}", "seq", (json_int_t)row->seq), "chunk %llu is left out: %s",
+                     (unsigned long long)row->seq, why->message);
     if (store_chunk_failed(l->server->store, row->camera, row->seq, &err) != ST_OK)
         log_write(LOG_ERROR, "chunk state not written", "camera=%s seq=%llu why=\"%s\"",
                   row->camera, (unsigned long long)row->seq, err.message);
@@ -624,6 +628,8 @@ static enum status open_parts(struct labelling *l, struct error *err)
     if (st == ST_OK)
         st = label_queue_init(&l->queue, s->set.cameras_max, err);
     if (st == ST_OK)
+        st = rates_open(GATE_EVENTS_PER_S, GATE_EVENTS_BURST, &l->failures, err);
+    if (st == ST_OK)
         st = preview_set_init(&l->previews, s->set.cameras_max, spec, err);
     return st;
 }
@@ -665,6 +671,7 @@ void labelling_close(struct labelling **ptr)
     }
     free(l->watched);
     label_queue_clear(&l->queue);
+    rates_close(&l->failures);
     params_cache_clear(&l->cache);
     preview_set_clear(&l->previews);
     frame_clear(&l->frame);
