@@ -25,6 +25,10 @@
 #define DETAIL_OF_NOISE 0.5f /* less cannot be told from it */
 #define DETAIL_FLOOR 0.003f
 #define LOST_BELOW (-0.8f)
+#define DARK_BELOW 0.2f    /* luma */
+#define DIMMED_BELOW 0.75f /* of what is usual there */
+#define KEPT_PART 0.3f     /* a block has less than what it keeps for so much of the time */
+#define KEPT_STEP 1.0f     /* how fast that is learned, as |log|, for one of the long memory */
 #define REGION_BLOCKS 3
 #define OTHERS_MAX 0.1
 #define OTHERS_P80_MAX 0.25
@@ -123,6 +127,34 @@ static void remember_edges(struct drift_faults *f, const struct drift_picture *p
     }
 }
 
+/* Mean luma of a block. */
+static float shine_of(const struct drift_picture *p, int x, int y)
+{
+    const int side = DRIFT_CELLS_X / DRIFT_BLOCKS_X;
+    float sum = 0;
+    for (int i = 0; i < side * side; i++)
+        sum += p->luma[side * y + i / side][side * x + i % side];
+    return sum / (float)(side * side);
+}
+
+/* Towards the lowest KEPT_PART: a little up for each moment above it, more down for one below. */
+static void learn_kept(float *kept, float now, float rate)
+{
+    float part = now < *kept ? KEPT_PART - 1 : KEPT_PART;
+    if (rate < 1)
+        *kept = fmaxf((*kept + DETAIL_FLOOR) * expf(KEPT_STEP * rate * part) - DETAIL_FLOOR, 0);
+    else
+        *kept = now;
+}
+
+/* A window, a lamp or headlights that are gone take the detail that they showed with them; what is
+ * left is all that the block keeps. Dirt hardly dims. */
+static bool went_dark(const struct drift_faults *f, int y, int x)
+{
+    float now = f->shine_now[y][x];
+    return now < DARK_BELOW && now < f->shine_long[y][x] * DIMMED_BELOW;
+}
+
 static void remember_detail(struct drift_faults *f, const struct drift_picture *p, float rate,
                             float rate_long)
 {
@@ -132,8 +164,14 @@ static void remember_detail(struct drift_faults *f, const struct drift_picture *
         for (int x = 0; x < DRIFT_BLOCKS_X; x++) {
             float fine = p->fine[y][x];
             float detail = sqrtf(fmaxf(fine * fine - noise * noise, 0));
+            float shine = shine_of(p, x, y);
+            blend(&f->shine_now[y][x], shine, rate);
             blend(&f->detail_now[y][x], detail, rate);
             blend(&f->detail_long[y][x], detail, rate_long);
+            learn_kept(&f->detail_kept[y][x], f->detail_now[y][x], rate_long);
+            blend(&f->shine_long[y][x], shine, rate_long);
+            if (went_dark(f, y, x))
+                f->detail_kept[y][x] = fminf(f->detail_kept[y][x], f->detail_now[y][x]);
         }
 }
 
@@ -320,16 +358,18 @@ static bool is_beside(const bool lost[BLOCKS], int at)
 static void measure_detail(struct drift_faults *f)
 {
     const float *long_ago = &f->detail_long[0][0], *now = &f->detail_now[0][0];
+    const float *kept = &f->detail_kept[0][0];
     float change[BLOCKS], others[BLOCKS] = {0};
     bool lost[BLOCKS];
     float least = fmaxf(DETAIL_MIN, DETAIL_OF_NOISE * f->noise);
     int n = 0;
     for (int i = 0; i < BLOCKS; i++) {
         change[i] = logf((now[i] + DETAIL_FLOOR) / (long_ago[i] + DETAIL_FLOOR));
-        lost[i] = long_ago[i] > least && change[i] < LOST_BELOW;
+        float left = logf((now[i] + DETAIL_FLOOR) / (kept[i] + DETAIL_FLOOR));
+        lost[i] = kept[i] > least && left < LOST_BELOW;
     }
     for (int i = 0; i < BLOCKS; i++)
-        if (long_ago[i] > least && !lost[i] && !is_beside(lost, i))
+        if (kept[i] > least && !lost[i] && !is_beside(lost, i))
             others[n++] = fabsf(change[i]);
     qsort(others, (size_t)n, sizeof *others, compare);
     f->now.region = largest_region(lost);

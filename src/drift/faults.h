@@ -5,6 +5,8 @@
  *   BLIND  the picture is flat, whatever its level, or it is the same to the bit. Noise alone does
  *          not make structure, since cells are means of many pixels.
  *   DIRTY  a connected region has lost its fine detail while the rest of the picture keeps its own.
+ *          What counts is what a block keeps while nothing passes by, and not that of windows and
+ *          lamps which went out: at night both are most of the detail that there is.
  *          Detail is what block differences have above the sensor's noise (the tenth percentile of
  *          the blocks). Dusk, rain, fog and snow change the detail everywhere: the rest does not
  *          keep its own, and nothing is said until it does.
@@ -65,6 +67,8 @@ struct drift_faults {
     float last_luma[DRIFT_CELLS_Y][DRIFT_CELLS_X];
     float edges_now[DRIFT_CELLS_Y][DRIFT_CELLS_X], edges_long[DRIFT_CELLS_Y][DRIFT_CELLS_X];
     float detail_now[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X], detail_long[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X];
+    float detail_kept[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X]; /* while nothing passes by */
+    float shine_now[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X], shine_long[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X];
     float noise; /* of the sensor: fine differences where there is nothing */
     float light_now[DRIFT_FEATURES], light_long[DRIFT_FEATURES];
 };

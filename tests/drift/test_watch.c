@@ -292,6 +292,115 @@ static void test_dirty(void **state)
     assert_non_null(strstr(t.text[DRIFT_DIRTY], "clean the lens"));
 }
 
+/* Seed 13 has a street whose windows go dark one after the other, and headlights. */
+static void test_dirty_at_night(void **state)
+{
+    (void)state;
+    struct scenario s = day();
+    struct trial t;
+    s.town.keyframe_count = 1;
+    s.town.keyframes[0] =
+        (struct scenario_keyframe){0, {.traffic = 0.5f, .dusk = 1, .night = 0.9f}};
+    watch_town(&s, 13, 110, &t);
+    assert_int_equal(t.notices[DRIFT_DIRTY], 0);
+    s.dirt_count = 1;
+    s.dirt[0] = (struct scenario_dirt){0, 100, 150, 0.7f, 0.4f, 0.2f, 0.9f};
+    watch_town(&s, 4, 125, &t);
+    assert_int_equal(t.notices[DRIFT_DIRTY], 1);
+    assert_true(t.first_s[DRIFT_DIRTY] > 100);
+}
+
+/* A night of lit windows, which go dark one after the other, and of streets where headlights pass,
+ * later no more. */
+#define NIGHT_S 300
+#define NIGHT_NOISE 0.025f
+struct night {
+    struct rng rng;
+    double dark_s[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X]; /* 0: no window */
+    float detail[DRIFT_BLOCKS_Y][DRIFT_BLOCKS_X];
+    double passing_until_s;
+    int smeared_x, smeared_y; /* first of 4 x 4 blocks */
+    double smeared_s;
+};
+
+static void begin_night(struct night *n, uint64_t seed, double smeared_s)
+{
+    *n = (struct night){.smeared_s = smeared_s};
+    rng_init(&n->rng, seed, 0);
+    n->smeared_x = (int)rng_below(&n->rng, DRIFT_BLOCKS_X - 4);
+    n->smeared_y = (int)rng_below(&n->rng, DRIFT_BLOCKS_Y - 4);
+    for (int y = 0; y < DRIFT_BLOCKS_Y; y++)
+        for (int x = 0; x < DRIFT_BLOCKS_X; x++) {
+            bool window = y < DRIFT_BLOCKS_Y / 2 && rng_below(&n->rng, 5) == 0;
+            n->detail[y][x] = 0.02f + 0.03f * rng_float(&n->rng);
+            n->dark_s[y][x] = window ? 30 + (double)rng_below(&n->rng, NIGHT_S) : 0;
+        }
+}
+
+static float light_of(struct night *n, int x, int y, double t_s, float *ret_detail)
+{
+    bool lit = n->dark_s[y][x] > t_s, street = y >= DRIFT_BLOCKS_Y - 2 && x < 8;
+    bool headlights = street && t_s < n->passing_until_s;
+    float luma = lit ? 0.32f : headlights ? 0.2f : 0.12f;
+    *ret_detail = lit ? 0.06f : headlights ? 0.07f : n->detail[y][x] * (street ? 0.5f : 1);
+    bool smeared = n->smeared_s > 0 && t_s >= n->smeared_s && x >= n->smeared_x &&
+                   x < n->smeared_x + 4 && y >= n->smeared_y && y < n->smeared_y + 4;
+    if (smeared)
+        *ret_detail *= 0.1f;
+    return smeared ? luma * 0.9f : luma;
+}
+
+static void picture_of(struct night *n, double t_s, struct drift_picture *p)
+{
+    memset(p, 0, sizeof *p);
+    if (t_s < NIGHT_S / 2.0 && rng_below(&n->rng, 16) == 0)
+        n->passing_until_s = t_s + 3 + (double)rng_below(&n->rng, 10);
+    for (int y = 0; y < DRIFT_BLOCKS_Y; y++)
+        for (int x = 0; x < DRIFT_BLOCKS_X; x++) {
+            float detail, luma = light_of(n, x, y, t_s, &detail);
+            float fine = sqrtf(detail * detail + NIGHT_NOISE * NIGHT_NOISE);
+            bool flat = (x + y) % 5 == 0; /* where the noise is seen */
+            p->fine[y][x] = (flat ? NIGHT_NOISE : fine) * (0.97f + 0.06f * rng_float(&n->rng));
+            for (int i = 0; i < 16; i++)
+                p->luma[4 * y + i / 4][4 * x + i % 4] = luma + ((x * 7 + y * 3 + i) % 4 ? 0 : 0.2f);
+        }
+    p->luma[0][0] += 0.002f * rng_float(&n->rng); /* no two pictures are the same */
+}
+
+/* Alarms of dirt; *ret_s: when the first came. */
+static int dirt_in(struct night *n, double *ret_s)
+{
+    static struct drift_faults f;
+    struct drift_picture p;
+    struct drift_fault_event e;
+    int alarms = 0;
+    drift_faults_init(&f);
+    for (int t_s = 0; t_s < NIGHT_S; t_s++) {
+        picture_of(n, t_s, &p);
+        if (!drift_faults_add(&f, &p, (uint64_t)t_s * SECOND_US, &e) || e.kind != DRIFT_DIRTY)
+            continue;
+        if (!e.over && alarms++ == 0)
+            *ret_s = t_s;
+    }
+    return alarms;
+}
+
+static void test_lights_are_no_dirt(void **state)
+{
+    (void)state;
+    int found = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct night n;
+        double first_s = 0;
+        begin_night(&n, seed, 0);
+        if (dirt_in(&n, &first_s) != 0)
+            fail_msg("seed %llu: dirty at %.1f s", (unsigned long long)seed, first_s);
+        begin_night(&n, seed, 200);
+        found += dirt_in(&n, &first_s) == 1 && first_s > 200 && first_s < 230;
+    }
+    assert_true(found >= 36);
+}
+
 static void test_bumped(void **state)
 {
     (void)state;
@@ -364,6 +473,8 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_blind),
         cmocka_unit_test(test_dirty),
+        cmocka_unit_test(test_dirty_at_night),
+        cmocka_unit_test(test_lights_are_no_dirt),
         cmocka_unit_test(test_bumped),
         cmocka_unit_test(test_weather_is_no_fault),
         cmocka_unit_test(test_a_gap_starts_anew),
