@@ -31,6 +31,7 @@
 #include "video/frame.h"
 #include "video/image.h"
 #include "video/mask.h"
+#include "video/source.h"
 
 #define SIDE 64
 #define WARM_UP_FRAMES 20
@@ -859,7 +860,44 @@ static bool has_two_chunks(const struct seen *s)
     return fake_server_chunk_count(server) >= 2;
 }
 
-/* What the server gets has nothing of the masked half, and all of the other. */
+/* Largest distance of a column range's pixels from their own mean. */
+static int unevenness(const struct frame *f, int from, int to)
+{
+    int most = 0;
+    for (int c = 0; c < 3; c++) {
+        int sum = 0, n = f->height * (to - from);
+        for (int y = 0; y < f->height; y++)
+            for (int x = from; x < to; x++)
+                sum += f->pixels[3 * (y * f->width + x) + c];
+        for (int y = 0; y < f->height; y++)
+            for (int x = from; x < to; x++) {
+                int off = abs(f->pixels[3 * (y * f->width + x) + c] - sum / n);
+                most = off > most ? off : most;
+            }
+    }
+    return most;
+}
+
+/* The tiny student answers each pixel by its colour, so what is drawn over a grey half is one
+ * colour: any more would be of what is behind the mask. */
+static void expect_masked_overlay(void)
+{
+    struct video_source *v = NULL;
+    struct frame f;
+    int pictures = 0, other_half = 0;
+    assert_int_equal(video_source_open(overlay, NULL, &v, &err), ST_OK);
+    while (video_source_next(v, &f, &err) == ST_OK) {
+        assert_true(unevenness(&f, 0, SIDE / 2 - 4) <= 12);
+        int other = unevenness(&f, SIDE / 2 + 4, SIDE);
+        other_half = other > other_half ? other : other_half;
+        pictures++;
+    }
+    video_source_close(&v);
+    assert_true(pictures >= 2 && other_half > 40);
+}
+
+/* What the server gets, and what is written as overlay, has nothing of the masked half, and all of
+ * the other. */
 static void masked_parts_never_leave(void **state)
 {
     (void)state;
@@ -870,7 +908,9 @@ static void masked_parts_never_leave(void **state)
     struct agent_summary s;
     options_of_test(&o, &seen);
     o.mask = LEFT_HALF;
+    o.overlay_path = overlay;
     assert_int_equal(run(&o, &seen, &s), ST_OK);
+    expect_masked_overlay();
     int pictures = 0;
     for (int i = 0; i < fake_server_chunk_count(server); i++) {
         struct fake_chunk f = fake_server_chunk(server, i);

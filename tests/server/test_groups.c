@@ -644,6 +644,61 @@ static void what_cannot_be_is_refused(void **state)
     assert_string_equal(camera_of("gate").group, "gate");
 }
 
+/* ---- a member that keeps its frames ---- */
+
+static bool runs(const char *camera, uint64_t version)
+{
+    struct store_camera c;
+    return store_camera_get(kit->server->store, camera, &c, NULL) == ST_OK &&
+           c.camera_version >= version;
+}
+
+static void await_running(const char *camera, uint64_t version)
+{
+    uint64_t until_us = clock_mono_us() + 60 * (uint64_t)1000000;
+    while (!runs(camera, version)) {
+        if (clock_mono_us() > until_us)
+            fail_msg("%s does not run version %llu", camera, (unsigned long long)version);
+        kit_pause();
+    }
+}
+
+/* A real camera whose frames are never uploaded runs what the others of its group teach; the server
+ * has no frame of it, and the others learn as if it were not there. */
+static void one_that_never_uploads_learns_from_the_others(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "cameras:\n  quiet: {source: \"town:width=64,height=64,fps=20\", upload: false}\n";
+    struct server_options *o = &kit->options;
+    struct error err;
+    o->camera_program = getenv("ATTUNE_PROGRAM");
+    snprintf(o->settings.log_level, SETTING_TEXT_BYTES, "error");
+    if (settings_read(&o->settings, &o->cameras, yaml, strlen(yaml), "cameras", &err) != ST_OK)
+        fail_msg("%s", err.message);
+    start();
+    await_running("quiet", 0);
+    join("quiet", "gate");
+    join("yard", "gate");
+    for (int round = 0; round < 2; round++) {
+        train(round ? "yard" : "gate", &seq[round]);
+        await_running("quiet", camera_of("quiet").version);
+        assert_true(camera_of("quiet").version > 0);
+    }
+    struct store_group g = group_of("gate");
+    assert_int_equal(g.members, 3);
+    assert_true(g.versions >= 2);
+    struct store_camera quiet = camera_of("quiet");
+    assert_true(quiet.chunks == 0 && quiet.up_bytes == 0 && quiet.frame_t_us == 0);
+    assert_true(camera_of("gate").frame_t_us > 0 && camera_of("yard").frame_t_us > 0);
+    struct answer a = {0};
+    kit_ask(kit, "GET", "/v1/cameras/quiet/frame", NULL, 0, &a);
+    assert_int_equal(a.status, 404);
+    answer_clear(&a);
+    kit_stop(kit);
+    camera_list_clear(&o->cameras);
+}
+
 /* ---- who is grouped is found out by trying models ---- */
 
 static void start_grouping(void)
@@ -810,6 +865,7 @@ int main(int argc, char **argv)
         TEST(the_interface_tells_who_is_together),
         TEST(a_group_outlives_its_worker),
         TEST(what_cannot_be_is_refused),
+        TEST(one_that_never_uploads_learns_from_the_others),
         TEST(who_films_the_same_learns_together),
         TEST(a_worker_killed_in_a_trial_loses_nothing),
         TEST(a_request_survives_a_restart),
