@@ -445,6 +445,13 @@ static enum status next_frame(struct agent *a, struct loop *l, bool score, struc
     return ST_OK;
 }
 
+/* The feed sets frames of one moment a microsecond apart, so one may be ahead of the clock. */
+static uint64_t age_us(const struct feed_view *v)
+{
+    uint64_t now_us = clock_mono_us();
+    return now_us > v->available_us ? now_us - v->available_us : 0;
+}
+
 /* The answer for one view. */
 static enum status infer_view(struct agent *a, struct loop *l, const struct feed_view *v, int view,
                               struct error *err)
@@ -458,7 +465,7 @@ static enum status infer_view(struct agent *a, struct loop *l, const struct feed
     struct agent_result *r = &l->newest[view];
     *r = (struct agent_result){.region = a->views.regions.count ? view : -1, .version = version};
     sum_up_answer(a, &logits, a->infer.labels, r);
-    r->latency_us = clock_mono_us() - v->available_us;
+    r->latency_us = age_us(v);
     meter_add(&a->latency, r->latency_us);
     durations_add(&a->infer.timing.age, (double)r->latency_us / 1e6);
     if (view == 0)
@@ -488,7 +495,7 @@ static void publish(struct agent *a, const struct loop *l, const struct feed_vie
         r->frame = v->index;
         r->held = !inferred;
         if (r->held)
-            r->latency_us = clock_mono_us() - v->available_us;
+            r->latency_us = age_us(v);
         handoff_commit(a->results);
     }
     a->infer.held += !inferred;

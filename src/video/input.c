@@ -182,6 +182,11 @@ static enum status peer_error(const char *url, const char *shown,
                               struct error *err)
 {
     char host[HOST_BYTES] = "";
+    if (code == AVERROR(EPROTONOSUPPORT) && o->transport == VIDEO_TRANSPORT_AUTO)
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s %s: the camera sends neither by TCP nor by UDP; allow RTP over TCP "
+                         "(interleaved) in its settings",
+                         what, shown);
     if (code == AVERROR(EPROTONOSUPPORT))
         return error_set(err, ST_UNSUPPORTED,
                          "%s %s: the camera does not send by %s; leave `transport` at auto", what,

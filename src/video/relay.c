@@ -20,6 +20,7 @@
 #include "base/clock.h"
 
 #define GOODBYE_US 200000
+#define REACH_US 10000000
 #define RTSPS_PORT 322
 #define HTTPS_PORT 443
 #define USER_BYTES 1024
@@ -35,10 +36,13 @@ struct way {
 struct relay {
     struct tls_peer peer;
     int listen_fd, fd, wake_fd, port;
-    char host[RELAY_HOST_BYTES];
+    char name[NAME_BYTES], host[RELAY_HOST_BYTES]; /* the camera's, and as HTTP has it */
+    int camera_port;
+    char *ca;
     pthread_t thread;
     bool running;
-    uint64_t until_us; /* 0: not asked to end */
+    uint64_t until_us;   /* 0: not asked to end */
+    uint64_t give_up_us; /* reaching the camera once more */
     struct way down, up;
 };
 
@@ -151,7 +155,7 @@ static bool wait_a_moment(struct relay *r)
     return true;
 }
 
-/* The one connection; false: the owner wants an end before. */
+/* The next connection; false: the owner wants an end before. */
 static bool take_connection(struct relay *r)
 {
     struct pollfd p[2] = {{.fd = r->listen_fd, .events = POLLIN},
@@ -162,17 +166,11 @@ static bool take_connection(struct relay *r)
             return false;
         r->fd = accept4(r->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     }
-    close(r->listen_fd);
-    r->listen_fd = -1;
     return true;
 }
 
-static void *carry(void *context)
+static void carry_one(struct relay *r)
 {
-    struct relay *r = context;
-    (void)pthread_setname_np(pthread_self(), "attune-relay");
-    if (!take_connection(r))
-        return NULL;
     while (!is_done(r)) {
         bool moved = from_camera(r);
         moved = to_libav(r) || moved;
@@ -182,7 +180,46 @@ static void *carry(void *context)
             break;
     }
     gnutls_bye(r->peer.session, GNUTLS_SHUT_WR);
-    shutdown(r->fd, SHUT_RDWR); /* libavformat sees an end */
+}
+
+/* libavformat sees an end. */
+static void hang_up(struct relay *r)
+{
+    tls_peer_close(&r->peer);
+    close(r->fd);
+    r->fd = -1;
+    r->up = r->down = (struct way){.ended = false};
+}
+
+static int wants_an_end(void *context)
+{
+    const struct relay *r = context;
+    struct pollfd p = {.fd = r->wake_fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0 || clock_mono_us() >= r->give_up_us;
+}
+
+static enum status reach(struct relay *r, const AVIOInterruptCB *over, int *ret_code,
+                         struct error *err)
+{
+    return tls_peer_open(&r->peer, r->name, r->camera_port, r->ca, over, ret_code, err);
+}
+
+/* HTTP connects anew with the password that it was asked for. */
+static void *carry(void *context)
+{
+    struct relay *r = context;
+    const AVIOInterruptCB over = {.callback = wants_an_end, .opaque = r};
+    struct error err;
+    int code;
+    (void)pthread_setname_np(pthread_self(), "attune-relay");
+    for (int i = 0; i < RELAY_CONNECTIONS_MAX && take_connection(r); i++) {
+        r->give_up_us = clock_mono_us() + REACH_US;
+        if (i == 0 || reach(r, &over, &code, &err) == ST_OK)
+            carry_one(r);
+        hang_up(r);
+    }
+    close(r->listen_fd);
+    r->listen_fd = -1;
     return NULL;
 }
 
@@ -203,18 +240,19 @@ static enum status listen_here(struct relay *r, struct error *err)
     return ST_OK;
 }
 
-static enum status reach(struct relay *r, const char *url, const char *ca,
-                         const AVIOInterruptCB *over, int *ret_code, struct error *err)
+/* Who is to be reached. */
+static enum status name_camera(struct relay *r, const char *url, const char *ca, struct error *err)
 {
-    char host[NAME_BYTES];
     int port;
-    av_url_split(NULL, 0, NULL, 0, host, sizeof host, &port, NULL, 0, url);
-    bool six = strchr(host, ':');
-    int n = snprintf(r->host, sizeof r->host, "%s%s%s", six ? "[" : "", host, six ? "]" : "");
+    av_url_split(NULL, 0, NULL, 0, r->name, sizeof r->name, &port, NULL, 0, url);
+    bool six = strchr(r->name, ':');
+    int n = snprintf(r->host, sizeof r->host, "%s%s%s", six ? "[" : "", r->name, six ? "]" : "");
     if (port > 0)
         snprintf(r->host + n, sizeof r->host - (size_t)n, ":%d", port);
     int usual = strncmp(url, "rtsps", 5) == 0 ? RTSPS_PORT : HTTPS_PORT;
-    return tls_peer_open(&r->peer, host, port > 0 ? port : usual, ca, over, ret_code, err);
+    r->camera_port = port > 0 ? port : usual;
+    r->ca = strdup(ca);
+    return r->ca ? ST_OK : error_set(err, ST_NOMEM, "no memory for TLS");
 }
 
 enum status relay_open(const char *url, const char *ca, const AVIOInterruptCB *over,
@@ -226,7 +264,9 @@ enum status relay_open(const char *url, const char *ca, const AVIOInterruptCB *o
         return error_set(err, ST_NOMEM, "no memory for TLS");
     r->listen_fd = r->fd = r->wake_fd = -1;
     tls_peer_init(&r->peer);
-    enum status st = reach(r, url, ca, over, ret_code, err);
+    enum status st = name_camera(r, url, ca, err);
+    if (st == ST_OK)
+        st = reach(r, over, ret_code, err);
     if (st == ST_OK)
         st = listen_here(r, err);
     if (st == ST_OK && pthread_create(&r->thread, NULL, carry, r) != 0)
@@ -256,6 +296,7 @@ void relay_close(struct relay **r)
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    free(o->ca);
     free(o);
     *r = NULL;
 }

@@ -2,9 +2,11 @@
  * a plain one.
  *
  * Of an rtsps:// or https:// URL the connection is made and checked here; libavformat is given the
- * same URL as rtsp:// or http:// on a port of the loopback address, where a thread takes one
- * connection and carries its bytes. Nothing else of this machine can get in afterwards; who gets in
- * before libavformat does has a connection without credentials, and libavformat none.
+ * same URL as rtsp:// or http:// on a port of the loopback address, where a thread takes
+ * connections, one at a time and RELAY_CONNECTIONS_MAX in all (HTTP makes a second one when it is
+ * asked for a password), and carries their bytes; each has a checked connection of its own. Another
+ * program of this machine that gets in has what it could have had without: a connection without
+ * credentials.
  *
  * Owns:    connection and thread, until relay_close.
  * Memory:  RELAY_BYTES each way.
@@ -16,6 +18,7 @@
 #include "video/tls_peer.h"
 
 #define RELAY_BYTES 32768
+#define RELAY_CONNECTIONS_MAX 4
 #define RELAY_URL_BYTES 2304
 #define RELAY_HOST_BYTES 280
 

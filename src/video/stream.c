@@ -23,6 +23,7 @@
 #define SAME_STAMPS_MAX 4
 /* A stamp this little before the last is jitter, more is a new clock. */
 #define JITTER_US_MAX 1000000
+#define GOODBYE_US 2000000
 /* Reads that a non-blocking device may answer with "nothing yet" before its deadline. */
 #define READ_WAIT_US 2000
 
@@ -219,7 +220,9 @@ void stream_close(struct stream **s)
 {
     if (!*s)
         return;
-    arm_deadline(*s); /* the goodbye to a server is bounded too */
+    arm_deadline(*s); /* the goodbye to a server is bounded too, however patient reads are */
+    uint64_t soon_us = clock_mono_us() + GOODBYE_US;
+    (*s)->deadline_us = soon_us < (*s)->deadline_us ? soon_us : (*s)->deadline_us;
     av_frame_free(&(*s)->picture);
     av_packet_free(&(*s)->packet);
     avcodec_free_context(&(*s)->codec);

@@ -166,9 +166,11 @@ static void rtsp_cameras(void **state)
     expect_refusal(url, maker.cert, ST_NETWORK, "connection refused");
 }
 
-static void start_mjpeg(struct mjpeg_kit *m, const struct paper *p, char url[160])
+static void start_mjpeg(struct mjpeg_kit *m, const struct paper *p, const char *authorization,
+                        char url[160])
 {
-    *m = (struct mjpeg_kit){.pictures = 1000, .grey = 90, .period_us = 5000};
+    *m = (struct mjpeg_kit){
+        .pictures = 1000, .grey = 90, .period_us = 5000, .authorization = authorization};
     m->cert_path = p->cert;
     m->key_path = p->key;
     mjpeg_kit_start(m);
@@ -180,7 +182,7 @@ static void http_cameras(void **state)
     (void)state;
     struct mjpeg_kit m;
     char url[160], host[80];
-    start_mjpeg(&m, &camera, url);
+    start_mjpeg(&m, &camera, NULL, url);
     expect_frames(url, maker.cert, 90, 90, 90);
     expect_frames(url, camera.cert, 90, 90, 90);
     expect_frames(url, NULL, 90, 90, 90);
@@ -191,13 +193,27 @@ static void http_cameras(void **state)
     assert_string_equal(m.host, host); /* not that of the relay */
 }
 
+/* HTTP asks for the password on one connection and is given it on another. */
+static void http_cameras_with_a_password(void **state)
+{
+    (void)state;
+    struct mjpeg_kit m;
+    char url[160];
+    start_mjpeg(&m, &camera, "Basic YW5uOnMzY3JldA==", url);
+    snprintf(url, sizeof url, "https://ann:s3cret@127.0.0.1:%d/video", m.port);
+    expect_frames(url, maker.cert, 90, 90, 90);
+    snprintf(url, sizeof url, "https://ann:s3cret-no@127.0.0.1:%d/video", m.port);
+    expect_refusal(url, maker.cert, ST_DENIED, "user or password refused");
+    mjpeg_kit_stop(&m);
+}
+
 /* Cameras rarely know the name that they are called by. */
 static void the_very_certificate_may_have_any_name(void **state)
 {
     (void)state;
     struct mjpeg_kit m;
     char url[160];
-    start_mjpeg(&m, &other_name, url);
+    start_mjpeg(&m, &other_name, NULL, url);
     expect_frames(url, other_name.cert, 90, 90, 90);
     expect_refusal(url, maker.cert, ST_DENIED, "its certificate is not that of '127.0.0.1'");
     mjpeg_kit_stop(&m);
@@ -208,7 +224,7 @@ static void what_cannot_be_trusted_is_said(void **state)
     (void)state;
     struct mjpeg_kit m;
     char url[160];
-    start_mjpeg(&m, &expired, url);
+    start_mjpeg(&m, &expired, NULL, url);
     expect_refusal(url, expired.cert, ST_DENIED, "not valid at this time");
     expect_refusal(url, "/no/such/file.pem", ST_NOT_FOUND, "cannot read /no/such/file.pem");
     expect_refusal(url, expired.key, ST_FORMAT, "holds no certificate");
@@ -222,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rtsp_cameras),
         cmocka_unit_test(http_cameras),
+        cmocka_unit_test(http_cameras_with_a_password),
         cmocka_unit_test(the_very_certificate_may_have_any_name),
         cmocka_unit_test(what_cannot_be_trusted_is_said),
     };
