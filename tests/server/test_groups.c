@@ -646,21 +646,18 @@ static void what_cannot_be_is_refused(void **state)
 
 /* ---- a member that keeps its frames ---- */
 
-static bool runs(const char *camera, uint64_t version)
+/* The newest version that it is to have, and there is one. */
+static bool runs_its_version(const char *id)
 {
     struct store_camera c;
-    return store_camera_get(kit->server->store, camera, &c, NULL) == ST_OK &&
-           c.camera_version >= version;
+    return store_camera_get(kit->server->store, id, &c, NULL) == ST_OK && c.version > 0 &&
+           c.camera_version == c.version;
 }
 
-static void await_running(const char *camera, uint64_t version)
+static bool has_joined(const char *id)
 {
-    uint64_t until_us = clock_mono_us() + 60 * (uint64_t)1000000;
-    while (!runs(camera, version)) {
-        if (clock_mono_us() > until_us)
-            fail_msg("%s does not run version %llu", camera, (unsigned long long)version);
-        kit_pause();
-    }
+    struct store_camera c;
+    return store_camera_get(kit->server->store, id, &c, NULL) == ST_OK;
 }
 
 /* A real camera whose frames are never uploaded runs what the others of its group teach; the server
@@ -670,20 +667,15 @@ static void one_that_never_uploads_learns_from_the_others(void **state)
     (void)state;
     static const char yaml[] =
         "cameras:\n  quiet: {source: \"town:width=64,height=64,fps=20\", upload: false}\n";
-    struct server_options *o = &kit->options;
-    struct error err;
-    o->camera_program = getenv("ATTUNE_PROGRAM");
-    snprintf(o->settings.log_level, SETTING_TEXT_BYTES, "error");
-    if (settings_read(&o->settings, &o->cameras, yaml, strlen(yaml), "cameras", &err) != ST_OK)
-        fail_msg("%s", err.message);
+    kit_streams(kit);
+    kit_cameras(kit, yaml);
     start();
-    await_running("quiet", 0);
+    kit_await_so(has_joined, "quiet");
     join("quiet", "gate");
     join("yard", "gate");
     for (int round = 0; round < 2; round++) {
         train(round ? "yard" : "gate", &seq[round]);
-        await_running("quiet", camera_of("quiet").version);
-        assert_true(camera_of("quiet").version > 0);
+        kit_await_so(runs_its_version, "quiet");
     }
     struct store_group g = group_of("gate");
     assert_int_equal(g.members, 3);
@@ -695,8 +687,6 @@ static void one_that_never_uploads_learns_from_the_others(void **state)
     kit_ask(kit, "GET", "/v1/cameras/quiet/frame", NULL, 0, &a);
     assert_int_equal(a.status, 404);
     answer_clear(&a);
-    kit_stop(kit);
-    camera_list_clear(&o->cameras);
 }
 
 /* ---- who is grouped is found out by trying models ---- */
