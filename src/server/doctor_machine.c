@@ -169,11 +169,13 @@ void doctor_certificate(struct doctor *d, const struct settings *s, uint64_t now
     double left_s = expiry_of(path, &until) ? difftime(until, (time_t)(now_us / 1000000)) : NAN;
     if (isnan(left_s))
         doctor_add(d, DOCTOR_FAIL, "certificate",
-                   "%s cannot be read as a certificate; put a PEM file there, or delete tls/ for a "
-                   "new one (cameras have to be enrolled anew then)",
+                   "%s cannot be read as a certificate; put a PEM file there, or delete it: the "
+                   "server makes one for the key beside it, which cameras know",
                    path);
     else if (left_s < 0)
-        doctor_add(d, DOCTOR_FAIL, "certificate", "%s expired %.0f days ago; put a new one there",
+        doctor_add(d, DOCTOR_FAIL, "certificate",
+                   "%s expired %.0f days ago; put a new one there, or delete it: the server makes "
+                   "one for the key beside it, which cameras know",
                    path, -left_s / DAY_S);
     else
         doctor_add(d, left_s < 30 * DAY_S ? DOCTOR_WARN : DOCTOR_OK, "certificate",
