@@ -38,7 +38,7 @@ asan-build: deps
 tsan: deps ## the threaded tests under ThreadSanitizer
 	@test -f build-tsan/build.ninja || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
 	@ninja -C build-tsan -j$(JOBS)
-	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" meson test -C build-tsan --suite threads --print-errorlogs
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" meson test -C build-tsan --suite threads -t 4 --print-errorlogs
 
 check: build ## format, headers alone, layers, static analysis
 	@tools/install-deps.sh ci && tools/check.sh $(BUILD)

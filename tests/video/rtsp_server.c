@@ -33,7 +33,7 @@
 struct mount {
     char path[64], spec[512];
     gint stalled, jump_ticks, frozen; /* atomic; frozen: the stamp of all packets, 0: none */
-    GstElement *size;                 /* its caps filter, while somebody watches */
+    GWeakRef size;                    /* its caps filter, while somebody watches */
 };
 
 static struct mount mounts[MOUNTS_MAX];
@@ -151,13 +151,6 @@ static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer
     return GST_PAD_PROBE_OK;
 }
 
-static void forget_size(gpointer context, GObject *gone)
-{
-    struct mount *m = context;
-    if ((GObject *)m->size == gone)
-        m->size = NULL;
-}
-
 static void on_media(GstRTSPMediaFactory *factory, GstRTSPMedia *media, gpointer context)
 {
     struct mount *m = context;
@@ -169,8 +162,7 @@ static void on_media(GstRTSPMediaFactory *factory, GstRTSPMedia *media, gpointer
     gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST, on_packet, m,
                       NULL);
     if (size) {
-        m->size = size;
-        g_object_weak_ref(G_OBJECT(size), forget_size, m);
+        g_weak_ref_set(&m->size, size);
         gst_object_unref(size);
     }
     GstPad *in = gst_element_get_static_pad(pay, "sink");
@@ -276,12 +268,16 @@ static GstRTSPFilterResult remove_client(GstRTSPServer *s, GstRTSPClient *c, gpo
 static const char *resize(struct mount *m, const char *text)
 {
     int width, height;
-    if (sscanf(text, "%dx%d", &width, &height) != 2 || !m->size)
+    GstElement *size = g_weak_ref_get(&m->size);
+    if (sscanf(text, "%dx%d", &width, &height) != 2 || !size) {
+        g_clear_object(&size);
         return "resize takes WxH, of a path that somebody watches";
+    }
     GstCaps *caps = gst_caps_new_simple("video/x-raw", "width", G_TYPE_INT, width, "height",
                                         G_TYPE_INT, height, NULL);
-    g_object_set(m->size, "caps", caps, NULL);
+    g_object_set(size, "caps", caps, NULL);
     gst_caps_unref(caps);
+    g_object_unref(size);
     return "ok";
 }
 
