@@ -10,7 +10,7 @@ import {fileURLToPath} from 'node:url';
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const program = process.env.ATTUNE_PROGRAM ?? join(root, 'build/src/cmd/attune');
 const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const AWAIT_MS = 60000;
+const AWAIT_MS = 120000;
 
 const skip = why => {
   console.log(why);
@@ -90,10 +90,10 @@ export const makeFolder = async () => {
 
 const model = name => join(root, 'models', `town-${name}.onnx`);
 
-// Trains often and little. port 0: any. Resolves when it listens.
+// Trains often, little and without a gate: every training is a version. port 0: any. Resolves when it listens.
 export const startServer = async (state, port = 0, more = []) => {
   const child = run(['server', '--state', state, '--student', model('student'), '--teacher', model('teacher'), '--listen', 'off', '--http', `127.0.0.1:${port}`,
-    '--chunk-s', '1', '--period-s', '1', '--frames-min', '2', '--steps', '4', '--batch', '2', '--window-s', '8', '--sampling-fps-max', '2', ...more]);
+    '--chunk-s', '1', '--period-s', '1', '--frames-min', '2', '--steps', '4', '--batch', '2', '--preset', 'full', '--window-s', '8', '--sampling-fps-max', '2', ...more]);
   const found = await until('the server listens', () => /http port (\d+)/.exec(child.text) ?? running.has(child) === false);
   if (found === true)
     throw new Error(`the server ended: ${child.text}`);
@@ -102,7 +102,7 @@ export const startServer = async (state, port = 0, more = []) => {
 };
 
 export const startCamera = (folder, server, i, count) => run(['camera', '--server', server.base.slice(0, -1), '--student', model('student'), '--id', `cam-${i}`, '--state', join(folder, `cam-${i}`),
-  '--source', `town:scenario=${join(folder, 'night.yaml')},camera=${i},cameras=${count},width=320,height=192,fps=2`, '--seconds', '120']);
+  '--source', `town:scenario=${join(folder, 'night.yaml')},camera=${i},cameras=${count},width=320,height=192,fps=2`, '--seconds', '600']);
 
 export const api = server => async path => {
   const answer = await fetch(new URL(path, server.base));
