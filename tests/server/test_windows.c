@@ -258,8 +258,12 @@ static void a_killed_worker_is_planned_around(void **state)
     kit->options.settings.steps = 10000;
     start();
     kit_upload(kit, "gate", &gate_seq);
-    kit_await_training(kit, "gate");
-    kill(control_worker_pid(kit->server->control, "gate"), SIGKILL);
+    int pid = 0;
+    for (; pid <= 0; kit_pause()) { /* its worker may be about to start */
+        kit_await_training(kit, "gate");
+        pid = control_worker_pid(kit->server->control, "gate");
+    }
+    kill(pid, SIGKILL);
     kit_upload(kit, "yard", &yard_seq);
     kit_await_event(kit, "gate", "phase_failed", 0, &reason);
     assert_non_null(strstr(reason, "signal 9"));
