@@ -7,13 +7,19 @@ cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-build/deb}")
 source_date=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 
+# What is built, also the second time, is the tree as it is now.
+source_tar=$(mktemp)
+trap 'rm -f "$source_tar"' EXIT
+git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf "$source_tar"
+commit=$(git describe --always --dirty --abbrev=12 2>/dev/null || true)
+
 # build FOLDER: leaves the packages in FOLDER
 build() {
     local tree=$1/attune
     rm -rf "$1"
     mkdir -p "$tree"
-    git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - | tar -xf - -C "$tree"
-    git describe --always --dirty --abbrev=12 >"$tree/.commit" 2>/dev/null || true
+    tar -xf "$source_tar" -C "$tree"
+    echo "$commit" >"$tree/.commit"
     (cd "$tree" && SOURCE_DATE_EPOCH=$source_date DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-nocheck parallel=$(nproc)}" \
         dpkg-buildpackage -b -us -uc --no-pre-clean >"$1/build.log" 2>&1) || { tail -40 "$1/build.log" >&2; exit 1; }
     rm -rf "$tree"
