@@ -34,6 +34,9 @@ struct writing {
     struct backup_report report;
     uint64_t total;
     int hold; /* retention waits while it beats */
+    int fd;
+    int failed; /* errno of the first write that failed, 0: none */
+    bool drops; /* what is still to be written is for nobody */
 };
 
 void backup_add_sum(struct buf *sums, const char hex[65], const char *path)
@@ -62,10 +65,31 @@ bool backup_path_valid(const char *path)
 
 static enum status archive_failed(struct archive *a, struct error *err)
 {
-    bool full =
-        archive_errno(a) == ENOSPC || archive_errno(a) == EFBIG || archive_errno(a) == EDQUOT;
-    return error_set(err, full ? ST_LIMIT : ST_IO, "cannot write the backup: %s",
+    return error_set(err, ST_IO, "cannot write the backup: %s",
                      archive_error_string(a) ? archive_error_string(a) : "the archive failed");
+}
+
+/* Never fails for the library, which leaks when it ends an archive that has failed. */
+static la_ssize_t sink(struct archive *a, void *context, const void *data, size_t n)
+{
+    struct writing *w = context;
+    ssize_t put = 0;
+    (void)a;
+    while (!w->drops && (put = write(w->fd, data, n)) < 0 && errno == EINTR)
+        ;
+    if (put < 0)
+        w->failed = errno;
+    w->drops = w->drops || put < 0;
+    return w->drops ? (la_ssize_t)n : put;
+}
+
+static enum status sink_status(const struct writing *w, struct error *err)
+{
+    bool full = w->failed == ENOSPC || w->failed == EFBIG || w->failed == EDQUOT;
+    if (!w->failed)
+        return ST_OK;
+    return error_set(err, full ? ST_LIMIT : ST_IO, "cannot write the backup: %s",
+                     strerror(w->failed));
 }
 
 static enum status begin_entry(struct writing *w, const char *name, uint64_t size,
@@ -81,7 +105,7 @@ static enum status begin_entry(struct writing *w, const char *name, uint64_t siz
     archive_entry_set_mtime(e, (time_t)(w->o->now_us / 1000000), 0);
     int code = archive_write_header(w->a, e);
     archive_entry_free(e);
-    return code == ARCHIVE_OK ? ST_OK : archive_failed(w->a, err);
+    return code == ARCHIVE_OK ? sink_status(w, err) : archive_failed(w->a, err);
 }
 
 static bool is_stopped(const struct backup_options *o)
@@ -100,7 +124,7 @@ static enum status put_bytes(struct writing *w, const void *data, size_t n, stru
         return stopped(err);
     la_ssize_t put = archive_write_data(w->a, data, n);
     store_hold_beat(w->hold);
-    return put >= 0 && (size_t)put == n ? ST_OK : archive_failed(w->a, err);
+    return put >= 0 && (size_t)put == n ? sink_status(w, err) : archive_failed(w->a, err);
 }
 
 static void count_file(struct writing *w, const char hex[65], const char *name, uint64_t size)
@@ -421,7 +445,7 @@ static enum status add_all(struct writing *w, const char *copy, struct error *er
     return st == ST_OK ? put_bytes(w, w->sums.data, w->sums.size_bytes, err) : st;
 }
 
-static enum status write_archive(struct writing *w, int fd, const char *copy, struct error *err)
+static enum status write_archive(struct writing *w, const char *copy, struct error *err)
 {
     w->a = archive_write_new();
     if (!w->a)
@@ -429,16 +453,18 @@ static enum status write_archive(struct writing *w, int fd, const char *copy, st
     archive_write_set_format_pax_restricted(w->a);
     archive_write_add_filter_zstd(w->a);
     archive_write_set_bytes_in_last_block(w->a, 1);
-    enum status st =
-        archive_write_open_fd(w->a, fd) == ARCHIVE_OK ? ST_OK : archive_failed(w->a, err);
+    enum status st = archive_write_open(w->a, w, NULL, sink, NULL) == ARCHIVE_OK
+                         ? ST_OK
+                         : archive_failed(w->a, err);
     if (st == ST_OK)
         st = add_all(w, copy, err);
     if (st == ST_OK && archive_write_close(w->a) != ARCHIVE_OK)
         st = archive_failed(w->a, err);
-    if (st == ST_OK && fsync(fd) != 0)
-        st = error_set(err, ST_IO, "cannot write the backup: %s", strerror(errno));
-    if (st != ST_OK)
-        archive_write_fail(w->a);
+    if (st == ST_OK && !w->failed && fsync(w->fd) != 0)
+        w->failed = errno;
+    if (st == ST_OK)
+        st = sink_status(w, err);
+    w->drops = true;
     archive_write_free(w->a);
     return st;
 }
@@ -446,15 +472,15 @@ static enum status write_archive(struct writing *w, int fd, const char *copy, st
 static enum status write_part(struct writing *w, const char *part, const char *copy,
                               struct error *err)
 {
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || fchmod(fd, 0600) != 0) {
+    w->fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (w->fd < 0 || fchmod(w->fd, 0600) != 0) {
         enum status st = error_set(err, ST_IO, "cannot write %s: %s", part, strerror(errno));
-        if (fd >= 0)
-            close(fd);
+        if (w->fd >= 0)
+            close(w->fd);
         return st;
     }
-    enum status st = write_archive(w, fd, copy, err);
-    close(fd);
+    enum status st = write_archive(w, copy, err);
+    close(w->fd);
     return st;
 }
 
