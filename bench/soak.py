@@ -91,15 +91,14 @@ def proc_status(pid):
 
 def children(pid):
     """(pid, role) of the processes below one: cameras by their id, workers."""
-    found = []
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as f:
-            pids = f.read().split()
-        for task in os.listdir(f"/proc/{pid}/task"):
+    found, pids = [], []
+    tasks = os.listdir(f"/proc/{pid}/task") if os.path.exists(f"/proc/{pid}/task") else []
+    for task in tasks:
+        try:
             with open(f"/proc/{pid}/task/{task}/children") as f:
                 pids += f.read().split()
-    except OSError:
-        return found
+        except OSError:  # a thread that has just ended
+            continue
     for child in set(pids):
         try:
             with open(f"/proc/{child}/cmdline", "rb") as f:
