@@ -34,10 +34,30 @@ uint64_t clock_thread_cpu_us(void)
     return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
+static struct timespec timespec_of(uint64_t us)
+{
+    return (struct timespec){.tv_sec = (time_t)(us / 1000000u),
+                             .tv_nsec = (long)(us % 1000000u) * 1000};
+}
+
 void clock_sleep_until_us(uint64_t until_us)
 {
-    struct timespec t = {.tv_sec = (time_t)(until_us / 1000000u),
-                         .tv_nsec = (long)(until_us % 1000000u) * 1000};
+    struct timespec t = timespec_of(until_us);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
         ;
+}
+
+void clock_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+int clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *held, uint64_t until_us)
+{
+    struct timespec until = timespec_of(until_us);
+    return pthread_cond_timedwait(c, held, &until);
 }

@@ -5,6 +5,7 @@
 #ifndef ATTUNE_BASE_CLOCK_H
 #define ATTUNE_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,5 +22,10 @@ uint64_t clock_thread_cpu_us(void);
 
 /* Sleeps until the monotonic clock shows at least until_us. */
 void clock_sleep_until_us(uint64_t until_us);
+
+/* A condition whose waits end by the monotonic clock; and such a wait, with the mutex held: 0, or
+ * ETIMEDOUT when the clock shows until_us. As any, it may come back for no reason. */
+void clock_cond_init(pthread_cond_t *c);
+int clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *held, uint64_t until_us);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/clock.h"
 
@@ -23,7 +22,6 @@ struct lookup {
 
 static struct lookup *lookup_new(const char *host, int port)
 {
-    pthread_condattr_t monotonic;
     struct lookup *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
@@ -33,11 +31,8 @@ static struct lookup *lookup_new(const char *host, int port)
         return NULL;
     }
     snprintf(l->port, sizeof l->port, "%d", port);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&l->changed);
     return l;
 }
 
@@ -92,9 +87,7 @@ static bool await(struct lookup *l, bool (*stop)(void *context), void *context)
     pthread_mutex_lock(&l->lock);
     while (!l->over && !stop(context)) {
         uint64_t until_us = clock_mono_us() + LOOK_US;
-        const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                       .tv_nsec = (long)(until_us % 1000000) * 1000};
-        pthread_cond_timedwait(&l->changed, &l->lock, &until);
+        clock_cond_wait(&l->changed, &l->lock, until_us);
     }
     bool over = l->over;
     l->abandoned = !over;

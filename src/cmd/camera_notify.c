@@ -1,19 +1,15 @@
 /* camera_notify.c - looks at the agent a few times in the watchdog's time. */
 #include "cmd/camera_notify.h"
 
-#include <time.h>
-
 #include "base/clock.h"
 
 /* False when it is to end. */
 static bool wait_period(struct camera_notify *n)
 {
     uint64_t until_us = clock_mono_us() + notify_period_us(&n->notify);
-    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
     pthread_mutex_lock(&n->mutex);
     while (!n->ending)
-        if (pthread_cond_timedwait(&n->changed, &n->mutex, &until) != 0)
+        if (clock_cond_wait(&n->changed, &n->mutex, until_us) != 0)
             break;
     bool goes_on = !n->ending;
     pthread_mutex_unlock(&n->mutex);
@@ -39,11 +35,7 @@ void camera_notify_start(struct camera_notify *n, const struct agent *agent)
     notify_open(&n->notify);
     if (n->notify.fd < 0)
         return;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&n->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&n->changed);
     pthread_mutex_init(&n->mutex, NULL);
     notify_send(&n->notify, "READY=1\nSTATUS=running");
     n->running = pthread_create(&n->thread, NULL, watch, n) == 0;

@@ -250,11 +250,7 @@ enum status agent_open(const struct agent_options *options, struct agent **ret, 
         return error_set(err, ST_NOMEM, "no memory for the camera");
     a->options = *options;
     pthread_mutex_init(&a->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&a->changed);
     meter_init(&a->latency);
     /* Until the server has been heard: AMS's defaults. */
     a->settings = (struct client_settings){
@@ -334,11 +330,9 @@ void agent_take_settings(struct agent *a, const struct client_settings *s)
 bool agent_pause(struct agent *a, uint64_t pause_us)
 {
     uint64_t until_us = clock_mono_us() + pause_us;
-    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
     pthread_mutex_lock(&a->mutex);
     while (!atomic_load(&a->ending))
-        if (pthread_cond_timedwait(&a->changed, &a->mutex, &until) != 0)
+        if (clock_cond_wait(&a->changed, &a->mutex, until_us) != 0)
             break;
     pthread_mutex_unlock(&a->mutex);
     return !atomic_load(&a->ending);

@@ -32,11 +32,9 @@ struct uploader {
 static void wait_for_chunk(struct agent *a, uint64_t seen)
 {
     uint64_t until_us = clock_mono_us() + IDLE_US;
-    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
     pthread_mutex_lock(&a->mutex);
     while (a->chunks_spooled == seen && !atomic_load(&a->ending))
-        if (pthread_cond_timedwait(&a->changed, &a->mutex, &until) != 0)
+        if (clock_cond_wait(&a->changed, &a->mutex, until_us) != 0)
             break;
     pthread_mutex_unlock(&a->mutex);
 }

@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 struct handoff {
     pthread_mutex_t mutex;
@@ -34,11 +35,7 @@ enum status handoff_open(int capacity, size_t item_bytes, struct handoff **ret, 
     if (!h)
         return error_set(err, ST_NOMEM, "no memory for a queue");
     pthread_mutex_init(&h->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&h->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&h->changed);
     h->capacity = capacity;
     h->writing = h->reading = -1;
     h->waiting = calloc((size_t)capacity, sizeof *h->waiting);
@@ -113,13 +110,11 @@ void handoff_commit(struct handoff *h)
 
 const void *handoff_take(struct handoff *h, uint64_t until_us)
 {
-    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
     const void *item = NULL;
     pthread_mutex_lock(&h->mutex);
     assert(h->reading < 0);
     while (h->count == 0 && !h->stopped && until_us > 0)
-        if (pthread_cond_timedwait(&h->changed, &h->mutex, &until) != 0)
+        if (clock_cond_wait(&h->changed, &h->mutex, until_us) != 0)
             break;
     if (h->count > 0) {
         h->reading = pop_waiting(h);

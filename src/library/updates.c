@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "edge/follower.h"
@@ -41,11 +40,7 @@ static enum status copy_text(char **to, const char *text, struct error *err)
 
 static void init_waiting(attune_updates *u)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&u->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&u->changed);
     pthread_mutex_init(&u->mutex, NULL);
 }
 
@@ -138,11 +133,9 @@ static bool pause_until_end(void *context, uint64_t pause_us)
 {
     attune_updates *u = context;
     uint64_t until_us = clock_mono_us() + pause_us;
-    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                   .tv_nsec = (long)(until_us % 1000000) * 1000};
     pthread_mutex_lock(&u->mutex);
     while (!u->ending)
-        if (pthread_cond_timedwait(&u->changed, &u->mutex, &until) != 0)
+        if (clock_cond_wait(&u->changed, &u->mutex, until_us) != 0)
             break;
     bool goes_on = !u->ending;
     pthread_mutex_unlock(&u->mutex);

@@ -4,16 +4,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 void bell_init(struct bell *b)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&b->lock, NULL);
-    pthread_cond_init(&b->rung, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&b->rung);
     b->count = 1;
     b->stopped = false;
 }
@@ -61,12 +58,10 @@ uint64_t bell_count(struct bell *b)
 
 bool bell_wait(struct bell *b, uint64_t seen, uint64_t until_us)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                             .tv_nsec = (long)(until_us % 1000000) * 1000};
     pthread_mutex_lock(&b->lock);
     int code = 0;
     while (b->count == seen && !b->stopped && code != ETIMEDOUT) {
-        code = pthread_cond_timedwait(&b->rung, &b->lock, &until);
+        code = clock_cond_wait(&b->rung, &b->lock, until_us);
         assert(code == 0 || code == ETIMEDOUT);
     }
     bool going_on = !b->stopped;

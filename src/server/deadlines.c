@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/clock.h"
 
@@ -41,10 +40,8 @@ static void *run(void *context)
     pthread_mutex_lock(&d->lock);
     while (!d->end) {
         uint64_t now_us = clock_mono_us(), until_us = now_us + LOOK_US;
-        const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                       .tv_nsec = (long)(until_us % 1000000) * 1000};
         look(d, now_us);
-        pthread_cond_timedwait(&d->ending, &d->lock, &until);
+        clock_cond_wait(&d->ending, &d->lock, until_us);
     }
     pthread_mutex_unlock(&d->lock);
     return NULL;
@@ -52,15 +49,11 @@ static void *run(void *context)
 
 enum status deadlines_open(struct deadlines **ret, struct error *err)
 {
-    pthread_condattr_t monotonic;
     struct deadlines *d = calloc(1, sizeof *d);
     if (!d)
         return error_set(err, ST_NOMEM, "no memory for deadlines");
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->ending, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&d->ending);
     if (pthread_create(&d->thread, NULL, run, d) != 0) {
         pthread_cond_destroy(&d->ending);
         pthread_mutex_destroy(&d->lock);

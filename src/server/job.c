@@ -405,12 +405,14 @@ static enum status judge(struct job_run *r, const struct job *job, const char *o
         r->until_us, &reply, err);
     if (st != ST_OK)
         return st;
-    if (last)
+    bool accepted = json_is_true(json_object_get(reply, "accepted"));
+    if (last) {
         note_decided(r);
-    so_far->checkpoints += !last && json_is_true(json_object_get(reply, "accepted"));
-    if (!last)
+    } else {
+        so_far->checkpoints += accepted;
         note_verdict(r, reply, so_far->steps);
-    if (last || json_is_true(json_object_get(reply, "accepted")))
+    }
+    if (last || accepted)
         st = record(r, reply, so_far, err);
     json_decref(reply);
     return st;
